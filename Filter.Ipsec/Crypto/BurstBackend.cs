@@ -6,18 +6,20 @@ namespace Filter.Ipsec.Crypto;
 /// </summary>
 internal sealed class BurstBackend(CryptoBackend batched, CryptoBackend single) : CryptoBackend
 {
-    /// <summary>The shortest burst that is cheaper batched.</summary>
-    internal const int ShortestBatch = 3;
+    /// <summary>The shortest burst that is cheaper batched when sealing: CBC encrypts serially within a packet.</summary>
+    internal const int ShortestSealed = 3;
+
+    /// <summary>The same when opening, where libcrypto decrypts blocks side by side and only the MAC is serial.</summary>
+    internal const int ShortestOpened = 5;
 
     /// <inheritdoc/>
     public override string Name => $"{batched.Name} + {single.Name}";
 
     /// <inheritdoc/>
-    public override void Open(Span<CryptoJob> jobs) => For(jobs).Open(jobs);
+    public override void Open(Span<CryptoJob> jobs) => (jobs.Length < ShortestOpened ? single : batched).Open(jobs);
 
-    internal override void SealWithIvs(Span<CryptoJob> jobs) => For(jobs).SealWithIvs(jobs);
-
-    private CryptoBackend For(Span<CryptoJob> jobs) => jobs.Length < ShortestBatch ? single : batched;
+    internal override void SealWithIvs(Span<CryptoJob> jobs) =>
+        (jobs.Length < ShortestSealed ? single : batched).SealWithIvs(jobs);
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

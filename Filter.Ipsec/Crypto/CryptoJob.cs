@@ -42,7 +42,7 @@ public struct CryptoJob
     /// <summary>Whether every offset lies inside the slab, in order, and the text fits the cipher.</summary>
     internal readonly bool IsBounded =>
         Key is not null && Slab is not null
-        && Header >= 0 && Iv >= Header && Text >= Iv + Key.Suite.IvLength && Icv > Text
+        && Header >= 0 && Iv >= Header && Text - Iv >= Key.Suite.IvLength && Icv > Text
         && Icv <= Slab.Length - Key.Suite.IcvLength
         && (Icv - Text) % Key.Suite.BlockLength == 0;
 }
