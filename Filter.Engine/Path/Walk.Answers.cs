@@ -9,9 +9,10 @@ namespace Filter.Engine.Path;
 public sealed partial class PacketPath<TTrace>
 {
     /// <summary>Answers a second, at most: an error must not become an amplifier (RFC 4443 §2.4 (f)).</summary>
-    private const int AnswersPerSecond = 200;
+    private static readonly RateLimit s_answers = new(1_000_000_000 / 200, 200);
 
-    private long _answersEmpty = long.MinValue;
+    private readonly Rejections _rejections = new(s_answers);
+    private TokenBucket _tooBig = new(s_answers);
 
     private void Answer(Burst burst)
     {
@@ -26,12 +27,7 @@ public sealed partial class PacketPath<TTrace>
 
             if (packet.Verdict == Verdict.Reject)
             {
-                if (MayAnswer(burst.Now))
-                {
-                    _ = packet.Key.Protocol == IpProtocol.Tcp && packet.Kind == PacketKind.Tracked
-                        ? TcpReset.TryAppend(burst, i)
-                        : IcmpErrors.TryAppend(burst, i, IcmpErrorKind.Prohibited);
-                }
+                _rejections.TryAppend(burst, i);
             }
             else if (packet.Verdict == Verdict.Pass && packet.Ipsec != IpsecAction.Protect && packet.Kind != PacketKind.Link)
             {
@@ -67,7 +63,7 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
-        bool told = MayAnswer(burst.Now) && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.TooBig, mtu);
+        bool told = _tooBig.TryTake(burst.Now) && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.TooBig, mtu);
         ref Packet late = ref burst.Packets[index];
         if (told)
         {
@@ -79,18 +75,5 @@ public sealed partial class PacketPath<TTrace>
         }
 
         Tell(late, "size", $"{length} bytes, the far port takes {mtu}");
-    }
-
-    private bool MayAnswer(long now)
-    {
-        const long Interval = 1_000_000_000 / AnswersPerSecond;
-        long empty = Math.Max(_answersEmpty, now - (Interval * AnswersPerSecond));
-        if (empty + Interval > now)
-        {
-            return false;
-        }
-
-        _answersEmpty = empty + Interval;
-        return true;
     }
 }
