@@ -5,9 +5,9 @@ namespace Filter.Engine.Ports.Native;
 /// <summary>A file descriptor that is closed exactly once.</summary>
 internal sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
 {
-    /// <summary>Takes ownership of a descriptor that a system call gave.</summary>
-    public FileDescriptor(int descriptor)
-        : base(ownsHandle: true) => SetHandle(descriptor);
+    /// <summary>A descriptor that a system call gave; unless it is owned by somebody else, it is closed with this object.</summary>
+    public FileDescriptor(int descriptor, bool owned = true)
+        : base(owned) => SetHandle(descriptor);
 
     /// <summary>The number, for poll sets; valid while this object lives.</summary>
     public int Number => (int)handle;

@@ -36,6 +36,7 @@ internal static class NetlinkAbi
     public const ushort LinkAddress = 1;
     public const ushort LinkName = 3;
     public const ushort LinkMtu = 4;
+    public const ushort LinkQueueLength = 13;
 
     public const uint LinkUp = 0x1;
     public const uint LinkRunning = 0x40;
@@ -57,6 +58,7 @@ internal static class NetlinkAbi
     public const byte TableMain = 254;
     public const byte ProtocolKernel = 2;
     public const byte ProtocolStatic = 4;
+    public const byte ProtocolRouterAdvertisement = 9;
     public const byte ScopeUniverse = 0;
     public const byte ScopeLink = 253;
     public const byte TypeUnicast = 1;

@@ -1,5 +1,5 @@
-using System.Net;
 using System.Text;
+using Filter.Engine.Packets;
 
 namespace Filter.Engine.Ports.Netlink;
 
@@ -55,7 +55,13 @@ internal sealed class NetlinkMessage
     }
 
     /// <summary>An attribute with an address in network order, 4 or 16 bytes.</summary>
-    public void Add(ushort type, IPAddress address) => Add(type, address.GetAddressBytes());
+    public void Add(ushort type, Address address)
+    {
+        Span<byte> wire = stackalloc byte[16];
+        wire = wire[..address.WireLength];
+        address.Write(wire);
+        Add(type, wire);
+    }
 
     /// <summary>An attribute with a name, ended by a zero byte.</summary>
     public void Add(ushort type, string name) => Add(type, Encoding.UTF8.GetBytes(name + "\0"));

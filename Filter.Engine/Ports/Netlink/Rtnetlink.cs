@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
-using System.Net;
-using System.Net.Sockets;
+using Filter.Engine.Packets;
 using Filter.Engine.Ports.Native;
 
 namespace Filter.Engine.Ports.Netlink;
@@ -60,7 +59,7 @@ internal sealed unsafe class Rtnetlink : IDisposable
     }
 
     /// <summary>Sets and clears IFF_ flags of an interface, and its MTU and MAC where given.</summary>
-    public void SetLink(string name, int index, uint flags, uint mask, int? mtu = null, ulong? mac = null)
+    public void SetLink(string name, int index, uint flags, uint mask, int? mtu = null, ulong? mac = null, uint? queueLength = null)
     {
         var message = new NetlinkMessage(NetlinkAbi.NewLink, NetlinkAbi.FlagAck);
         Span<byte> header = message.Reserve(NetlinkAbi.LinkHeaderLength);
@@ -79,28 +78,30 @@ internal sealed unsafe class Rtnetlink : IDisposable
             message.Add(NetlinkAbi.LinkAddress, wire[^EthernetAddressLength..]);
         }
 
+        if (queueLength is { } frames)
+        {
+            message.Add(NetlinkAbi.LinkQueueLength, frames);
+        }
+
         Demand(Exchange(message), $"cannot set up {name}");
     }
 
     /// <summary>Gives an interface an address; an IPv6 address is usable at once (no duplicate address detection).</summary>
-    public void AddAddress(string name, int index, IPAddress address, int prefixLength)
+    public void AddAddress(string name, int index, Address address, int prefixLength)
     {
         var message = new NetlinkMessage(NetlinkAbi.NewAddress, NetlinkAbi.FlagAck | NetlinkAbi.FlagCreate | NetlinkAbi.FlagExclusive);
         WriteAddress(message, index, address, prefixLength);
         message.Add(NetlinkAbi.AddressFlags, NetlinkAbi.AddressNoDad);
-        if (address.AddressFamily == AddressFamily.InterNetwork && prefixLength < 31)
+        if (address.IsIPv4 && prefixLength < 31)
         {
-            uint value = BitConverter.ToUInt32(address.GetAddressBytes());
-            uint host = uint.MaxValue >> prefixLength;
-            uint broadcast = value | (uint)IPAddress.HostToNetworkOrder((int)host);
-            message.Add(NetlinkAbi.AddressBroadcast, broadcast);
+            message.Add(NetlinkAbi.AddressBroadcast, Address.FromIPv4(address.IPv4 | (uint.MaxValue >> prefixLength)));
         }
 
         Demand(Exchange(message), $"cannot give {name} the address {address}/{prefixLength}");
     }
 
     /// <summary>Adds a route through an interface; without <paramref name="via"/> the destination is on the link.</summary>
-    public void AddRoute(string name, int index, IPAddress to, int prefixLength, IPAddress? via)
+    public void AddRoute(string name, int index, Address to, int prefixLength, Address? via)
     {
         var message = new NetlinkMessage(NetlinkAbi.NewRoute, NetlinkAbi.FlagAck | NetlinkAbi.FlagCreate | NetlinkAbi.FlagExclusive);
         Span<byte> header = message.Reserve(NetlinkAbi.RouteHeaderLength);
@@ -108,7 +109,7 @@ internal sealed unsafe class Rtnetlink : IDisposable
         header[1] = (byte)prefixLength;
         header[4] = NetlinkAbi.TableMain;
         header[5] = NetlinkAbi.ProtocolStatic;
-        header[6] = via is null && to.AddressFamily == AddressFamily.InterNetwork ? NetlinkAbi.ScopeLink : NetlinkAbi.ScopeUniverse;
+        header[6] = via is null && to.IsIPv4 ? NetlinkAbi.ScopeLink : NetlinkAbi.ScopeUniverse;
         header[7] = NetlinkAbi.TypeUnicast;
         if (prefixLength > 0)
         {
@@ -116,9 +117,9 @@ internal sealed unsafe class Rtnetlink : IDisposable
         }
 
         message.Add(NetlinkAbi.RouteOutInterface, (uint)index);
-        if (via is not null)
+        if (via is { } gateway)
         {
-            message.Add(NetlinkAbi.RouteGateway, via);
+            message.Add(NetlinkAbi.RouteGateway, gateway);
         }
 
         string way = via is null ? "" : $" via {via}";
@@ -135,7 +136,7 @@ internal sealed unsafe class Rtnetlink : IDisposable
         {
             if (type == NetlinkAbi.NewAddress && body.Length >= NetlinkAbi.AddressHeaderLength
                 && BitConverter.ToInt32(body[4..]) == index
-                && (body[2] & NetlinkAbi.AddressTemporary) == 0 | body[0] != SocketAbi.FamilyInet6)
+                && (body[0] == SocketAbi.FamilyInet || (body[2] & NetlinkAbi.AddressTemporary) == 0))
             {
                 found.Add(body.ToArray());
             }
@@ -145,8 +146,8 @@ internal sealed unsafe class Rtnetlink : IDisposable
     }
 
     /// <summary>
-    /// The routes out of an interface that somebody set (not those the kernel makes of addresses), each as the payload
-    /// of the RTM_NEWROUTE that would make it.
+    /// The routes out of an interface that somebody set (not those the kernel makes of addresses or learns from routers),
+    /// each as the payload of the RTM_NEWROUTE that would make it.
     /// </summary>
     public List<byte[]> Routes(int index)
     {
@@ -157,7 +158,7 @@ internal sealed unsafe class Rtnetlink : IDisposable
         {
             if (type == NetlinkAbi.NewRoute && body.Length >= NetlinkAbi.RouteHeaderLength
                 && body[0] is SocketAbi.FamilyInet or SocketAbi.FamilyInet6
-                && body[5] != NetlinkAbi.ProtocolKernel && body[7] == NetlinkAbi.TypeUnicast
+                && body[5] is not (NetlinkAbi.ProtocolKernel or NetlinkAbi.ProtocolRouterAdvertisement) && body[7] == NetlinkAbi.TypeUnicast
                 && LeavesBy(body[NetlinkAbi.RouteHeaderLength..], index))
             {
                 found.Add(body.ToArray());
@@ -175,15 +176,39 @@ internal sealed unsafe class Rtnetlink : IDisposable
     }
 
     /// <summary>Gives an address back, as <see cref="Addresses"/> gave it; one that is there already is no error.</summary>
-    public int RestoreAddress(ReadOnlySpan<byte> payload)
+    public int RestoreAddress(byte[] payload)
         => Replay(NetlinkAbi.NewAddress, NetlinkAbi.FlagCreate | NetlinkAbi.FlagExclusive, payload);
 
     /// <summary>Gives a route back, as <see cref="Routes"/> gave it; 0, or an error number.</summary>
-    public int RestoreRoute(ReadOnlySpan<byte> payload)
+    public int RestoreRoute(byte[] payload)
     {
-        byte[] copy = payload.ToArray();
+        if (payload.Length < NetlinkAbi.RouteHeaderLength)
+        {
+            return Errno.Invalid;
+        }
+
+        byte[] copy = [.. payload];
         copy.AsSpan(8, sizeof(uint)).Clear();       // rtm_flags: dead, linkdown and the like are not for setting
         return Replay(NetlinkAbi.NewRoute, NetlinkAbi.FlagCreate | NetlinkAbi.FlagExclusive, copy);
+    }
+
+    /// <summary>ADDRESS/LENGTH of a payload of <see cref="Addresses"/>.</summary>
+    public static string AddressText(ReadOnlySpan<byte> payload)
+    {
+        ReadOnlySpan<byte> attributes = payload[NetlinkAbi.AddressHeaderLength..];
+        return Prefix(attributes, payload[1], NetlinkAbi.AddressLocal) ?? Prefix(attributes, payload[1], NetlinkAbi.AddressAddress) ?? "an address";
+    }
+
+    /// <summary>"the route to NETWORK" of a payload of <see cref="Routes"/>.</summary>
+    public static string RouteText(ReadOnlySpan<byte> payload)
+        => "the route to " + (Prefix(payload[NetlinkAbi.RouteHeaderLength..], payload[1], NetlinkAbi.RouteDestination) ?? "everywhere");
+
+    /// <summary>A number that no other namespace has until the box starts again; 0 where the kernel gives none.</summary>
+    public ulong NamespaceCookie()
+    {
+        ulong cookie = 0;
+        int length = sizeof(ulong);
+        return Libc.GetSocketOption(_socket, SocketAbi.LevelSocket, SocketAbi.OptionNamespaceCookie, &cookie, &length) == 0 ? cookie : 0;
     }
 
     /// <inheritdoc/>
@@ -195,10 +220,15 @@ internal sealed unsafe class Rtnetlink : IDisposable
             ? ((ulong)BinaryPrimitives.ReadUInt16BigEndian(mac) << 32) | BinaryPrimitives.ReadUInt32BigEndian(mac[2..])
             : 0;
 
-    private static byte Family(IPAddress address)
-        => address.AddressFamily == AddressFamily.InterNetwork ? (byte)SocketAbi.FamilyInet : (byte)SocketAbi.FamilyInet6;
+    private static byte Family(Address address)
+        => address.IsIPv4 ? (byte)SocketAbi.FamilyInet : (byte)SocketAbi.FamilyInet6;
 
-    private static void WriteAddress(NetlinkMessage message, int index, IPAddress address, int prefixLength)
+    private static string? Prefix(ReadOnlySpan<byte> attributes, byte length, ushort type)
+        => NetlinkMessage.TryFind(attributes, type, out ReadOnlySpan<byte> wire) && wire.Length is 4 or 16
+            ? $"{(wire.Length == 4 ? Address.ReadIPv4(wire) : Address.ReadIPv6(wire))}/{length}"
+            : null;
+
+    private static void WriteAddress(NetlinkMessage message, int index, Address address, int prefixLength)
     {
         Span<byte> header = message.Reserve(NetlinkAbi.AddressHeaderLength);
         header[0] = Family(address);
