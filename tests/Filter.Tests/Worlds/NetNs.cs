@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
@@ -12,7 +13,16 @@ namespace Filter.Tests.Worlds;
 public sealed class NetNs : IDisposable
 {
     private const int CloneNewNet = 0x40000000;
+    private static readonly ConcurrentDictionary<string, NetNs> s_living = new();
     private static int s_count;
+
+    static NetNs() => AppDomain.CurrentDomain.ProcessExit += (_, _) =>
+    {
+        foreach (NetNs left in s_living.Values)
+        {
+            left.Dispose();
+        }
+    };
 
     private NetNs(string name) => Name = name;
 
@@ -35,6 +45,7 @@ public sealed class NetNs : IDisposable
         }
 
         var made = new NetNs(name);
+        s_living[name] = made;
         made.Ip("link set lo up");
         return made;
     }
@@ -101,7 +112,13 @@ public sealed class NetNs : IDisposable
     });
 
     /// <inheritdoc/>
-    public void Dispose() => Execute("ip", ["netns", "delete", Name]);
+    public void Dispose()
+    {
+        if (s_living.TryRemove(Name, out _))
+        {
+            Execute("ip", ["netns", "delete", Name]);
+        }
+    }
 
     private static string Must(string program, string[] arguments)
     {
