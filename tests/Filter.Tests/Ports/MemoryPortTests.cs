@@ -15,8 +15,8 @@ public class MemoryPortTests
 
         Assert.Equal(2, port.Receive(burst));
         Assert.Equal(0, port.Receive(burst));
-        Assert.Equal((7, 1, ChecksumState.Valid), (burst.Packets[0].Time, burst.Packets[0].Number, burst.Packets[0].Offload.Checksum));
-        Assert.Equal((9, 2, 3), (burst.Packets[1].Time, burst.Packets[1].Number, burst.Packets[1].Ingress));
+        Assert.Equal((7L, 1L, ChecksumState.Valid), (burst.Packets[0].Time, burst.Packets[0].Number, burst.Packets[0].Offload.Checksum));
+        Assert.Equal((9L, 2L, (byte)3), (burst.Packets[1].Time, burst.Packets[1].Number, burst.Packets[1].Ingress));
 
         burst.Packets[1].Verdict = Verdict.Pass;
         burst.Packets[1].Egress = port.Mask;
