@@ -79,6 +79,8 @@ public enum DropReason : byte
     NoFlow,
     /// <summary>The flow is known but its state does not allow this packet.</summary>
     InvalidState,
+    /// <summary>The flow is known, but its packets of this direction come from the other side.</summary>
+    WrongSide,
     /// <summary>Outside the TCP window (RFC 9293 §3.10.7.4).</summary>
     OutOfWindow,
     /// <summary>An answer that nobody owes: the one-answer pinhole is closed.</summary>

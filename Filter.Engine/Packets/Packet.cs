@@ -114,6 +114,15 @@ public struct Packet
     /// <summary>TCP flags; zero for other protocols.</summary>
     public TcpFlags TcpFlags;
 
+    /// <summary>TCP sequence number of the first byte (or of the SYN).</summary>
+    public uint Sequence;
+
+    /// <summary>TCP acknowledgment number; counts where the flag is set.</summary>
+    public uint Acknowledgment;
+
+    /// <summary>TCP window as the header has it, unscaled.</summary>
+    public ushort Window;
+
     /// <summary>ICMP or ICMPv6 type.</summary>
     public byte IcmpType;
 
@@ -166,6 +175,9 @@ public struct Packet
 
     /// <summary>Filter made it itself: it is not judged or tracked, and counted apart.</summary>
     public bool Own;
+
+    /// <summary>Its rule logs what it passes.</summary>
+    public bool Log;
 
     /// <summary>The rule that decided, see <see cref="Path.IRuleset"/>; 0 for none.</summary>
     public int Rule;
