@@ -16,7 +16,8 @@
 #   esp-tunnel  the same, but link is a router between two sites
 set -euo pipefail
 
-readonly here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly here
 # Kept in step with tests/Filter.Tests/World/World.cs and demo.sh.
 readonly www4=198.51.100.7 www6=2001:db8:f::7 dns4=198.51.100.53 dns6=2001:db8:f::53
 readonly name=www.example.test
@@ -36,9 +37,11 @@ hosts() {
   local host
   for host in "$@"; do
     ip netns add "$(ns "$host")"
-    # No duplicate address detection: addresses work at once. No bridge netfilter: only the nft baseline wants it.
+    # No duplicate address detection: addresses work at once. Multicast reports go out at once and not over the
+    # first second, where they would meddle with counts. No bridge netfilter: only the nft baseline wants it.
     on "$host" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 \
-      net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.router_solicitations=0
+      net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.router_solicitations=0 \
+      net.ipv6.conf.default.mldv2_unsolicited_report_interval=10
     if [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then
       on "$host" sysctl -qw net.bridge.bridge-nf-call-iptables=0 \
         net.bridge.bridge-nf-call-ip6tables=0 net.bridge.bridge-nf-call-arptables=0
@@ -52,6 +55,19 @@ wire() {
   ip -n "$(ns "$1")" link add "$2" type veth peer name "$4" netns "$(ns "$3")"
   ip_on "$1" link set "$2" up
   ip_on "$3" link set "$4" up
+}
+
+# bridge HOST DEV…: a kernel bridge br0 that says nothing itself
+bridge() {
+  local host=$1 dev; shift
+  ip_on "$host" link add br0 type bridge mcast_snooping 0
+  ip_on "$host" link set br0 up addrgenmode none
+  for dev in "$@"; do slave "$host" "$dev"; done
+}
+
+slave() {
+  on "$1" sysctl -qw "net.ipv6.conf.$2.disable_ipv6=1"
+  ip_on "$1" link set "$2" master br0
 }
 
 # addresses HOST DEV ADDRESS/LENGTH…
@@ -135,10 +151,7 @@ far_side() { addresses "$1" lo $www4/32 $dns4/32 $www6/128 $dns6/128; }
 
 scene_esp() {
   esp_line
-  ip_on link link add br0 type bridge
-  ip_on link link set br0 up addrgenmode none
-  ip_on link link set eth0 master br0
-  ip_on link link set eth1 master br0
+  bridge link eth0 eth1
   addresses client eth0 192.0.2.10/24 2001:db8:1::10/64
   addresses server eth0 192.0.2.20/24 2001:db8:1::20/64
   resolver client 192.0.2.20
@@ -172,11 +185,9 @@ esp_line() {
 kernel() {
   local host; host=$(filter_hosts)
   for host in $host; do
-    ip_on "$host" link add br0 type bridge
-    ip_on "$host" link set br0 up addrgenmode none
-    ip_on "$host" link set eth0 master br0
+    bridge "$host" eth0
     if ip_on "$host" link show eth1 > /dev/null 2>&1; then
-      ip_on "$host" link set eth1 master br0
+      slave "$host" eth1
     else                                # the host scene: the box's stack stands on the bridge
       addresses "$host" br0 192.0.2.2/24 2001:db8:1::2/64
       gateway "$host" 192.0.2.1 2001:db8:1::1
