@@ -61,7 +61,8 @@ wire() {
 bridge() {
   local host=$1 dev; shift
   ip_on "$host" link add br0 type bridge mcast_snooping 0
-  ip_on "$host" link set br0 up addrgenmode none
+  ip_on "$host" link set br0 addrgenmode none
+  ip_on "$host" link set br0 up
   for dev in "$@"; do slave "$host" "$dev"; done
 }
 
