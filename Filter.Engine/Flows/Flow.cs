@@ -1,0 +1,93 @@
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+
+namespace Filter.Engine.Flows;
+
+/// <summary>What one endpoint of a TCP flow has shown so far.</summary>
+public struct TcpEnd
+{
+    /// <summary>One behind the highest sequence number it sent, in segments that state allowed.</summary>
+    public uint Sent;
+
+    /// <summary>The highest acknowledgment it sent.</summary>
+    public uint Acknowledged;
+
+    /// <summary>It has sent a segment, so <see cref="Sent"/> counts.</summary>
+    public bool Seen;
+
+    /// <summary>It has sent its FIN, which ends at <see cref="Sent"/>.</summary>
+    public bool Finished;
+}
+
+/// <summary>
+/// One tracked conversation. A record without references, in an array of the table's; the facts of
+/// its opening stay, so that it can be judged again by them.
+/// </summary>
+public struct Flow
+{
+    /// <summary>What its first packet was.</summary>
+    public OpeningFacts Opening;
+
+    /// <summary>When it was opened: nanoseconds on the path's clock.</summary>
+    public long Opened;
+
+    /// <summary>When it ends unless a packet comes: nanoseconds on the path's clock.</summary>
+    public long Deadline;
+
+    /// <summary>Packets in the opening's direction.</summary>
+    public long ForwardPackets;
+
+    /// <summary>Their bytes, of whole frames.</summary>
+    public long ForwardBytes;
+
+    /// <summary>Packets against it.</summary>
+    public long ReplyPackets;
+
+    /// <summary>Their bytes.</summary>
+    public long ReplyBytes;
+
+    /// <summary>The opener's end of a TCP flow.</summary>
+    public TcpEnd Opener;
+
+    /// <summary>The answerer's end.</summary>
+    public TcpEnd Answerer;
+
+    /// <summary>The rule that let it in.</summary>
+    public int Rule;
+
+    /// <summary>The policy generation under which it was judged.</summary>
+    public int Generation;
+
+    /// <summary>Answers that a one-answer pinhole owes.</summary>
+    public int Owed;
+
+    /// <summary>Ports for which the rules were asked.</summary>
+    public ushort Judged;
+
+    /// <summary>Ports for which they said pass.</summary>
+    public ushort Allowed;
+
+    /// <summary>What the SPD says of the opening's direction, and of the other.</summary>
+    public IpsecDecision ForwardIpsec, ReplyIpsec;
+
+    /// <summary>The generation of the SPD that said so.</summary>
+    public int IpsecGeneration;
+
+    /// <summary>Where in its tracker's table it stands; see the trackers.</summary>
+    public byte State;
+
+    /// <summary>What keeps its pinhole open.</summary>
+    public PinholeKind Pinhole;
+
+    /// <summary>The record is in use.</summary>
+    public bool Live;
+
+    /// <summary>Its rule logs.</summary>
+    public bool Log;
+
+    /// <summary>Neighbours in its slot of the timer wheel; 0 for none. And the slot.</summary>
+    internal int TimerNext, TimerPrevious, TimerSlot;
+
+    /// <summary>The packet seen as a key: the opening's, or its reverse.</summary>
+    public readonly FlowKey Key => Opening.Key;
+}

@@ -1,0 +1,261 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Filter.Engine.Packets;
+
+namespace Filter.Engine.Flows;
+
+/// <summary>
+/// The flows of one worker, found by the key that a packet shows, in either direction. Fixed in
+/// size, never allocates after construction. One writer, who is also the only reader.
+/// </summary>
+/// <remarks>
+/// The index has two entries a flow, one for each direction's key, in buckets of eight: a 16-bit tag
+/// of the hash and the flow's number, lowest bit set for the reply direction. A bucket that overflowed
+/// counts how many entries went on to the next one, so a search knows where to stop.
+/// </remarks>
+public sealed class FlowTable
+{
+    private const int Ways = 8;
+
+    private readonly Bucket[] _buckets;
+    private readonly ulong _mask;
+    private readonly Flow[] _flows;
+    private readonly TimerWheel _timers;
+    private readonly FlowHash _hash = FlowHash.Create();
+    private int _unused = 1;
+    private int _free;
+
+    /// <summary>A table for at most <paramref name="capacity"/> flows (1 to 2^28).</summary>
+    public FlowTable(int capacity)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(capacity, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(capacity, 1 << 28);
+        Capacity = capacity;
+        // Two entries a flow, three quarters full at most.
+        uint buckets = BitOperations.RoundUpToPowerOf2((uint)(((2L * capacity) + 5) / 6));
+        _buckets = new Bucket[buckets];
+        _mask = buckets - 1;
+        _flows = new Flow[capacity + 1];
+        _timers = new TimerWheel(_flows);
+    }
+
+    /// <summary>Most flows.</summary>
+    public int Capacity { get; }
+
+    /// <summary>Flows in the table.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>The largest flow number used so far, for walking over <see cref="this"/>.</summary>
+    public int Last => _unused - 1;
+
+    /// <summary>The flow of that number, 1 to <see cref="Last"/>; it may not be <see cref="Flow.Live"/>.</summary>
+    public ref Flow this[int flow] => ref _flows[flow];
+
+    /// <summary>Finds the flow that a packet with this key belongs to.</summary>
+    /// <param name="key">The packet's key.</param>
+    /// <param name="reply">It travels against the flow's opening.</param>
+    /// <returns>The flow's number, or 0.</returns>
+    public int Find(in FlowKey key, out bool reply)
+    {
+        ulong hash = _hash.Of(key);
+        Vector128<ushort> tag = Vector128.Create(Tag(hash));
+        for (ulong at = hash & _mask; ; at = (at + 1) & _mask)
+        {
+            ref Bucket bucket = ref _buckets[at];
+            uint hits = Vector128.Equals(Vector128.LoadUnsafe(ref bucket.Tags[0]), tag).ExtractMostSignificantBits();
+            for (; hits != 0; hits &= hits - 1)
+            {
+                uint entry = bucket.Entries[BitOperations.TrailingZeroCount(hits)];
+                reply = (entry & 1) != 0;
+                int flow = (int)(entry >> 1);
+                if (Shows(_flows[flow].Opening.Key, key, reply))
+                {
+                    return flow;
+                }
+            }
+
+            if (bucket.Overflow == 0)
+            {
+                reply = false;
+                return 0;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Adds a flow by its opening's key; all else of the record is zero. The key, or its reverse, must not be
+    /// in the table.
+    /// </summary>
+    /// <returns>The flow's number, or 0 where the table is full.</returns>
+    public int Add(in OpeningFacts opening, long now, long deadline)
+    {
+        int flow = _free;
+        if (flow != 0)
+        {
+            _free = _flows[flow].TimerNext;
+        }
+        else if (_unused <= Capacity)
+        {
+            flow = _unused++;
+        }
+        else
+        {
+            return 0;
+        }
+
+        ref Flow record = ref _flows[flow];
+        record = default;
+        record.Opening = opening;
+        record.Live = true;
+        record.Opened = now;
+        record.Deadline = deadline;
+        Insert(opening.Key, (uint)flow << 1);
+        if (opening.Key.Reverse != opening.Key)
+        {
+            Insert(opening.Key.Reverse, ((uint)flow << 1) | 1);
+        }
+
+        _timers.Start(now);
+        _timers.Add(flow, deadline);
+        Count++;
+        return flow;
+    }
+
+    /// <summary>Takes a flow out.</summary>
+    public void Remove(int flow)
+    {
+        ref Flow record = ref _flows[flow];
+        if (!record.Live)
+        {
+            return;
+        }
+
+        FlowKey key = record.Opening.Key;
+        Erase(key, (uint)flow << 1);
+        if (key.Reverse != key)
+        {
+            Erase(key.Reverse, ((uint)flow << 1) | 1);
+        }
+
+        _timers.Remove(flow);
+        record.Live = false;
+        record.TimerNext = _free;
+        _free = flow;
+        Count--;
+    }
+
+    /// <summary>Sets when the flow ends. Cheap where the deadline moves away, as it does with each packet.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Extend(int flow, long deadline)
+    {
+        ref Flow record = ref _flows[flow];
+        bool sooner = deadline < record.Deadline;
+        record.Deadline = deadline;
+        if (sooner)
+        {
+            _timers.Remove(flow);
+            _timers.Add(flow, deadline);
+        }
+    }
+
+    /// <summary>Ends flows whose deadline has passed.</summary>
+    /// <param name="now">The path's clock.</param>
+    /// <param name="most">Most flows to look at, so that no burst waits long.</param>
+    /// <returns>How many ended.</returns>
+    public int Expire(long now, int most)
+    {
+        int ended = 0;
+        for (int looked = 0; looked < most && _timers.TryTake(now, out int flow); looked++)
+        {
+            if (_flows[flow].Deadline <= now)
+            {
+                Remove(flow);
+                ended++;
+            }
+            else
+            {
+                _timers.Add(flow, _flows[flow].Deadline);
+            }
+        }
+
+        return ended;
+    }
+
+    private static bool Shows(in FlowKey opening, in FlowKey key, bool reply) => reply
+        ? opening.Source == key.Destination && opening.Destination == key.Source
+            && opening.SourcePort == key.DestinationPort && opening.DestinationPort == key.SourcePort
+            && opening.Protocol == key.Protocol && opening.Segment == key.Segment
+        : opening == key;
+
+    /// <summary>Zero marks a free way, so a tag is never zero.</summary>
+    private static ushort Tag(ulong hash) => (ushort)((hash >> 48) | 1);
+
+    private void Insert(in FlowKey key, uint entry)
+    {
+        ulong hash = _hash.Of(key);
+        for (ulong at = hash & _mask; ; at = (at + 1) & _mask)
+        {
+            ref Bucket bucket = ref _buckets[at];
+            for (int way = 0; way < Ways; way++)
+            {
+                if (bucket.Tags[way] == 0)
+                {
+                    bucket.Tags[way] = Tag(hash);
+                    bucket.Entries[way] = entry;
+                    return;
+                }
+            }
+
+            bucket.Overflow++;
+        }
+    }
+
+    private void Erase(in FlowKey key, uint entry)
+    {
+        ulong home = _hash.Of(key) & _mask;
+        for (ulong at = home; ; at = (at + 1) & _mask)
+        {
+            ref Bucket bucket = ref _buckets[at];
+            for (int way = 0; way < Ways; way++)
+            {
+                if (bucket.Tags[way] != 0 && bucket.Entries[way] == entry)
+                {
+                    bucket.Tags[way] = 0;
+                    for (; home != at; home = (home + 1) & _mask)
+                    {
+                        _buckets[home].Overflow--;
+                    }
+
+                    return;
+                }
+            }
+
+            if (bucket.Overflow == 0)
+            {
+                return;
+            }
+        }
+    }
+
+    [InlineArray(Ways)]
+    private struct Tags
+    {
+        private ushort _tag;
+    }
+
+    [InlineArray(Ways)]
+    private struct Entries
+    {
+        private uint _entry;
+    }
+
+    /// <summary>Tags in bytes 0..15, entries in 16..47, overflow count in 48..51; 64 bytes in all.</summary>
+    [System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Sequential, Size = 64)]
+    private struct Bucket
+    {
+        public Tags Tags;
+        public Entries Entries;
+        public int Overflow;
+    }
+}

@@ -1,0 +1,55 @@
+using Filter.Engine.Packets;
+
+namespace Filter.Engine.Path;
+
+/// <summary>What the SPD says of a flow, in one direction.</summary>
+/// <param name="Action">Bypass, Protect or Drop.</param>
+/// <param name="Policy">The entry's number, from 1; 0 where none matched.</param>
+public readonly record struct IpsecDecision(IpsecAction Action, ushort Policy);
+
+/// <summary>
+/// The engine's view of IPsec (RFC 4301). One instance a worker, which alone calls it. Never
+/// allocates, never throws; a forged packet is a drop reason.
+/// </summary>
+/// <remarks>
+/// The engine itself compares how a packet came (<see cref="Packet.ArrivedBy"/>) with what
+/// <see cref="Decide"/> says for the direction In, before anything is tracked: protect and came in
+/// the clear, or by another policy, is dropped.
+/// </remarks>
+public interface IIpsecStage
+{
+    /// <summary>
+    /// Rises whenever policies change, so that decisions kept in flows are asked for again.
+    /// </summary>
+    int Generation { get; }
+
+    /// <summary>
+    /// Verifies and opens, in place, every parsed packet that is not <see cref="Packet.Done"/> and is
+    /// ESP to an SA of ours (destination and SPI). What is opened has <see cref="Packet.ArrivedBy"/>,
+    /// <see cref="Packet.Depth"/> + 1, <see cref="Packet.Kind"/> Unknown (the caller parses it
+    /// once more) and, from a tunnel, <see cref="Packet.NeedsNextHop"/> with the inner destination.
+    /// ESP to one of the gateway's own addresses that names no SA is dropped; other ESP is transit and untouched.
+    /// </summary>
+    /// <returns>How many were opened.</returns>
+    int Open(Burst burst, int from);
+
+    /// <summary>
+    /// Whether an opened packet fits the selectors of the SA it came by (RFC 4301 §5.2 step 4).
+    /// Called after it was parsed again, before it is tracked.
+    /// </summary>
+    bool Fits(in Packet packet);
+
+    /// <summary>
+    /// The SPD's first match for an opening as its direction says: Out with source as local, In with
+    /// destination as local. Across is never asked.
+    /// </summary>
+    IpsecDecision Decide(in OpeningFacts facts);
+
+    /// <summary>
+    /// Seals every packet that passes with <see cref="Packet.Ipsec"/> = Protect, in place, or as new
+    /// packets appended to the burst (segments of a super-frame, fragments), which inherit number,
+    /// egress and verdict while the original is finished with Egress 0. What would not fit the
+    /// egress port's MTU is answered: an error to its sender is appended and it ends as Answered.
+    /// </summary>
+    void Protect(Burst burst);
+}

@@ -1,0 +1,59 @@
+using Filter.Engine.Packets;
+
+namespace Filter.Engine.Path;
+
+/// <summary>What keeps a pinhole open.</summary>
+public enum PinholeKind : byte
+{
+    /// <summary>The flow's state and timers.</summary>
+    Flow,
+
+    /// <summary>Each datagram that went out earns one answer; closed as soon as none is owed.</summary>
+    OneAnswer,
+}
+
+/// <summary>What a ruleset says of an opening.</summary>
+/// <param name="Verdict">Pass, Drop or Reject.</param>
+/// <param name="Rule">The rule that said so; see <see cref="IRuleset.RuleCount"/>.</param>
+/// <param name="Pinhole">The kind of pinhole a pass opens.</param>
+/// <param name="Limited">The rule has a rate limit: charge it before passing.</param>
+/// <param name="Log">Tell the event ring.</param>
+/// <param name="IsDefault">No rule matched: the default of its direction spoke.</param>
+public readonly record struct Judgement(
+    Verdict Verdict, int Rule, PinholeKind Pinhole, bool Limited, bool Log, bool IsDefault);
+
+/// <summary>A rule's name and place, for people.</summary>
+/// <param name="Name">Unique in its ruleset; the defaults are "default out", "default in", "default across".</param>
+/// <param name="File">The file it stands in.</param>
+/// <param name="Line">Its line, from 1; 0 for a default that is not written.</param>
+public readonly record struct RuleName(string Name, string File, int Line);
+
+/// <summary>A rate: a bucket of <paramref name="Burst"/> tokens, one more each <paramref name="Interval"/>.</summary>
+/// <param name="Interval">Nanoseconds that earn one token; at least 1.</param>
+/// <param name="Burst">Most tokens; at least 1.</param>
+public readonly record struct RateLimit(long Interval, int Burst);
+
+/// <summary>
+/// The engine's view of a compiled ruleset. Immutable; asked once a flow, and once a packet for what
+/// is not tracked. Never allocates, never throws.
+/// </summary>
+public interface IRuleset
+{
+    /// <summary>
+    /// One more than the largest rule number. Rule 0 is "none"; the rules follow from 1 in file order,
+    /// and behind them the three defaults (out, in, across).
+    /// </summary>
+    int RuleCount { get; }
+
+    /// <summary>First match wins; else the default for the direction.</summary>
+    Judgement Judge(in OpeningFacts facts);
+
+    /// <summary>Whether a frame that is neither IPv4 nor IPv6 goes on, by its ethertype (ARP included).</summary>
+    bool PassesEtherType(ushort etherType);
+
+    /// <summary>The rule's name and place.</summary>
+    RuleName Name(int rule);
+
+    /// <summary>The rule's rate limit; null for none.</summary>
+    RateLimit? Limit(int rule);
+}

@@ -1,0 +1,78 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Filter.Engine.Packets;
+
+namespace Filter.Engine.Wire;
+
+/// <summary>
+/// The Internet checksum (RFC 1071). Sums are kept in 64 bits and folded at the end; they are sums
+/// of 16-bit words in wire order, so they may be added in any order at even offsets.
+/// </summary>
+public static class Checksum
+{
+    /// <summary>The sum of the bytes as big-endian 16-bit words, an odd last byte padded with zero.</summary>
+    public static ulong Sum(ReadOnlySpan<byte> bytes, ulong start = 0)
+    {
+        // The one's complement sum is the same in either byte order but for a swap (RFC 1071 §2 B),
+        // so eight bytes at a time in the machine's order and one swap at the end.
+        ulong sum = 0;
+        ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(bytes);
+        foreach (ulong word in words)
+        {
+            sum += word;
+            sum += sum < word ? 1UL : 0;
+        }
+
+        ReadOnlySpan<byte> rest = bytes[(words.Length * 8)..];
+        if (!rest.IsEmpty)
+        {
+            Span<byte> last = stackalloc byte[8];
+            last.Clear();
+            rest.CopyTo(last);
+            ulong word = MemoryMarshal.Read<ulong>(last);
+            sum += word;
+            sum += sum < word ? 1UL : 0;
+        }
+
+        ushort folded = Fold(sum);
+        return start + (BitConverter.IsLittleEndian ? BinaryPrimitives.ReverseEndianness(folded) : folded);
+    }
+
+    /// <summary>The sum of the pseudo-header (RFC 9293 §3.1, RFC 8200 §8.1), the same for both families.</summary>
+    /// <param name="source">Source address.</param>
+    /// <param name="destination">Destination address (with a routing header: the final one).</param>
+    /// <param name="protocol">Upper layer protocol.</param>
+    /// <param name="length">Upper layer length in bytes.</param>
+    public static ulong PseudoHeader(Address source, Address destination, byte protocol, int length) =>
+        Words(source) + Words(destination) + protocol + ((uint)length & 0xffff) + ((uint)length >> 16);
+
+    /// <summary>Folds a sum to 16 bits, without complement.</summary>
+    public static ushort Fold(ulong sum)
+    {
+        sum = (sum & 0xffff_ffff) + (sum >> 32);
+        sum = (sum & 0xffff_ffff) + (sum >> 32);
+        sum = (sum & 0xffff) + (sum >> 16);
+        sum = (sum & 0xffff) + (sum >> 16);
+        sum = (sum & 0xffff) + (sum >> 16);
+        return (ushort)sum;
+    }
+
+    /// <summary>The checksum of a sum: folded and complemented.</summary>
+    public static ushort Finish(ulong sum) => (ushort)~Fold(sum);
+
+    /// <summary>A checksum updated for one changed 16-bit word (RFC 1624, equation 3).</summary>
+    public static ushort Update(ushort checksum, ushort before, ushort after) =>
+        (ushort)~Fold((ulong)(ushort)~checksum + (ushort)~before + after);
+
+    private static ulong Words(Address address)
+    {
+        if (address.IsIPv4)
+        {
+            return (address.IPv4 >> 16) + (address.IPv4 & 0xffff);
+        }
+
+        ulong high = address.High, low = address.Low;
+        return (high >> 48) + ((high >> 32) & 0xffff) + ((high >> 16) & 0xffff) + (high & 0xffff)
+             + (low >> 48) + ((low >> 32) & 0xffff) + ((low >> 16) & 0xffff) + (low & 0xffff);
+    }
+}

@@ -1,0 +1,173 @@
+using System.Buffers.Binary;
+using Filter.Engine.Packets;
+
+namespace Filter.Engine.Wire;
+
+/// <content>The IPv6 header and its extension headers (RFC 8200).</content>
+public static partial class Parser
+{
+    /// <summary>Most extension headers; RFC 8504 §5.3 lets a node limit them.</summary>
+    private const int MaxExtensionHeaders = 8;
+
+    /// <summary>Most bytes of extension headers.</summary>
+    private const int MaxExtensionBytes = 2048;
+
+    private const byte HomeAddressOption = 0xc9;
+
+    /// <summary>The fixed header, and the chain up to the first header that is no extension.</summary>
+    private static DropReason ParseIPv6(ref Packet packet, ReadOnlySpan<byte> frame)
+    {
+        int at = packet.Network;
+        ReadOnlySpan<byte> ip = frame[at..];
+        packet.Kind = PacketKind.Unknown;
+        packet.DontFragment = true;
+        if (ip.Length < 40)
+        {
+            return DropReason.Truncated;
+        }
+
+        if (ip[0] >> 4 != 6)
+        {
+            return DropReason.BadVersion;
+        }
+
+        // A jumbogram (RFC 2675) says length 0 and is longer than any frame we take.
+        int payloadLength = BinaryPrimitives.ReadUInt16BigEndian(ip[4..]);
+        if (40 + payloadLength > ip.Length || (payloadLength == 0 && ip[6] == IpProtocol.HopByHop))
+        {
+            return DropReason.BadLength;
+        }
+
+        packet.TrafficClass = (byte)((ip[0] << 4) | (ip[1] >> 4));
+        packet.HopLimit = ip[7];
+        packet.End = at + 40 + payloadLength;
+        Address source = Address.ReadIPv6(ip[8..]);
+        Address destination = Address.ReadIPv6(ip[24..]);
+        packet.Key = packet.Key with { Source = source, Destination = destination, Protocol = ip[6] };
+        if (source.IsIPv4 || destination.IsIPv4)
+        {
+            return DropReason.MappedAddress;
+        }
+
+        DropReason why = CheckAddresses(source, destination);
+        return why == DropReason.None ? WalkChain(ref packet, frame[..packet.End], source, destination) : why;
+    }
+
+    private static DropReason WalkChain(
+        ref Packet packet, ReadOnlySpan<byte> frame, Address source, Address destination)
+    {
+        byte next = packet.Key.Protocol;
+        int first = packet.Network + 40;
+        int at = first;
+        bool routed = false, fragment = false;
+        for (int count = 0; ; count++)
+        {
+            packet.Key = packet.Key with { Protocol = next };
+            packet.Transport = (ushort)at;
+            packet.Payload = at;
+            if (next is not (IpProtocol.HopByHop or IpProtocol.Routing or IpProtocol.Fragment or IpProtocol.DestinationOptions))
+            {
+                return ParseTransport(ref packet, frame, source, destination);
+            }
+
+            ReadOnlySpan<byte> header = frame[at..];
+            if (header.Length < 8)
+            {
+                return DropReason.Truncated;
+            }
+
+            int length = next == IpProtocol.Fragment ? 8 : (header[1] + 1) * 8;
+            if (length > header.Length)
+            {
+                return DropReason.BadExtensionChain;
+            }
+
+            // Hop-by-hop stands first or nowhere; routing and fragment headers stand once (RFC 8200 §4.1).
+            if (count == MaxExtensionHeaders || at + length - first > MaxExtensionBytes
+                || (next == IpProtocol.HopByHop && at != first)
+                || (next == IpProtocol.Routing && routed)
+                || (next == IpProtocol.Fragment && fragment))
+            {
+                return DropReason.BadExtensionChain;
+            }
+
+            switch (next)
+            {
+                case IpProtocol.Routing:
+                    routed = true;
+                    if (header[2] == 0)
+                    {
+                        return DropReason.RoutingHeader0;
+                    }
+
+                    // The checksum is over the final destination (RFC 8200 §8.1), which types 2
+                    // (RFC 6275 §6.4) and 4 (RFC 8754 §2) keep in the first address of the list.
+                    if (header[3] > 0 && header[2] is 2 or 4 && length >= 24)
+                    {
+                        destination = Address.ReadIPv6(header[8..]);
+                    }
+
+                    break;
+
+                case IpProtocol.Fragment:
+                    fragment = true;
+                    int field = BinaryPrimitives.ReadUInt16BigEndian(header[2..]);
+                    packet.FragmentHeader = (ushort)at;
+                    packet.FragmentOffset = field & 0xfff8;
+                    packet.MoreFragments = (field & 1) != 0;
+                    packet.FragmentId = BinaryPrimitives.ReadUInt32BigEndian(header[4..]);
+                    packet.Fragmented = true;
+                    if (packet.FragmentOffset != 0 || packet.MoreFragments)
+                    {
+                        packet.Key = packet.Key with { Protocol = header[0] };
+                        packet.Payload = at + 8;
+                        packet.Transport = (ushort)(at + 8);
+                        packet.Kind = PacketKind.Fragment;
+                        return DropReason.None;
+                    }
+
+                    // An atomic fragment is a whole packet (RFC 6946 §4).
+                    break;
+
+                default:
+                    DropReason why = WalkOptions(header[2..length], next == IpProtocol.DestinationOptions, ref source);
+                    if (why != DropReason.None)
+                    {
+                        return why;
+                    }
+
+                    break;
+            }
+
+            next = header[0];
+            at += length;
+        }
+    }
+
+    private static DropReason WalkOptions(ReadOnlySpan<byte> options, bool destinationOptions, ref Address source)
+    {
+        while (!options.IsEmpty)
+        {
+            if (options[0] == 0)
+            {
+                options = options[1..];
+                continue;
+            }
+
+            if (options.Length < 2 || options[1] + 2 > options.Length)
+            {
+                return DropReason.BadExtensionChain;
+            }
+
+            // A mobile node's checksum is over its home address (RFC 6275 §6.1.1, §9.3.1).
+            if (destinationOptions && options[0] == HomeAddressOption && options[1] == 16)
+            {
+                source = Address.ReadIPv6(options[2..]);
+            }
+
+            options = options[(options[1] + 2)..];
+        }
+
+        return DropReason.None;
+    }
+}

@@ -1,0 +1,303 @@
+using System.Buffers.Binary;
+using Filter.Engine.Packets;
+
+namespace Filter.Engine.Wire;
+
+/// <content>Transport headers, and the packets that ICMP errors quote.</content>
+public static partial class Parser
+{
+    private const TcpFlags Judged = TcpFlags.Syn | TcpFlags.Fin | TcpFlags.Rst | TcpFlags.Ack | TcpFlags.Urg;
+
+    /// <param name="packet">Addresses, protocol, transport offset and end are set.</param>
+    /// <param name="frame">The frame, up to the IP packet's end.</param>
+    /// <param name="source">Source for the checksum's pseudo-header: the home address of a mobile node.</param>
+    /// <param name="destination">Destination for it: the final one behind a routing header.</param>
+    private static DropReason ParseTransport(
+        ref Packet packet, ReadOnlySpan<byte> frame, Address source, Address destination)
+    {
+        ReadOnlySpan<byte> segment = frame[packet.Transport..];
+        packet.Kind = PacketKind.Tracked;
+        DropReason why = packet.Key.Protocol switch
+        {
+            IpProtocol.Tcp => ParseTcp(ref packet, segment),
+            IpProtocol.Udp or IpProtocol.UdpLite => ParseUdp(ref packet, segment),
+            IpProtocol.Sctp => ParseSctp(ref packet, segment),
+            IpProtocol.Icmp or IpProtocol.IcmpV6 => ParseIcmp(ref packet, segment),
+            IpProtocol.Esp => ParseSpi(ref packet, segment, 0),
+            IpProtocol.Ah => ParseSpi(ref packet, segment, 4),
+            IpProtocol.Igmp => ParseIgmp(ref packet, segment),
+            _ => DropReason.None,
+        };
+        return why == DropReason.None && packet.Offload.Checksum == ChecksumState.Unknown
+            ? VerifyChecksum(ref packet, segment, source, destination)
+            : why;
+    }
+
+    private static DropReason ParseTcp(ref Packet packet, ReadOnlySpan<byte> tcp)
+    {
+        if (tcp.Length < 20)
+        {
+            return DropReason.Truncated;
+        }
+
+        int headerLength = (tcp[12] >> 4) * 4;
+        if (headerLength < 20 || headerLength > tcp.Length)
+        {
+            return DropReason.BadHeaderLength;
+        }
+
+        ReadPorts(ref packet, tcp);
+        packet.Sequence = BinaryPrimitives.ReadUInt32BigEndian(tcp[4..]);
+        packet.Acknowledgment = BinaryPrimitives.ReadUInt32BigEndian(tcp[8..]);
+        packet.Window = BinaryPrimitives.ReadUInt16BigEndian(tcp[14..]);
+        packet.TcpFlags = (TcpFlags)tcp[13];
+        packet.Payload = packet.Transport + headerLength;
+        if (packet.Key.SourcePort == 0 || packet.Key.DestinationPort == 0)
+        {
+            return DropReason.PortZero;
+        }
+
+        // What RFC 9293 §3.10 lets a sender form; all else is a scanner's or a broken stack's.
+        return (packet.TcpFlags & Judged) switch
+        {
+            TcpFlags.Syn => DropReason.None,
+            TcpFlags.Syn | TcpFlags.Urg => DropReason.None,
+            TcpFlags.Syn | TcpFlags.Ack => DropReason.None,
+            TcpFlags.Rst => DropReason.None,
+            TcpFlags.Rst | TcpFlags.Ack => DropReason.None,
+            TcpFlags.Fin | TcpFlags.Ack => DropReason.None,
+            TcpFlags.Fin | TcpFlags.Ack | TcpFlags.Urg => DropReason.None,
+            TcpFlags.Ack => DropReason.None,
+            TcpFlags.Ack | TcpFlags.Urg => DropReason.None,
+            _ => DropReason.BadFlags,
+        };
+    }
+
+    private static DropReason ParseUdp(ref Packet packet, ReadOnlySpan<byte> udp)
+    {
+        if (udp.Length < 8)
+        {
+            return DropReason.Truncated;
+        }
+
+        ReadPorts(ref packet, udp);
+        packet.Payload = packet.Transport + 8;
+        int length = BinaryPrimitives.ReadUInt16BigEndian(udp[4..]);
+
+        // UDP-Lite has the checksum's coverage in this place: 0 is all, below 8 is an error (RFC 3828
+        // §3.1). UDP may leave a surplus behind its length (RFC 9868 §7).
+        bool wrong = packet.Key.Protocol == IpProtocol.UdpLite
+            ? length != 0 && (length < 8 || length > udp.Length)
+            : (length < 8 || length > udp.Length) && packet.Offload.Gso != GsoKind.Udp;
+        if (wrong)
+        {
+            return DropReason.BadLength;
+        }
+
+        // A source port of 0 means that no answer is expected (RFC 768).
+        return packet.Key.DestinationPort == 0 ? DropReason.PortZero : DropReason.None;
+    }
+
+    private static DropReason ParseSctp(ref Packet packet, ReadOnlySpan<byte> sctp)
+    {
+        if (sctp.Length < 12)
+        {
+            return DropReason.Truncated;
+        }
+
+        ReadPorts(ref packet, sctp);
+        packet.Payload = packet.Transport + 12;
+        return packet.Key.SourcePort == 0 || packet.Key.DestinationPort == 0 ? DropReason.PortZero : DropReason.None;
+    }
+
+    private static void ReadPorts(ref Packet packet, ReadOnlySpan<byte> header) =>
+        packet.Key = packet.Key with
+        {
+            SourcePort = BinaryPrimitives.ReadUInt16BigEndian(header),
+            DestinationPort = BinaryPrimitives.ReadUInt16BigEndian(header[2..]),
+        };
+
+    private static DropReason ParseSpi(ref Packet packet, ReadOnlySpan<byte> header, int offset)
+    {
+        if (header.Length < offset + 8)
+        {
+            return DropReason.Truncated;
+        }
+
+        packet.Spi = BinaryPrimitives.ReadUInt32BigEndian(header[offset..]);
+        packet.Sequence = BinaryPrimitives.ReadUInt32BigEndian(header[(offset + 4)..]);
+        return DropReason.None;
+    }
+
+    private static DropReason ParseIgmp(ref Packet packet, ReadOnlySpan<byte> igmp)
+    {
+        packet.Kind = PacketKind.Untracked;
+        if (igmp.Length < 8)
+        {
+            return DropReason.Truncated;
+        }
+
+        packet.IcmpType = igmp[0];
+        return DropReason.None;
+    }
+
+    private static DropReason ParseIcmp(ref Packet packet, ReadOnlySpan<byte> icmp)
+    {
+        // Each ICMP belongs to its own IP; the other's packets mean nothing there.
+        bool v6 = packet.Key.Protocol == IpProtocol.IcmpV6;
+        if (v6 == packet.IsIPv4)
+        {
+            return DropReason.IcmpForbidden;
+        }
+
+        if (icmp.Length < (v6 ? 4 : 8))
+        {
+            return DropReason.Truncated;
+        }
+
+        packet.IcmpType = icmp[0];
+        packet.IcmpCode = icmp[1];
+        packet.Payload = packet.Transport + Math.Min(8, icmp.Length);
+        packet.Kind = (v6, icmp[0]) switch
+        {
+            (false, 3 or 11 or 12) => PacketKind.IcmpError,
+            (true, >= 1 and <= 4) => PacketKind.IcmpError,
+            (false, 0 or 8 or 13 or 14 or 15 or 16 or 17 or 18) => PacketKind.Tracked,
+            (true, 128 or 129) => PacketKind.Tracked,
+            _ => PacketKind.Untracked,
+        };
+        if (packet.Kind is PacketKind.Tracked or PacketKind.IcmpError && icmp.Length < 8)
+        {
+            return DropReason.Truncated;
+        }
+
+        if (packet.Kind == PacketKind.Tracked)
+        {
+            ushort identifier = BinaryPrimitives.ReadUInt16BigEndian(icmp[4..]);
+            packet.Key = packet.Key with { SourcePort = identifier, DestinationPort = identifier };
+        }
+
+        return DropReason.None;
+    }
+
+    private static DropReason VerifyChecksum(
+        ref Packet packet, ReadOnlySpan<byte> segment, Address source, Address destination)
+    {
+        ulong sum;
+        switch (packet.Key.Protocol)
+        {
+            case IpProtocol.Tcp:
+            case IpProtocol.IcmpV6:
+                sum = Checksum.PseudoHeader(source, destination, packet.Key.Protocol, segment.Length);
+                break;
+
+            case IpProtocol.Udp:
+                // Zero means none: RFC 768; over IPv6 a middlebox lets it pass (RFC 6936 §5).
+                if (BinaryPrimitives.ReadUInt16BigEndian(segment[6..]) == 0)
+                {
+                    return DropReason.None;
+                }
+
+                segment = segment[..BinaryPrimitives.ReadUInt16BigEndian(segment[4..])];
+                sum = Checksum.PseudoHeader(source, destination, packet.Key.Protocol, segment.Length);
+                break;
+
+            case IpProtocol.UdpLite:
+                int coverage = BinaryPrimitives.ReadUInt16BigEndian(segment[4..]);
+                sum = Checksum.PseudoHeader(source, destination, packet.Key.Protocol, segment.Length);
+                segment = coverage == 0 ? segment : segment[..coverage];
+                break;
+
+            case IpProtocol.Icmp:
+            case IpProtocol.Igmp:
+                sum = 0;
+                break;
+
+            default:
+                return DropReason.None;
+        }
+
+        if (Checksum.Fold(Checksum.Sum(segment, sum)) != 0xffff)
+        {
+            return DropReason.BadChecksum;
+        }
+
+        packet.Offload.Checksum = ChecksumState.Valid;
+        return DropReason.None;
+    }
+
+    /// <summary>
+    /// Reads the packet that an ICMP error quotes, as far as it goes: the key that it showed, so with
+    /// the error's receiver as source.
+    /// </summary>
+    /// <returns>False where the quote is cut before its ports, or is a later fragment.</returns>
+    public static bool TryReadQuote(in Packet error, out FlowKey key)
+    {
+        key = default;
+        ReadOnlySpan<byte> quote = error.Slab.AsSpan(error.Start + error.Payload, error.End - error.Payload);
+        int at;
+        byte protocol;
+        Address source, destination;
+        if (error.IsIPv4)
+        {
+            if (quote.Length < 28 || quote[0] >> 4 != 4)
+            {
+                return false;
+            }
+
+            at = (quote[0] & 15) * 4;
+            if (at < 20 || at + 8 > quote.Length || (BinaryPrimitives.ReadUInt16BigEndian(quote[6..]) & 0x1fff) != 0)
+            {
+                return false;
+            }
+
+            protocol = quote[9];
+            source = Address.ReadIPv4(quote[12..]);
+            destination = Address.ReadIPv4(quote[16..]);
+        }
+        else
+        {
+            if (quote.Length < 48 || quote[0] >> 4 != 6)
+            {
+                return false;
+            }
+
+            source = Address.ReadIPv6(quote[8..]);
+            destination = Address.ReadIPv6(quote[24..]);
+            protocol = quote[6];
+            at = 40;
+            for (int count = 0; protocol is IpProtocol.HopByHop or IpProtocol.Routing or IpProtocol.Fragment or IpProtocol.DestinationOptions; count++)
+            {
+                if (count == MaxExtensionHeaders || at + 8 > quote.Length
+                    || (protocol == IpProtocol.Fragment && (BinaryPrimitives.ReadUInt16BigEndian(quote[(at + 2)..]) & 0xfff8) != 0))
+                {
+                    return false;
+                }
+
+                int length = protocol == IpProtocol.Fragment ? 8 : (quote[at + 1] + 1) * 8;
+                protocol = quote[at];
+                at += length;
+            }
+
+            if (at + 8 > quote.Length)
+            {
+                return false;
+            }
+        }
+
+        ReadOnlySpan<byte> header = quote[at..];
+        ushort from = 0, to = 0;
+        if (IpProtocol.HasPorts(protocol))
+        {
+            from = BinaryPrimitives.ReadUInt16BigEndian(header);
+            to = BinaryPrimitives.ReadUInt16BigEndian(header[2..]);
+        }
+        else if (protocol is IpProtocol.Icmp or IpProtocol.IcmpV6)
+        {
+            from = to = BinaryPrimitives.ReadUInt16BigEndian(header[4..]);
+        }
+
+        key = new FlowKey(source, destination, from, to, protocol, error.Key.Segment);
+        return true;
+    }
+}
