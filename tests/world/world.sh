@@ -5,13 +5,14 @@
 #   world.sh down PREFIX          end every process in the world and remove it (safe to repeat)
 #   world.sh kernel PREFIX [nft]  a kernel bridge stands where Filter would; nft: with a stateful table
 #   world.sh unkernel PREFIX      take that kernel bridge away again
+#   world.sh lease PREFIX HOST DEV  DEV gets its addresses from the network: DHCP and SLAAC
 #   world.sh in PREFIX HOST CMD…  run CMD on HOST
 #
 # A host is a namespace PREFIX-HOST; PREFIX belongs to one run, so that worlds never meet.
 # All addresses are documentation, private or ULA ones, and exist only inside the namespaces.
 #
 #   bridge      client eth0 ──── eth1 filter eth0 ──── eth0 server
-#   host        far eth0 ──── eth0 filter (its own stack stands behind the TAP of the ruleset)
+#   host        far eth0 ──── eth0 filter (its own stack stands behind the TAP of the ruleset); far leases addresses
 #   esp         client ── eth1 a eth0 ── eth0 link eth1 ── eth0 b eth1 ── server   link is a bridge: one LAN
 #   esp-tunnel  the same, but link is a router between two sites
 set -euo pipefail
@@ -111,11 +112,11 @@ listening() {
   die "nobody listens on $2/$3 of $1; see $(run_dir)/*.log"
 }
 
-# servers HOST WWW4 WWW6 DNS4 DNS6: a web page, a name for it with A and AAAA, iperf3
+# servers HOST WWW4 WWW6 DNS4 DNS6 [DNSMASQ OPTION…]: a web page, a name for it with A and AAAA, iperf3
 servers() {
   background "$1" dns dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file= --user=root \
     --no-resolv --no-hosts --local=/test/ --host-record="$name,$2,$3" \
-    --bind-interfaces --except-interface=lo --listen-address="$4" --listen-address="$5"
+    --bind-interfaces --except-interface=lo --listen-address="$4" --listen-address="$5" "${@:6}"
   background "$1" www ncat --listen --keep-open 80 --sh-exec "$here/page.sh"
   background "$1" iperf3 iperf3 --server
   listening "$1" udp 53
@@ -130,7 +131,10 @@ scene_bridge() {
   hosts client filter server
   wire client eth0 filter eth1
   wire filter eth0 server eth0
-  addresses client eth0 192.0.2.10/24 2001:db8:1::10/64
+  addresses client eth0 192.0.2.5/24 2001:db8:1::5/64
+  # The same host is also the web server that rules/bridge.yaml knows; it speaks from there only when spoken to.
+  addresses client eth0 192.0.2.10/24
+  ip_on client addr add 2001:db8:1::10/64 dev eth0 nodad preferred_lft 0
   addresses server eth0 192.0.2.1/24 2001:db8:1::1/64
   far_side server
   gateway client 192.0.2.1 2001:db8:1::1
@@ -138,14 +142,29 @@ scene_bridge() {
   servers server $www4 $www6 $dns4 $dns6
 }
 
-# The box itself gets its addresses with the TAP, from the ruleset.
+# The box itself gets its addresses when its TAP stands: from the ruleset, or leased from far.
 scene_host() {
   hosts far filter
   wire far eth0 filter eth0
   addresses far eth0 192.0.2.1/24 2001:db8:1::1/64
   far_side far
   resolver filter $dns4
-  servers far $www4 $www6 $dns4 $dns6
+  servers far $www4 $www6 $dns4 $dns6 --interface=eth0 --dhcp-leasefile="$(run_dir)/leases" --no-ping \
+    --dhcp-range=192.0.2.10,192.0.2.10,255.255.255.0,1h --dhcp-option=option:dns-server,$dns4 \
+    --dhcp-range=2001:db8:1::,ra-only,64,1h --enable-ra
+  on filter sysctl -qw net.ipv6.conf.default.accept_ra=1 net.ipv6.conf.default.router_solicitations=3
+}
+
+# lease HOST DEV: DHCP for IPv4, router advertisements for IPv6; waits for both
+lease() {
+  local i
+  on "$1" busybox udhcpc -q -n -t 5 -T 1 -i "$2" -s "$here/leased.sh" > "$(run_dir)/dhcp.log" 2>&1 ||
+    { cat "$(run_dir)/dhcp.log" >&2; die "no lease on $2 of $1"; }
+  for i in $(seq 100); do
+    if [ -n "$(ip_on "$1" -6 route show default)" ] && [ -n "$(ip_on "$1" -6 addr show dev "$2" scope global)" ]; then return; fi
+    sleep 0.05
+  done
+  die "no router advertised itself to $2 of $1"
 }
 
 far_side() { addresses "$1" lo $www4/32 $dns4/32 $www6/128 $dns6/128; }
@@ -159,18 +178,18 @@ scene_esp() {
   servers server 192.0.2.20 2001:db8:1::20 192.0.2.20 2001:db8:1::20
 }
 
-# Site A: 10.1.0.0/16, its Filter 192.0.2.1. Site B: 10.2.0.0/16, its Filter 198.51.100.1.
+# The sites of rules/site-to-site.yaml and its peer: link is the router at 192.0.2.254 and 198.51.100.254.
 scene_esp_tunnel() {
   esp_line
   on link sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-  addresses link eth0 10.1.0.254/16 192.0.2.254/24 fd00:1::fe/64 2001:db8:1::fe/64
-  addresses link eth1 10.2.0.254/16 198.51.100.254/24 fd00:2::fe/64 2001:db8:2::fe/64
-  addresses client eth0 10.1.0.10/16 fd00:1::10/64
-  addresses server eth0 10.2.0.10/16 fd00:2::10/64
-  gateway client 10.1.0.254 fd00:1::fe
-  gateway server 10.2.0.254 fd00:2::fe
+  addresses link eth0 192.0.2.254/24 2001:db8:ff:a::fe/64 10.1.0.254/16 2001:db8:a::fe/48
+  addresses link eth1 198.51.100.254/24 2001:db8:ff:b::fe/64 10.2.0.254/16 2001:db8:b::fe/48
+  addresses client eth0 10.1.0.10/16 2001:db8:a::10/48
+  addresses server eth0 10.2.0.10/16 2001:db8:b::10/48
+  gateway client 10.1.0.254 2001:db8:a::fe
+  gateway server 10.2.0.254 2001:db8:b::fe
   resolver client 10.2.0.10
-  servers server 10.2.0.10 fd00:2::10 10.2.0.10 fd00:2::10
+  servers server 10.2.0.10 2001:db8:b::10 10.2.0.10 2001:db8:b::10
 }
 
 esp_line() {
@@ -190,7 +209,7 @@ kernel() {
     if ip_on "$host" link show eth1 > /dev/null 2>&1; then
       slave "$host" eth1
     else                                # the host scene: the box's stack stands on the bridge
-      addresses "$host" br0 192.0.2.2/24 2001:db8:1::2/64
+      addresses "$host" br0 192.0.2.10/24 2001:db8:1::10/64
       gateway "$host" 192.0.2.1 2001:db8:1::1
     fi
     if [ "${1-}" = nft ]; then
@@ -260,6 +279,7 @@ main() {
   case $verb in
     up) need_root; prefix=${2-}; check_prefix; up "$1" ;;
     down) need_root; prefix=${1-}; check_prefix; down ;;
+    lease) need_root; prefix=${1-}; check_prefix; lease "$2" "$3" ;;
     kernel | unkernel) need_root; prefix=${1-}; check_prefix; shift; "$verb" "$@" ;;
     in) prefix=${1-}; check_prefix; shift; on "$@" ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; [ "$verb" = help ] || exit 2 ;;

@@ -21,7 +21,11 @@ public sealed partial class World : IDisposable
     public const string Www = "www.example.test";
     public const string Www4 = "198.51.100.7", Www6 = "2001:db8:f::7";
     public const string Dns4 = "198.51.100.53", Dns6 = "2001:db8:f::53";
-    public const string Client4 = "192.0.2.10", Client6 = "2001:db8:1::10";
+    public const string Client4 = "192.0.2.5", Client6 = "2001:db8:1::5";
+    /// <summary>The client's host again, as the web server that <c>rules/bridge.yaml</c> lets in.</summary>
+    public const string Inner4 = "192.0.2.10", Inner6 = "2001:db8:1::10";
+    /// <summary>The server's end of the LAN that it shares with the client.</summary>
+    public const string Gateway4 = "192.0.2.1", Gateway6 = "2001:db8:1::1";
 
     private static readonly ConcurrentDictionary<string, World> s_living = new();
     private static int s_count;
@@ -76,6 +80,9 @@ public sealed partial class World : IDisposable
     public void PutKernelBridge(bool nftables = false) => Must(Script("kernel", _prefix, nftables ? "nft" : ""));
 
     public void RemoveKernelBridge() => Must(Script("unkernel", _prefix));
+
+    /// <summary>Has a device of a host get its addresses and routes from the network, by DHCP and router advertisements.</summary>
+    public void Lease(string host, string device) => Must(Script("lease", _prefix, host, device));
 
     /// <summary>Ends every process of the world, then the world.</summary>
     public void Dispose()
