@@ -1,0 +1,232 @@
+using System.Numerics;
+using Filter.Engine.Local;
+using Filter.Engine.Packets;
+using Filter.Engine.Ports;
+using Filter.Engine.Wire;
+
+namespace Filter.Engine.Path;
+
+/// <summary>The walk, specialised by who listens to it.</summary>
+/// <typeparam name="TTrace"><see cref="NoTrace"/> on the data path; a listener for `explain`.</typeparam>
+public sealed partial class PacketPath<TTrace> : PacketPath
+    where TTrace : struct, ITrace
+{
+    /// <summary>Most tunnels inside each other, and most rounds of parse and open.</summary>
+    private const int MaxDepth = 4;
+
+    /// <summary>Most flows looked at for expiry a tick.</summary>
+    private const int ExpiryBudget = 256;
+
+    private readonly TTrace _trace;
+    private readonly Bridge _bridge;
+    private readonly Neighbours _neighbours;
+    private readonly int[] _mtus = new int[16];
+    private RateLimits _limits;
+
+    /// <summary>Builds the walk; everything it will ever need is allocated here.</summary>
+    public PacketPath(PathSettings settings, TTrace trace = default)
+        : base(settings)
+    {
+        _trace = trace;
+        _bridge = new Bridge(settings.Ports, settings.Local);
+        _neighbours = new Neighbours(settings.Local);
+        _limits = new RateLimits(settings.Ruleset);
+        Ipsec = settings.Ipsec;
+        foreach (Port port in settings.Ports)
+        {
+            _mtus[port.Number] = port.Mtu;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override long HeldNow => _neighbours.HeldNow;
+
+    /// <inheritdoc/>
+    public override void Walk(Burst burst)
+    {
+        int came = burst.Count;
+        Counters.In += came;
+        Parse(burst);                       // offsets and keys, or the reason; fragments wait for their rest
+        for (int depth = 0; depth < MaxDepth && Ipsec is { } ipsec && ipsec.Open(burst, 0) > 0; depth++)
+        {
+            Parse(burst);                   // ours: verified, opened, and walked as if it had just arrived
+        }
+
+        Route(burst);                       // the far port, and which way that crosses the boundary
+        FindFlows(burst);                   // one lookup a packet; the inbound SPD check comes before tracking
+        OpenFlows(burst);                   // misses only: rules, SPD
+        Track(burst);                       // one row of one table a packet
+        Answer(burst);                      // what was rejected, or is too big for its far port
+        Ipsec?.Protect(burst);              // what policy says to seal
+        Counters.PassHeld(_neighbours.Resolve(burst));  // next hops of what Filter itself addressed
+        Account(burst, came);
+    }
+
+    /// <inheritdoc/>
+    public override void Tick(Burst burst)
+    {
+        Counters.Expired += Flows.Expire(burst.Now, ExpiryBudget);
+        int given = _neighbours.Tick(burst);
+        if (given > 0)
+        {
+            Counters.EndHeld(DropReason.NoNeighbour, given);
+        }
+
+        Account(burst, 0);
+    }
+
+    /// <inheritdoc/>
+    public override void Publish(IRuleset ruleset, IIpsecStage? ipsec)
+    {
+        Counters.Adopt(Ruleset, ruleset);
+        _limits = new RateLimits(ruleset);
+        Ruleset = ruleset;
+        Ipsec = ipsec;
+        Generation++;
+    }
+
+    private void Parse(Burst burst)
+    {
+        ParseUnknown(burst);
+    }
+
+    private void ParseUnknown(Burst burst)
+    {
+        for (int i = 0; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Done || packet.Own || packet.Kind != PacketKind.Unknown)
+            {
+                continue;
+            }
+
+            DropReason why = packet.Reason == DropReason.None ? Parser.Parse(ref packet) : packet.Reason;
+            if (why == DropReason.None && packet.Depth > 0 && packet.Kind != PacketKind.Fragment
+                && (packet.Kind == PacketKind.Link || !Ipsec!.Fits(packet)))
+            {
+                // What comes out of an SA must be what its policy lets in (RFC 4301 §5.2, step 4).
+                why = DropReason.WrongSelectors;
+            }
+
+            if (why != DropReason.None)
+            {
+                packet.Drop(why);
+            }
+
+            if (TTrace.On)
+            {
+                _trace.Note(packet, "parse", why == DropReason.None ? packet.Kind.ToString() : why.Name());
+            }
+        }
+    }
+
+    private void Route(Burst burst)
+    {
+        for (int i = 0; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Done || packet.Own)
+            {
+                continue;
+            }
+
+            if (packet.Kind == PacketKind.Link && !Parser.IsSpanningTree(packet) && !Ruleset.PassesEtherType(packet.EtherType))
+            {
+                packet.Drop(packet.EtherType == EtherTypes.Arp ? DropReason.BadArp : DropReason.UnknownEtherType);
+                continue;
+            }
+
+            _neighbours.Learn(ref packet);
+            if (packet.Done)
+            {
+                continue;
+            }
+
+            packet.Egress = _bridge.Route(ref packet);
+            if (packet.Done)
+            {
+                continue;
+            }
+
+            packet.Egress = OutOfTheGateway(ref packet);
+            if (packet.Egress == 0)
+            {
+                packet.Drop(DropReason.NoEgress);
+                continue;
+            }
+
+            packet.Direction = Crossing(packet.Ingress, packet.Egress);
+            if (packet.Kind == PacketKind.Link)
+            {
+                packet.Verdict = Verdict.Pass;
+                packet.Done = true;
+            }
+
+            if (TTrace.On)
+            {
+                _trace.Note(packet, "route", $"{packet.Direction} by {PortNames(packet.Egress)}");
+            }
+        }
+    }
+
+    /// <summary>
+    /// A machine may have the gateway's own port as its router. What it sends there goes out by the
+    /// unprotected port if policy protects it; all else is for the box's own stack to decide.
+    /// </summary>
+    private ushort OutOfTheGateway(ref Packet packet)
+    {
+        LocalNetwork local = Settings.Local;
+        if (Ipsec is null || !local.CanAddress || packet.Egress != local.SelfMask || local.UnprotectedMask == 0
+            || packet.Kind != PacketKind.Tracked || local.Owns(packet.Key.Destination)
+            || Settings.Ports[packet.Ingress].Side != Side.Protected)
+        {
+            return packet.Egress;
+        }
+
+        byte far = (byte)BitOperations.TrailingZeroCount(local.UnprotectedMask);
+        packet.Direction = Direction.Out;
+        if (Ipsec.Decide(Facts(packet, far)).Action != IpsecAction.Protect)
+        {
+            return packet.Egress;
+        }
+
+        packet.NeedsNextHop = true;
+        packet.NextHop = packet.Key.Destination;
+        return (ushort)(1 << far);
+    }
+
+    private Direction Crossing(byte ingress, ushort egress)
+    {
+        Side from = Settings.Ports[ingress].Side;
+        Side to = Settings.Ports[BitOperations.TrailingZeroCount(egress)].Side;
+        return from == to ? Direction.Across : from == Side.Protected ? Direction.Out : Direction.In;
+    }
+
+    private string PortNames(ushort mask) =>
+        string.Join(", ", Settings.Ports.Where(port => (port.Mask & mask) != 0).Select(port => port.Name));
+
+    private void Account(Burst burst, int came)
+    {
+        for (int i = 0; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            Counters.Out += BitOperations.PopCount(packet.Egress);
+            if (packet.Own)
+            {
+                Counters.Own++;
+                continue;
+            }
+
+            if (i >= came)
+            {
+                continue;                   // a segment, a fragment, a packet that had been held: its whole is counted
+            }
+
+            Counters.Count(packet);
+            if (packet.Verdict is Verdict.Drop or Verdict.Reject || packet.Log)
+            {
+                Events.Write(packet, Ruleset);
+            }
+        }
+    }
+}
