@@ -130,7 +130,7 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
         FlowKey key = packet.Key;
         if (pair.IsBetweenEnds(key.Destination, key.Source))
         {
-            foreach (SpdEntry entry in pair.Policies)
+            foreach (SpdEntry entry in pair.Users)
             {
                 if (entry.Matches(key.Destination, key.Source, key.Protocol, key.SourcePort, packet.IcmpType, packet.IcmpCode)
                     || MatchesQuote(entry, packet))
@@ -141,7 +141,7 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
             }
         }
 
-        pair.Policies[0].Statistics.WrongSelectors++;
+        pair.Users[0].Statistics.WrongSelectors++;
         return false;
     }
 
