@@ -21,7 +21,7 @@ public sealed class DatabaseTests : IDisposable
     {
         (Gateway left, Gateway right) = Gateway.Pair(s_sa);
         using Gateway a = left, b = right;
-        byte[] wire = Assert.Single(right.Receive(left.Send(Frames.Udp(s_client, s_server, 20))));
+        byte[] wire = Assert.Single(right.Receive(left.Send(PlainFrames.Udp(s_client, s_server, 20))));
         OutboundSa before = left.Stage.Databases.Sad.Pairs.Single().Outbound;
         int generation = left.Stage.Generation;
 
@@ -33,7 +33,7 @@ public sealed class DatabaseTests : IDisposable
 
         Assert.Same(before, left.Stage.Databases.Sad.Pairs.Single().Outbound);
         Assert.NotEqual(generation, left.Stage.Generation);
-        left.Send(Frames.Udp(s_client, s_server, 20));
+        left.Send(PlainFrames.Udp(s_client, s_server, 20));
         Assert.Equal(2UL, before.Counter);
         Assert.Equal(2, before.Statistics.Packets);
         Assert.NotNull(wire);
@@ -45,7 +45,7 @@ public sealed class DatabaseTests : IDisposable
         (Gateway left, Gateway right) = Gateway.Pair(s_sa);
         using Gateway a = left, b = right;
         OutboundSa before = left.Stage.Databases.Sad.Pairs.Single().Outbound;
-        left.Send(Frames.Udp(s_client, s_server, 20));
+        left.Send(PlainFrames.Udp(s_client, s_server, 20));
         SaConfig rekeyed = Gateway.Sa(IpsecMode.Tunnel, "192.0.2.1", "198.51.100.1", replay: 64, key: 40);
 
         left.Stage.Adopt(IpsecDatabases.Build(Gateway.Config([Gateway.Policy(1, IpsecAction.Protect, rekeyed)], rekeyed), [], left.Stage.Databases));
@@ -54,7 +54,7 @@ public sealed class DatabaseTests : IDisposable
         Assert.NotSame(before, after);
         Assert.Equal(0UL, after.Counter);
         Assert.Throws<ObjectDisposedException>(() => before.Key.SameAs(after.Key));
-        Assert.Empty(right.Receive(left.Send(Frames.Udp(s_client, s_server, 20))));
+        Assert.Empty(right.Receive(left.Send(PlainFrames.Udp(s_client, s_server, 20))));
         Assert.Equal([DropReason.BadIcv], right.Ended);
     }
 
@@ -68,7 +68,7 @@ public sealed class DatabaseTests : IDisposable
         sa.Out.Wipe();
         sa.In.Wipe();
 
-        Assert.Single(right.Receive(left.Send(Frames.Udp(s_client, s_server, 20))));
+        Assert.Single(right.Receive(left.Send(PlainFrames.Udp(s_client, s_server, 20))));
     }
 
     [Fact]
@@ -104,7 +104,7 @@ public sealed class DatabaseTests : IDisposable
         using (var gateway = new Gateway(config, reserve: new SequenceReserve(path)))
         {
             Assert.Contains("0x00001001 198.51.100.1 1000000", File.ReadAllLines(path));
-            gateway.Send(Frames.Udp(s_client, s_server, 20));
+            gateway.Send(PlainFrames.Udp(s_client, s_server, 20));
             Assert.Equal(1UL, gateway.Stage.Databases.Sad.Pairs.Single().Outbound.Counter);
         }
 
@@ -112,7 +112,7 @@ public sealed class DatabaseTests : IDisposable
         OutboundSa sa = again.Stage.Databases.Sad.Pairs.Single().Outbound;
         Assert.Equal(1_000_000UL, sa.Counter);
         Assert.Equal(2_000_000UL, sa.Limit);
-        again.Send(Frames.Udp(s_client, s_server, 20));
+        again.Send(PlainFrames.Udp(s_client, s_server, 20));
         Assert.Equal(1_000_001UL, sa.Counter);
     }
 

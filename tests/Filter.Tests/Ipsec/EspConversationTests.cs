@@ -31,12 +31,12 @@ public sealed class EspConversationTests
                 [
                     .. Enumerable.Range(size, 50).SelectMany(n => new[]
                     {
-                        Frames.Udp(s_client4, s_server4, n), Frames.Udp(s_client6, s_server6, n, trafficClass: 0xb8),
+                        PlainFrames.Udp(s_client4, s_server4, n), PlainFrames.Udp(s_client6, s_server6, n, trafficClass: 0xb8),
                     }),
                 ];
                 List<byte[]> wire = [.. frames.Chunk(40).SelectMany(some => left.Send(some))];
                 Assert.Equal(frames.Length, wire.Count);
-                Assert.All(wire, frame => Assert.Equal(IpProtocol.Esp, Frames.Parsed(frame).Key.Protocol));
+                Assert.All(wire, frame => Assert.Equal(IpProtocol.Esp, PlainFrames.Parsed(frame).Key.Protocol));
                 List<byte[]> inside = [.. wire.Chunk(40).SelectMany(some => right.Receive(some))];
                 Assert.Equal(frames, inside);
             }
@@ -54,7 +54,7 @@ public sealed class EspConversationTests
             int header = from.IsIPv4 ? 28 : 48;
             for (int length = 1200; length <= 1500; length++)
             {
-                byte[] frame = Frames.Udp(from, to, length - header, dontFragment: true);
+                byte[] frame = PlainFrames.Udp(from, to, length - header, dontFragment: true);
                 (List<byte[]> wire, List<byte[]> back) = left.Send([frame], null);
                 if (wire.Count == 0)
                 {
@@ -62,13 +62,13 @@ public sealed class EspConversationTests
                     Assert.Equal([Verdict.Answered], left.Verdicts);
                     int told = MtuTold(Assert.Single(back), from, to, length);
                     Assert.InRange(told, 1280, length - 1);
-                    Assert.Single(left.Send(Frames.Udp(from, to, told - header, dontFragment: true)));
-                    Assert.Empty(left.Send(Frames.Udp(from, to, told + 1 - header, dontFragment: true)));
+                    Assert.Single(left.Send(PlainFrames.Udp(from, to, told - header, dontFragment: true)));
+                    Assert.Empty(left.Send(PlainFrames.Udp(from, to, told + 1 - header, dontFragment: true)));
                     continue;
                 }
 
                 Assert.Empty(back);
-                Packet outer = Frames.Parsed(Assert.Single(wire));
+                Packet outer = PlainFrames.Parsed(Assert.Single(wire));
                 Assert.InRange(outer.Datagram.Length, length, 1500);
                 Assert.Equal([frame], right.Receive(wire));
             }
@@ -81,21 +81,21 @@ public sealed class EspConversationTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(Sa(mode));
         using Gateway disposeLeft = left, disposeRight = right;
-        byte[] frame = Frames.Udp(s_client4, s_server4, 1472);
+        byte[] frame = PlainFrames.Udp(s_client4, s_server4, 1472);
 
         (List<byte[]> wire, List<byte[]> back) = left.Send([frame], null);
 
         Assert.Empty(back);
         Assert.Equal(2, wire.Count);
-        Assert.All(wire, f => Assert.InRange(Frames.Parsed(f).Datagram.Length, 60, 1500));
+        Assert.All(wire, f => Assert.InRange(PlainFrames.Parsed(f).Datagram.Length, 60, 1500));
         if (mode == "transport")
         {
-            Assert.Equal(Frames.Datagram(frame), Frames.Datagram(Assert.Single(right.Receive(Joined(wire)))));
+            Assert.Equal(PlainFrames.Datagram(frame), PlainFrames.Datagram(Assert.Single(right.Receive(Joined(wire)))));
         }
         else
         {
             // The pieces are inside: each is whole to the far gateway.
-            Assert.Equal(Frames.Datagram(frame), Frames.Datagram(Joined(right.Receive(wire))));
+            Assert.Equal(PlainFrames.Datagram(frame), PlainFrames.Datagram(Joined(right.Receive(wire))));
         }
     }
 
@@ -106,7 +106,7 @@ public sealed class EspConversationTests
         {
             (Gateway left, Gateway right) = Gateway.Pair(Sa(mode), mtu: 1280);
             using Gateway disposeLeft = left, disposeRight = right;
-            byte[] frame = Frames.Udp(s_client6, s_server6, 1280 - 48);
+            byte[] frame = PlainFrames.Udp(s_client6, s_server6, 1280 - 48);
 
             (List<byte[]> wire, List<byte[]> back) = left.Send([frame], null);
 
@@ -114,7 +114,7 @@ public sealed class EspConversationTests
             Assert.Equal(2, wire.Count);
             Assert.Equal([frame], right.Receive(Joined(wire)));
             Assert.Equal(1280, MtuTold(
-                Assert.Single(left.Send([Frames.Udp(s_client6, s_server6, 1281 - 48)], null).Back), s_client6, s_server6, 1281));
+                Assert.Single(left.Send([PlainFrames.Udp(s_client6, s_server6, 1281 - 48)], null).Back), s_client6, s_server6, 1281));
         }
     }
 
@@ -128,7 +128,7 @@ public sealed class EspConversationTests
         {
             byte[] options = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
             TcpFlags flags = TcpFlags.Ack | TcpFlags.Psh | TcpFlags.Fin | TcpFlags.Cwr;
-            byte[] frame = Frames.Tcp(from, to, 30_000, flags, options);
+            byte[] frame = PlainFrames.Tcp(from, to, 30_000, flags, options);
             int header = 14 + (from.IsIPv4 ? 20 : 40) + 32;
 
             List<byte[]> wire = left.Send([frame], _ => Partial(from.IsIPv4 ? GsoKind.TcpV4 : GsoKind.TcpV6, header - 32, 16, 1300)).Wire;
@@ -138,7 +138,7 @@ public sealed class EspConversationTests
             var payload = new List<byte>();
             for (int i = 0; i < inside.Count; i++)
             {
-                Packet segment = Frames.Parsed(inside[i]);
+                Packet segment = PlainFrames.Parsed(inside[i]);
                 Assert.Equal(ChecksumState.Valid, segment.Offload.Checksum);
                 Assert.Equal(0xffff_ff00 + (uint)(1300 * i), segment.Sequence);
                 Assert.Equal(i == 0, segment.TcpFlags.HasFlag(TcpFlags.Cwr));
@@ -162,12 +162,12 @@ public sealed class EspConversationTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(Sa("tunnel4"));
         using Gateway disposeLeft = left, disposeRight = right;
-        byte[] frame = Frames.Udp(s_client6, s_server6, 5000);
+        byte[] frame = PlainFrames.Udp(s_client6, s_server6, 5000);
 
         List<byte[]> inside = right.Receive(left.Send([frame], _ => Partial(GsoKind.Udp, 54, 6, 1200)).Wire);
 
         Assert.Equal([1200, 1200, 1200, 1200, 200], inside.Select(f => f.Length - 62));
-        Assert.All(inside, f => Assert.Equal(ChecksumState.Valid, Frames.Parsed(f).Offload.Checksum));
+        Assert.All(inside, f => Assert.Equal(ChecksumState.Valid, PlainFrames.Parsed(f).Offload.Checksum));
         Assert.Equal(frame[62..], inside.SelectMany(f => f[62..]));
     }
 
@@ -176,12 +176,12 @@ public sealed class EspConversationTests
     {
         (Gateway left, _) = Gateway.Pair(Sa("tunnel4"));
         using Gateway disposeLeft = left;
-        byte[] frame = Frames.Tcp(s_client4, s_server4, 30_000, TcpFlags.Ack);
+        byte[] frame = PlainFrames.Tcp(s_client4, s_server4, 30_000, TcpFlags.Ack);
 
         (List<byte[]> wire, List<byte[]> back) = left.Send([frame], _ => Partial(GsoKind.TcpV4, 34, 16, 1460));
 
         Assert.Empty(wire);
-        Assert.Equal(1438, MtuTold(Assert.Single(back), s_client4, s_server4, 30_040));
+        Assert.Equal(1438, MtuTold(Assert.Single(back), s_client4, s_server4, 1500));
     }
 
     [Theory]
@@ -190,7 +190,7 @@ public sealed class EspConversationTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(Sa(mode));
         using Gateway disposeLeft = left, disposeRight = right;
-        byte[] good = Frames.Tcp(s_client6, s_server6, 100, TcpFlags.Ack);
+        byte[] good = PlainFrames.Tcp(s_client6, s_server6, 100, TcpFlags.Ack);
         byte[] partial = [.. good];
         ushort pseudo = Checksum.Fold(Checksum.PseudoHeader(s_client6, s_server6, 6, 120));
         BinaryPrimitives.WriteUInt16BigEndian(partial.AsSpan(54 + 16), pseudo);
@@ -206,7 +206,7 @@ public sealed class EspConversationTests
         SaConfig sa = Sa("tunnel4", IpsecSuite.AesCbc256HmacSha256);
         (Gateway left, _) = Gateway.Pair(sa);
         using Gateway disposeLeft = left;
-        byte[] frame = Frames.Udp(s_client6, s_server6, 33, trafficClass: 0xba);
+        byte[] frame = PlainFrames.Udp(s_client6, s_server6, 33, trafficClass: 0xba);
 
         byte[] first = Assert.Single(left.Send(frame));
         byte[] second = Assert.Single(left.Send(frame));
@@ -243,14 +243,14 @@ public sealed class EspConversationTests
         ];
         (Gateway left, Gateway right) = Gateway.Pair(Sa("transport"));
         using Gateway disposeLeft = left, disposeRight = right;
-        byte[] six = Frames.Udp(s_client6, s_server6, 20, chain: chain, firstNext: 0);
-        byte[] four = Frames.Ip(s_client4, s_server4, 99, new byte[30], dontFragment: true, 0, options: [148, 4, 0, 0]);
+        byte[] six = PlainFrames.Udp(s_client6, s_server6, 20, chain: chain, firstNext: 0);
+        byte[] four = PlainFrames.Ip(s_client4, s_server4, 99, new byte[30], dontFragment: true, 0, options: [148, 4, 0, 0]);
 
         List<byte[]> wire = left.Send(six, four);
 
-        Assert.Equal(54 + 16, Frames.Parsed(wire[0]).Transport);
+        Assert.Equal(54 + 16, PlainFrames.Parsed(wire[0]).Transport);
         Assert.Equal([0, 43, 50], [wire[0][20], wire[0][54], wire[0][62]]);
-        Assert.Equal(14 + 24, Frames.Parsed(wire[1]).Transport);
+        Assert.Equal(14 + 24, PlainFrames.Parsed(wire[1]).Transport);
         Assert.Equal([six, four], right.Receive(wire));
     }
 
@@ -260,7 +260,7 @@ public sealed class EspConversationTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(Sa(mode));
         using Gateway disposeLeft = left, disposeRight = right;
-        byte[] plain = Frames.Udp(s_client6, s_server6, 20);
+        byte[] plain = PlainFrames.Udp(s_client6, s_server6, 20);
         byte[] tagged = [.. plain[..12], 0x81, 0x00, 0x20, 0x0a, .. plain[12..]];
 
         byte[] wire = Assert.Single(left.Send(tagged));
@@ -284,7 +284,7 @@ public sealed class EspConversationTests
         {
             (Gateway left, Gateway right) = Gateway.Pair(Sa("tunnel4"));
             using Gateway disposeLeft = left, disposeRight = right;
-            byte[] wire = Assert.Single(left.Send(Frames.Udp(from, to, 100, trafficClass: (byte)(0x28 | inner))));
+            byte[] wire = Assert.Single(left.Send(PlainFrames.Udp(from, to, 100, trafficClass: (byte)(0x28 | inner))));
             Assert.Equal(0x28 | inner, wire[15]);
             wire[15] = (byte)(0x28 | outer);
             IpHeader.FinishIPv4(wire.AsSpan(14));
@@ -297,7 +297,7 @@ public sealed class EspConversationTests
             }
             else
             {
-                Assert.Equal(0x28 | expected, Frames.Parsed(Assert.Single(inside)).TrafficClass);
+                Assert.Equal(0x28 | expected, PlainFrames.Parsed(Assert.Single(inside)).TrafficClass);
             }
         }
     }
@@ -308,7 +308,7 @@ public sealed class EspConversationTests
         (Gateway left, Gateway right) = Gateway.Pair(Sa("tunnel6"));
         using Gateway disposeLeft = left, disposeRight = right;
 
-        List<byte[]> wire = left.Send(Frames.Udp(s_client4, s_server4, 20));
+        List<byte[]> wire = left.Send(PlainFrames.Udp(s_client4, s_server4, 20));
         Assert.True(left.Burst.Packets[0].NeedsNextHop);
         Assert.Equal(Address.Parse("2001:db8:ffff::2"), left.Burst.Packets[0].NextHop);
 
@@ -331,11 +331,11 @@ public sealed class EspConversationTests
                 (Gateway one, Gateway other) = Gateway.Pair(clamping);
                 (Gateway plain, _) = Gateway.Pair(still);
                 using Gateway a = one, b = other, c = plain;
-                byte[] syn = Frames.Tcp(from, to, 0, TcpFlags.Syn, options);
+                byte[] syn = PlainFrames.Tcp(from, to, 0, TcpFlags.Syn, options);
                 foreach (Gateway sender in new[] { one, plain })
                 {
                     byte[] inside = Assert.Single(other.Receive(sender.Send(syn)));
-                    Packet packet = Frames.Parsed(inside);
+                    Packet packet = PlainFrames.Parsed(inside);
                     Assert.Equal(ChecksumState.Valid, packet.Offload.Checksum);
                     int at = packet.Transport + 20 + (options[0] == 1 ? 3 : 2);
                     Assert.Equal(1438 - (from.IsIPv4 ? 40 : 60), BinaryPrimitives.ReadUInt16BigEndian(inside.AsSpan(at)));
@@ -350,7 +350,7 @@ public sealed class EspConversationTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(Sa(mode));
         using Gateway disposeLeft = left, disposeRight = right;
-        byte[][] frames = [.. Enumerable.Range(0, 32).Select(i => i % 2 == 0 ? Frames.Udp(s_client4, s_server4, i * 40) : Frames.Udp(s_client6, s_server6, i * 40))];
+        byte[][] frames = [.. Enumerable.Range(0, 32).Select(i => i % 2 == 0 ? PlainFrames.Udp(s_client4, s_server4, i * 40) : PlainFrames.Udp(s_client6, s_server6, i * 40))];
         byte[][] wire = [.. left.Send(frames, null).Wire];
         long allocated = 0;
         for (int round = 0; round < 60; round++)
@@ -406,7 +406,7 @@ public sealed class EspConversationTests
     /// <summary>What an ICMP error says, once all of it is as it should be.</summary>
     private static int MtuTold(byte[] frame, Address sender, Address receiver, int quotedLength)
     {
-        Packet error = Frames.Parsed(frame);
+        Packet error = PlainFrames.Parsed(frame);
         Assert.Equal("020000000001020000000002", Convert.ToHexStringLower(frame.AsSpan(0, 12)));
         Assert.Equal((receiver, sender), (error.Key.Source, error.Key.Destination));
         Assert.True(Parser.TryReadQuote(error, out FlowKey quoted));
@@ -429,7 +429,7 @@ public sealed class EspConversationTests
     /// <summary>The whole of which the frames are fragments.</summary>
     private static byte[] Joined(List<byte[]> fragments)
     {
-        Packet[] parts = [.. fragments.Select(Frames.Parsed).OrderBy(p => p.FragmentOffset)];
+        Packet[] parts = [.. fragments.Select(PlainFrames.Parsed).OrderBy(p => p.FragmentOffset)];
         Packet first = parts[0];
         Assert.Equal(0, first.FragmentOffset);
         var frame = new List<byte>(first.Slab[..first.Network]);

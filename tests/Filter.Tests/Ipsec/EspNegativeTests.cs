@@ -20,7 +20,7 @@ public sealed class EspNegativeTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(s_tunnel);
         using Gateway a = left, b = right;
-        byte[] wire = Assert.Single(left.Send(Frames.Udp(s_client, s_server, 40)));
+        byte[] wire = Assert.Single(left.Send(PlainFrames.Udp(s_client, s_server, 40)));
         for (int at = 14 + 20 + 8; at < wire.Length; at++)
         {
             byte[] forged = [.. wire];
@@ -39,7 +39,7 @@ public sealed class EspNegativeTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(s_tunnel);
         using Gateway a = left, b = right;
-        byte[] wire = Assert.Single(left.Send(Frames.Udp(s_client, s_server, 40)));
+        byte[] wire = Assert.Single(left.Send(PlainFrames.Udp(s_client, s_server, 40)));
 
         Assert.Single(right.Receive(wire, wire));
         Assert.Equal([DropReason.Replayed], right.Ended);
@@ -52,7 +52,7 @@ public sealed class EspNegativeTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(s_tunnel);
         using Gateway a = left, b = right;
-        byte[][] wire = [.. Enumerable.Range(0, 70).Select(_ => left.Send(Frames.Udp(s_client, s_server, 40))[0])];
+        byte[][] wire = [.. Enumerable.Range(0, 70).Select(_ => left.Send(PlainFrames.Udp(s_client, s_server, 40))[0])];
 
         Assert.Single(right.Receive(wire[69]));
         Assert.Single(right.Receive(wire[6]));              // 70 - 63: the window's last place
@@ -67,7 +67,7 @@ public sealed class EspNegativeTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(s_transport);
         using Gateway a = left, b = right;
-        byte[] wire = Assert.Single(left.Send(Frames.Udp(s_client, s_server, 40)));
+        byte[] wire = Assert.Single(left.Send(PlainFrames.Udp(s_client, s_server, 40)));
 
         Assert.Equal(2, right.Receive(wire, wire).Count);
     }
@@ -77,7 +77,7 @@ public sealed class EspNegativeTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(s_transport);
         using Gateway a = left, b = right;
-        byte[] wire = Assert.Single(left.Send(Frames.Udp(s_client, s_server, 100)));
+        byte[] wire = Assert.Single(left.Send(PlainFrames.Udp(s_client, s_server, 100)));
         for (int length = 34 + 8; length < wire.Length; length++)
         {
             byte[] cut = wire[..length];
@@ -100,11 +100,11 @@ public sealed class EspNegativeTests
 
         foreach (string own in new[] { "192.0.2.77", "192.0.2.1" })
         {
-            Assert.Empty(gateway.Receive(Frames.Raw(peer, Address.Parse(own), 50, 100)));
+            Assert.Empty(gateway.Receive(PlainFrames.Raw(peer, Address.Parse(own), 50, 100)));
             Assert.Equal([DropReason.UnknownSpi], gateway.Ended);
         }
 
-        byte[] transit = Frames.Raw(peer, Address.Parse("10.1.0.9"), 50, 100);
+        byte[] transit = PlainFrames.Raw(peer, Address.Parse("10.1.0.9"), 50, 100);
         Assert.Equal([transit], gateway.Receive(transit));
     }
 
@@ -114,9 +114,9 @@ public sealed class EspNegativeTests
         using var gateway = new Gateway(
             Gateway.Config([Gateway.Policy(1, IpsecAction.Protect, s_tunnel, remote: "10.2.0.0-10.2.255.255"), Gateway.Policy(2, IpsecAction.Bypass)], s_tunnel));
 
-        Assert.Empty(gateway.Receive(Frames.Udp(s_server, s_client, 20)));
+        Assert.Empty(gateway.Receive(PlainFrames.Udp(s_server, s_client, 20)));
         Assert.Equal([DropReason.ClearForProtected], gateway.Ended);
-        Assert.Single(gateway.Receive(Frames.Udp(Address.Parse("10.3.0.1"), s_client, 20)));
+        Assert.Single(gateway.Receive(PlainFrames.Udp(Address.Parse("10.3.0.1"), s_client, 20)));
     }
 
     [Fact]
@@ -125,18 +125,18 @@ public sealed class EspNegativeTests
         using var gateway = new Gateway(
             Gateway.Config([Gateway.Policy(1, IpsecAction.Drop, remote: "10.2.0.9"), Gateway.Policy(2, IpsecAction.Bypass, remote: "10.2.0.0-10.2.255.255")]));
 
-        Assert.Empty(gateway.Send(Frames.Udp(s_client, s_server, 1), Frames.Udp(s_client, Address.Parse("10.3.0.1"), 1)));
+        Assert.Empty(gateway.Send(PlainFrames.Udp(s_client, s_server, 1), PlainFrames.Udp(s_client, Address.Parse("10.3.0.1"), 1)));
         Assert.Equal([DropReason.PolicyDrop, DropReason.PolicyDrop], Reasons(gateway));
-        Assert.Single(gateway.Send(Frames.Udp(s_client, Address.Parse("10.2.0.1"), 1)));
-        Assert.Empty(gateway.Receive(Frames.Udp(s_server, s_client, 1)));
-        Assert.Single(gateway.Receive(Frames.Udp(Address.Parse("10.2.0.1"), s_client, 1)));
+        Assert.Single(gateway.Send(PlainFrames.Udp(s_client, Address.Parse("10.2.0.1"), 1)));
+        Assert.Empty(gateway.Receive(PlainFrames.Udp(s_server, s_client, 1)));
+        Assert.Single(gateway.Receive(PlainFrames.Udp(Address.Parse("10.2.0.1"), s_client, 1)));
     }
 
     [Fact]
     public void Without_an_ipsec_section_everything_bypasses()
     {
         using var gateway = new Gateway(null);
-        byte[] frame = Frames.Udp(s_client, s_server, 1);
+        byte[] frame = PlainFrames.Udp(s_client, s_server, 1);
 
         Assert.Equal([frame], gateway.Send(frame));
         Assert.Equal([frame], gateway.Receive(frame));
@@ -156,9 +156,9 @@ public sealed class EspNegativeTests
             ],
             mirror));
 
-        Assert.Empty(right.Receive(left.Send(Frames.Udp(Address.Parse("10.9.0.1"), s_server, 20))));
+        Assert.Empty(right.Receive(left.Send(PlainFrames.Udp(Address.Parse("10.9.0.1"), s_server, 20))));
         Assert.Equal([DropReason.WrongSelectors], right.Ended);
-        Assert.Single(right.Receive(left.Send(Frames.Udp(s_client, s_server, 20))));
+        Assert.Single(right.Receive(left.Send(PlainFrames.Udp(s_client, s_server, 20))));
         Assert.Equal(1, right.Stage.Databases.Spd!.Entries[0].Statistics.WrongSelectors);
     }
 
@@ -175,9 +175,9 @@ public sealed class EspNegativeTests
             ],
             mirror, otherMirror));
 
-        Assert.Empty(right.Receive(left.Send(Frames.Udp(s_client, s_server, 20))));
+        Assert.Empty(right.Receive(left.Send(PlainFrames.Udp(s_client, s_server, 20))));
         Assert.Equal([DropReason.WrongSelectors], right.Ended);
-        Assert.Single(right.Receive(left.Send(Frames.Udp(Address.Parse("10.1.0.6"), s_server, 20))));
+        Assert.Single(right.Receive(left.Send(PlainFrames.Udp(Address.Parse("10.1.0.6"), s_server, 20))));
     }
 
     [Fact]
@@ -190,7 +190,7 @@ public sealed class EspNegativeTests
             [Gateway.Policy(1, IpsecAction.Protect, mirror, remote: "10.1.0.5"), Gateway.Policy(2, IpsecAction.Protect, mirror, remote: "10.1.0.6")], mirror));
 
         Assert.Equal(2, right.Receive(left.Send(
-            Frames.Udp(s_client, s_server, 20), Frames.Udp(Address.Parse("10.1.0.6"), s_server, 20))).Count);
+            PlainFrames.Udp(s_client, s_server, 20), PlainFrames.Udp(Address.Parse("10.1.0.6"), s_server, 20))).Count);
     }
 
     [Fact]
@@ -200,16 +200,16 @@ public sealed class EspNegativeTests
         SaConfig mirror = Gateway.Mirror(s_tunnel);
         using var left = new Gateway(Gateway.Config([Gateway.Policy(1, IpsecAction.Protect, s_tunnel)], s_tunnel));
         using var right = new Gateway(Gateway.Config([Gateway.Policy(1, IpsecAction.Protect, mirror, service: dns), Gateway.Policy(2, IpsecAction.Bypass)], mirror));
-        byte[] quoted = Frames.Udp(s_server, s_client, 20);         // what the right's server had asked
+        byte[] quoted = PlainFrames.Udp(s_server, s_client, 20);         // what the right's server had asked
         byte[] icmp = [3, 3, 0, 0, 0, 0, 0, 0, .. quoted[14..]];
         BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(2), Checksum.Finish(Checksum.Sum(icmp)));
 
-        Assert.Single(right.Receive(left.Send(Frames.Ip(s_client, s_server, 1, icmp, false, 0))));
+        Assert.Single(right.Receive(left.Send(PlainFrames.Ip(s_client, s_server, 1, icmp, false, 0))));
 
         quoted[36] ^= 1;                                            // port 309 is not theirs
         icmp = [3, 3, 0, 0, 0, 0, 0, 0, .. quoted[14..]];
         BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(2), Checksum.Finish(Checksum.Sum(icmp)));
-        Assert.Empty(right.Receive(left.Send(Frames.Ip(s_client, s_server, 1, icmp, false, 0))));
+        Assert.Empty(right.Receive(left.Send(PlainFrames.Ip(s_client, s_server, 1, icmp, false, 0))));
         Assert.Equal([DropReason.WrongSelectors], right.Ended);
     }
 
@@ -224,7 +224,7 @@ public sealed class EspNegativeTests
         (_, Gateway right) = Gateway.Pair(sa);
         using Gateway b = right;
 
-        Assert.Empty(right.Receive(Seal(sa, 1, Frames.Udp(s_client, s_server, 40)[14..], nextHeader)));
+        Assert.Empty(right.Receive(Seal(sa, 1, PlainFrames.Udp(s_client, s_server, 40)[14..], nextHeader)));
         Assert.Equal([why], right.Ended);
     }
 
@@ -233,7 +233,7 @@ public sealed class EspNegativeTests
     {
         (_, Gateway right) = Gateway.Pair(s_tunnel);
         using Gateway b = right;
-        byte[] inner = Frames.Udp(s_client, s_server, 40)[14..];
+        byte[] inner = PlainFrames.Udp(s_client, s_server, 40)[14..];
 
         Assert.Single(right.Receive(Seal(s_tunnel, 1, inner, 4)));
         foreach (Action<byte[]> harm in new Action<byte[]>[] { t => t[^3]++, t => t[^2] = 255, t => t[^2]++ })
@@ -260,11 +260,11 @@ public sealed class EspNegativeTests
     {
         (_, Gateway right) = Gateway.Pair(s_tunnel);
         using Gateway b = right;
-        byte[] frame = Frames.Udp(s_client, s_server, 40);
+        byte[] frame = PlainFrames.Udp(s_client, s_server, 40);
 
         byte[] inside = Assert.Single(right.Receive(Seal(s_tunnel, 1, [.. frame[14..], .. new byte[300]], 4)));
 
-        Assert.Equal(frame[14..], Frames.Datagram(inside));
+        Assert.Equal(frame[14..], PlainFrames.Datagram(inside));
     }
 
     [Fact]
@@ -272,7 +272,7 @@ public sealed class EspNegativeTests
     {
         (_, Gateway right) = Gateway.Pair(s_tunnel);
         using Gateway b = right;
-        byte[] inner = Frames.Udp(s_client, s_server, 40)[14..];
+        byte[] inner = PlainFrames.Udp(s_client, s_server, 40)[14..];
         uint sequence = 0;
         foreach ((Func<byte[], byte[]> harm, DropReason why) in new (Func<byte[], byte[]>, DropReason)[]
         {
@@ -294,7 +294,7 @@ public sealed class EspNegativeTests
     {
         (_, Gateway right) = Gateway.Pair(s_tunnel);
         using Gateway b = right;
-        byte[] frame = Frames.Udp(s_client, s_server, 40);
+        byte[] frame = PlainFrames.Udp(s_client, s_server, 40);
         for (uint i = 1; i <= IpsecStage.DeepestNesting; i++)
         {
             frame = Seal(s_tunnel, i, frame[14..], 4);
@@ -303,7 +303,7 @@ public sealed class EspNegativeTests
         Assert.Single(right.Receive(frame));
         Assert.Equal(IpsecStage.DeepestNesting, right.Burst.Packets[0].Depth);
 
-        Assert.Empty(right.Receive(Seal(s_tunnel, 9, Seal(s_tunnel, 8, Seal(s_tunnel, 7, Seal(s_tunnel, 6, Frames.Udp(s_client, s_server, 40)[14..], 4)[14..], 4)[14..], 4)[14..], 4)));
+        Assert.Empty(right.Receive(Seal(s_tunnel, 9, Seal(s_tunnel, 8, Seal(s_tunnel, 7, Seal(s_tunnel, 6, PlainFrames.Udp(s_client, s_server, 40)[14..], 4)[14..], 4)[14..], 4)[14..], 4)));
         Assert.Equal([DropReason.NestedTooDeep], right.Ended);
     }
 
@@ -314,8 +314,8 @@ public sealed class EspNegativeTests
         (Gateway left, Gateway right) = Gateway.Pair(sa);
         using Gateway a = left, b = right;
 
-        Assert.Single(right.Receive(left.Send(Frames.Udp(s_client, s_server, 20))));
-        Assert.Empty(left.Send(Frames.Udp(s_client, Address.Parse("10.2.0.10"), 20)));
+        Assert.Single(right.Receive(left.Send(PlainFrames.Udp(s_client, s_server, 20))));
+        Assert.Empty(left.Send(PlainFrames.Udp(s_client, Address.Parse("10.2.0.10"), 20)));
         Assert.Equal([DropReason.NoSa], Reasons(left));
     }
 
@@ -343,7 +343,7 @@ public sealed class EspNegativeTests
     {
         (Gateway left, Gateway right) = Gateway.Pair(s_transport);
         using Gateway a = left, b = right;
-        byte[] wire = Assert.Single(left.Send(Frames.Udp(s_client, s_server, 40)));
+        byte[] wire = Assert.Single(left.Send(PlainFrames.Udp(s_client, s_server, 40)));
 
         right.Burst.Reset();
         Assert.True(right.Burst.TryAppend(wire.Length, out int index));
@@ -383,7 +383,7 @@ public sealed class EspNegativeTests
 
                 byte[] frame = random.Next(3) switch
                 {
-                    0 => Frames.Raw(s_client, Address.Parse("198.51.100.1"), 50, random.Next(120)),
+                    0 => PlainFrames.Raw(s_client, Address.Parse("198.51.100.1"), 50, random.Next(120)),
                     1 => Seal(sa, (uint)random.Next(), inner, (byte)random.Next(256), t => t[random.Next(t.Length)] = (byte)random.Next(256)),
                     _ => Seal(sa, (uint)random.Next(), inner, (byte)(random.Next(2) == 0 ? 4 : 41)),
                 };
@@ -422,6 +422,6 @@ public sealed class EspNegativeTests
         BinaryPrimitives.WriteUInt32BigEndian(esp, sa.Out.Spi);
         BinaryPrimitives.WriteUInt32BigEndian(esp.AsSpan(4), sequence);
         byte[] icv = HMACSHA256.HashData(sa.Out.IntegrityKey.Reveal(), esp)[..16];
-        return Frames.Ip(sa.Local ?? s_client, sa.Remote ?? s_server, 50, [.. esp, .. icv], dontFragment: false, 0);
+        return PlainFrames.Ip(sa.Local ?? s_client, sa.Remote ?? s_server, 50, [.. esp, .. icv], dontFragment: false, 0);
     }
 }

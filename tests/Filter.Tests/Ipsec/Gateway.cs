@@ -182,6 +182,7 @@ internal sealed class Gateway : IDisposable
     private void Load(IEnumerable<byte[]> frames, byte ingress, Func<int, Offload>? offload)
     {
         Burst.Reset();
+        Burst.Now += 1_000_000_000;
         Ended.Clear();
         Verdicts.Clear();
         int number = 0;

@@ -5,7 +5,7 @@ using Filter.Engine.Wire;
 namespace Filter.Tests.Ipsec;
 
 /// <summary>Ethernet frames with well-formed packets in them, written out byte by byte.</summary>
-internal static class Frames
+internal static class PlainFrames
 {
     internal const int Ethernet = 14;
 
