@@ -1,0 +1,160 @@
+using System.Collections.Immutable;
+using Filter.Engine.Packets;
+
+namespace Filter.Rules.Policy;
+
+/// <summary>A set of addresses of both families: disjoint runs in order, never touching each other. Immutable.</summary>
+public sealed class AddressSet : IEquatable<AddressSet>
+{
+    private readonly AddressRange[] _ranges;
+
+    private AddressSet(AddressRange[] ranges) => _ranges = ranges;
+
+    /// <summary>No address.</summary>
+    public static AddressSet Empty { get; } = new([]);
+
+    /// <summary>Every address of both families.</summary>
+    public static AddressSet Any { get; } = new([AddressRange.Everything]);
+
+    /// <summary>The runs, lowest first.</summary>
+    public ReadOnlySpan<AddressRange> Ranges => _ranges;
+
+    /// <summary>Whether it holds no address.</summary>
+    public bool IsEmpty => _ranges.Length == 0;
+
+    /// <summary>Which families it has addresses of.</summary>
+    public Families Families
+    {
+        get
+        {
+            Families families = Families.None;
+            foreach (AddressRange range in _ranges)
+            {
+                bool below = range.First < Address.FirstIPv4, above = range.Last > Address.LastIPv4;
+                families |= below || above ? Families.IPv6 : Families.None;
+                families |= range.First <= Address.LastIPv4 && range.Last >= Address.FirstIPv4 ? Families.IPv4 : Families.None;
+            }
+
+            return families;
+        }
+    }
+
+    /// <summary>The union of runs in any order, overlapping or not.</summary>
+    public static AddressSet Of(IEnumerable<AddressRange> ranges)
+    {
+        List<AddressRange> merged = [];
+        foreach (AddressRange next in ranges.OrderBy(static r => r.First))
+        {
+            if (merged.Count > 0 && Reaches(merged[^1].Last, next.First))
+            {
+                if (next.Last > merged[^1].Last)
+                {
+                    merged[^1] = new(merged[^1].First, next.Last);
+                }
+            }
+            else
+            {
+                merged.Add(next);
+            }
+        }
+
+        return merged.Count == 0 ? Empty : new([.. merged]);
+    }
+
+    /// <summary>The network's own addresses: <c>::/0</c> is IPv6 only, and so is every other IPv6 network.</summary>
+    public static ImmutableArray<AddressRange> RangesOf(Prefix prefix)
+    {
+        AddressRange range = prefix.Range;
+        if (prefix.Base.IsIPv4 || range.First > Address.LastIPv4 || range.Last < Address.FirstIPv4)
+        {
+            return [range];
+        }
+
+        // A wide IPv6 network spans the place where IPv4 stands.
+        return [new(range.First, Address.FirstIPv4.Previous()), new(Address.LastIPv4.Next(), range.Last)];
+    }
+
+    /// <summary>Whether the address is in it.</summary>
+    public bool Contains(Address address)
+    {
+        int low = 0, high = _ranges.Length - 1;
+        while (low <= high)
+        {
+            int middle = (low + high) >> 1;
+            ref readonly AddressRange range = ref _ranges[middle];
+            if (address < range.First)
+            {
+                high = middle - 1;
+            }
+            else if (address > range.Last)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>The addresses of the given families alone.</summary>
+    public AddressSet Only(Families families)
+    {
+        if ((Families & ~families) == 0)
+        {
+            return this;
+        }
+
+        List<AddressRange> kept = [];
+        foreach (AddressRange range in _ranges)
+        {
+            if (families.HasFlag(Families.IPv4) && range.First <= Address.LastIPv4 && range.Last >= Address.FirstIPv4)
+            {
+                kept.Add(new(Max(range.First, Address.FirstIPv4), Min(range.Last, Address.LastIPv4)));
+            }
+
+            if (families.HasFlag(Families.IPv6) && range.First < Address.FirstIPv4)
+            {
+                kept.Add(new(range.First, Min(range.Last, Address.FirstIPv4.Previous())));
+            }
+
+            if (families.HasFlag(Families.IPv6) && range.Last > Address.LastIPv4)
+            {
+                kept.Add(new(Max(range.First, Address.LastIPv4.Next()), range.Last));
+            }
+        }
+
+        return Of(kept);
+    }
+
+    /// <summary>The same addresses.</summary>
+    public bool Equals(AddressSet? other) => other is not null && _ranges.AsSpan().SequenceEqual(other._ranges);
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as AddressSet);
+
+    /// <inheritdoc/>
+    public override int GetHashCode()
+    {
+        HashCode hash = default;
+        foreach (AddressRange range in _ranges)
+        {
+            hash.Add(range);
+        }
+
+        return hash.ToHashCode();
+    }
+
+    /// <summary>The runs, as a ruleset would write them.</summary>
+    public override string ToString() =>
+        Equals(Any) ? "any" : string.Join(", ", _ranges.Select(static r => r.First == r.Last ? r.First.ToString() : $"{r.First}-{r.Last}"));
+
+    private static bool Reaches(Address last, Address first) =>
+        first <= last || (last != AddressRange.Everything.Last && last.Next() == first);
+
+    private static Address Min(Address a, Address b) => a < b ? a : b;
+
+    private static Address Max(Address a, Address b) => a > b ? a : b;
+}

@@ -1,0 +1,82 @@
+using System.Collections.Immutable;
+using Filter.Engine.Packets;
+using Filter.Rules.Syntax;
+
+namespace Filter.Rules.Policy;
+
+/// <summary>What stands behind a port.</summary>
+public enum PortKind : byte
+{
+    /// <summary>A network device of the machine.</summary>
+    Nic,
+
+    /// <summary>A TAP device that Filter creates: the box's own stack, or the gateway's addresses on a bridge.</summary>
+    Tap,
+}
+
+/// <summary>How frames are taken from a NIC.</summary>
+public enum PortDriver : byte
+{
+    /// <summary>Packet socket with offload metadata.</summary>
+    Packet,
+
+    /// <summary>The portable driver over libpcap.</summary>
+    Pcap,
+}
+
+/// <summary>An address of a port and the network it stands in.</summary>
+/// <param name="Address">The address itself.</param>
+/// <param name="Length">The network's length, as the family counts it.</param>
+public readonly record struct InterfaceAddress(Address Address, int Length)
+{
+    /// <summary>The network around it: what is on-link.</summary>
+    public Prefix Network => Prefix.Around(Address, Length);
+
+    /// <summary><c>192.0.2.1/24</c>.</summary>
+    public override string ToString() => $"{Address}/{Length.ToString(System.Globalization.CultureInfo.InvariantCulture)}";
+}
+
+/// <summary>A route that a TAP port gets.</summary>
+/// <param name="To">The destination; length 0 for the default route.</param>
+/// <param name="Via">The next hop, of the same family and on-link.</param>
+public readonly record struct Route(Prefix To, Address Via);
+
+/// <summary>One port as the ruleset describes it; its name is also its zone.</summary>
+public sealed record PortConfig
+{
+    /// <summary>The name, unique.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Where it is described.</summary>
+    public required SourceMark At { get; init; }
+
+    /// <summary>0..15, in file order.</summary>
+    public required byte Number { get; init; }
+
+    /// <summary>NIC or TAP.</summary>
+    public required PortKind Kind { get; init; }
+
+    /// <summary>The device's name in the kernel, at most 15 bytes.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>Its side of the boundary.</summary>
+    public required Side Side { get; init; }
+
+    /// <summary>How frames are taken; means something for a NIC only.</summary>
+    public PortDriver Driver { get; init; }
+
+    /// <summary>Who lives there, for packet lines that name no port; empty if not said.</summary>
+    public ImmutableArray<Prefix> Prefixes { get; init; } = [];
+
+    /// <summary>TAP: its link address, 48 bits in numeric order; null to let the kernel choose.</summary>
+    public ulong? Mac { get; init; }
+
+    /// <summary>TAP: the largest IP packet, 1280..65535; null for the kernel's default.</summary>
+    public int? Mtu { get; init; }
+
+    /// <summary>TAP: its addresses, both families; empty where DHCP and SLAAC give them.</summary>
+    public ImmutableArray<InterfaceAddress> Addresses { get; init; } = [];
+
+    /// <summary>TAP: its routes.</summary>
+    public ImmutableArray<Route> Routes { get; init; } = [];
+}

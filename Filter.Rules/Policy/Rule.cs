@@ -1,0 +1,76 @@
+using System.Collections.Immutable;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Rules.Syntax;
+
+namespace Filter.Rules.Policy;
+
+/// <summary>What a rule does with what it matches.</summary>
+public enum RuleAction : byte
+{
+    /// <summary>Ends it silently.</summary>
+    Drop,
+
+    /// <summary>Lets it through, and its answers with it.</summary>
+    Allow,
+
+    /// <summary>Ends it and tells the sender.</summary>
+    Reject,
+}
+
+/// <summary>The outer VLAN identifiers a rule matches.</summary>
+/// <param name="Identifiers">1..4094, sorted; empty for untagged frames only.</param>
+public sealed record VlanMatch(ImmutableArray<ushort> Identifiers)
+{
+    /// <summary>Frames without a tag.</summary>
+    public static VlanMatch Untagged { get; } = new([]);
+}
+
+/// <summary>One rule: all of its matches must hold. What is null matches everything.</summary>
+public sealed record Rule
+{
+    /// <summary>Every port.</summary>
+    public const ushort AnyPort = ushort.MaxValue;
+
+    /// <summary>Unique in the ruleset; counters belong to it.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Where it starts.</summary>
+    public required SourceMark At { get; init; }
+
+    /// <summary>What it does.</summary>
+    public required RuleAction Action { get; init; }
+
+    /// <summary>Ingress ports, one bit each.</summary>
+    public ushort From { get; init; } = AnyPort;
+
+    /// <summary>Egress ports, one bit each.</summary>
+    public ushort To { get; init; } = AnyPort;
+
+    /// <summary>Source addresses; null for any.</summary>
+    public AddressSet? Source { get; init; }
+
+    /// <summary>Destination addresses; null for any.</summary>
+    public AddressSet? Destination { get; init; }
+
+    /// <summary>Protocols and destination ports; null for any.</summary>
+    public ServiceSet? Service { get; init; }
+
+    /// <summary>Source ports, of protocols that have them; empty for any.</summary>
+    public ImmutableArray<PortRange> SourcePorts { get; init; } = [];
+
+    /// <summary>Which families it speaks of.</summary>
+    public Families Families { get; init; } = Families.Both;
+
+    /// <summary>VLANs; null for tagged and untagged alike.</summary>
+    public VlanMatch? Vlan { get; init; }
+
+    /// <summary>What keeps the pinhole of an allowed flow open.</summary>
+    public PinholeKind Pinhole { get; init; }
+
+    /// <summary>How many new flows it may match; null for no limit.</summary>
+    public RateLimit? Limit { get; init; }
+
+    /// <summary>Whether each match is told to the log.</summary>
+    public bool Log { get; init; }
+}

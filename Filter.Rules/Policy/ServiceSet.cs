@@ -1,0 +1,103 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace Filter.Rules.Policy;
+
+/// <summary>An inclusive run of ports.</summary>
+/// <param name="First">The lowest.</param>
+/// <param name="Last">The highest; not below <paramref name="First"/>.</param>
+public readonly record struct PortRange(ushort First, ushort Last)
+{
+    /// <summary>0..65535.</summary>
+    public static PortRange All => new(0, ushort.MaxValue);
+
+    /// <summary>Whether the port lies in it.</summary>
+    public bool Contains(ushort port) => First <= port && port <= Last;
+}
+
+/// <summary>
+/// One protocol with its ports, or with its ICMP types and codes. <c>icmp</c> without a family is two of these: protocol 1
+/// and protocol 58.
+/// </summary>
+/// <param name="Protocol">IANA protocol number.</param>
+/// <param name="Ports">Destination ports, for protocols that have ports; ICMP types 0..255 for 1 and 58; else all.</param>
+/// <param name="FirstCode">The lowest ICMP code; 0 for others.</param>
+/// <param name="LastCode">The highest ICMP code; 255 for others.</param>
+public readonly record struct Service(byte Protocol, PortRange Ports, byte FirstCode = 0, byte LastCode = 255)
+{
+    /// <summary>Whether it is ICMP or ICMPv6.</summary>
+    public bool IsIcmp => Protocol is 1 or 58;
+
+    /// <summary>Whether the packet's protocol, destination port, and ICMP type and code are of this service.</summary>
+    public bool Matches(byte protocol, ushort port, byte icmpType, byte icmpCode) =>
+        protocol == Protocol
+        && (IsIcmp ? Ports.Contains(icmpType) && icmpCode >= FirstCode && icmpCode <= LastCode : !ServiceSet.HasPorts(Protocol) || Ports.Contains(port));
+
+    /// <summary>As a ruleset would write it.</summary>
+    public override string ToString()
+    {
+        string name = Protocols.Name(Protocol);
+        if (Ports == PortRange.All)
+        {
+            return name;
+        }
+
+        string ports = Ports.First == Ports.Last ? $"{Ports.First}" : $"{Ports.First}-{Ports.Last}";
+        string code = IsIcmp && FirstCode == LastCode ? $"/{FirstCode}" : "";
+        return string.Create(CultureInfo.InvariantCulture, $"{name}/{ports}{code}");
+    }
+}
+
+/// <summary>A set of services; any, or a list of protocols with ports. Immutable.</summary>
+public sealed class ServiceSet
+{
+    private ServiceSet(ImmutableArray<Service> services, bool any)
+    {
+        Services = services;
+        IsAny = any;
+    }
+
+    /// <summary>Every protocol.</summary>
+    public static ServiceSet Any { get; } = new([], any: true);
+
+    /// <summary>Its entries, by protocol and port; empty for any.</summary>
+    public ImmutableArray<Service> Services { get; }
+
+    /// <summary>Whether every protocol is in it, those without a name too.</summary>
+    public bool IsAny { get; }
+
+    /// <summary>The set of these entries.</summary>
+    public static ServiceSet Of(IEnumerable<Service> services) =>
+        new([.. services.Distinct().OrderBy(static s => s.Protocol).ThenBy(static s => s.Ports.First).ThenBy(static s => s.Ports.Last).ThenBy(static s => s.FirstCode)], any: false);
+
+    /// <summary>Protocols whose header starts with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.</summary>
+    public static bool HasPorts(byte protocol) => protocol is 6 or 17 or 33 or 132 or 136;
+
+    /// <summary>
+    /// Whether a packet of this protocol, destination port (for IPsec policies: the remote port), ICMP type and code is
+    /// of one of the services. Fields that the protocol does not have are ignored.
+    /// </summary>
+    public bool Matches(byte protocol, ushort port, byte icmpType, byte icmpCode)
+    {
+        if (IsAny)
+        {
+            return true;
+        }
+
+        foreach (ref readonly Service service in Services.AsSpan())
+        {
+            if (service.Matches(protocol, port, icmpType, icmpCode))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Whether at least one entry is of this protocol.</summary>
+    public bool Names(byte protocol) => IsAny || Services.Any(s => s.Protocol == protocol);
+
+    /// <summary>As a ruleset would write it.</summary>
+    public override string ToString() => IsAny ? "any" : string.Join(", ", Services);
+}
