@@ -183,7 +183,8 @@ internal sealed class ControlServer : IAsyncDisposable
     {
         try
         {
-            return JsonSerializer.Deserialize(line, ControlJson.Plain.ControlRequest);
+            ControlRequest? request = JsonSerializer.Deserialize(line, ControlJson.Plain.ControlRequest);
+            return request is { Verb.Length: > 0 } ? request : null;
         }
         catch (JsonException)
         {
