@@ -176,6 +176,9 @@ public struct Packet
     /// <summary>Filter made it itself: it is not judged or tracked, and counted apart.</summary>
     public bool Own;
 
+    /// <summary>Its rule logs what it passes.</summary>
+    public bool Log;
+
     /// <summary>The rule that decided, see <see cref="Path.IRuleset"/>; 0 for none.</summary>
     public int Rule;
 

@@ -1,0 +1,78 @@
+using Filter.Engine.Flows;
+using Filter.Engine.Packets;
+using Filter.Engine.Ports;
+
+namespace Filter.Engine.Path;
+
+/// <summary>What a path is built from.</summary>
+public sealed record PathSettings
+{
+    /// <summary>The ports, by number.</summary>
+    public required IReadOnlyList<Port> Ports { get; init; }
+
+    /// <summary>The compiled ruleset.</summary>
+    public required IRuleset Ruleset { get; init; }
+
+    /// <summary>The IPsec stage; null where everything bypasses.</summary>
+    public IIpsecStage? Ipsec { get; init; }
+
+    /// <summary>Most flows.</summary>
+    public int Flows { get; init; } = 262_144;
+
+    /// <summary>Lifetimes of flows.</summary>
+    public FlowTimers Timers { get; init; } = new();
+}
+
+/// <summary>
+/// The walk, whole: everything that `run`, `replay`, `test` and `explain` do to packets. One worker
+/// calls it; nothing in it allocates, throws, blocks or logs.
+/// </summary>
+public abstract class PacketPath
+{
+    private protected PacketPath(PathSettings settings)
+    {
+        Settings = settings;
+        Flows = new FlowTable(settings.Flows);
+        Ruleset = settings.Ruleset;
+        Counters.Adopt(null, Ruleset);
+    }
+
+    /// <summary>What it was built from.</summary>
+    public PathSettings Settings { get; }
+
+    /// <summary>The flows. To be read by the worker alone.</summary>
+    public FlowTable Flows { get; }
+
+    /// <summary>What was counted.</summary>
+    public PathCounters Counters { get; } = new();
+
+    /// <summary>Drops and logged packets.</summary>
+    public EventRing Events { get; } = new();
+
+    /// <summary>The ruleset in force.</summary>
+    public IRuleset Ruleset { get; private protected set; }
+
+    /// <summary>Rises with each <see cref="Publish"/>.</summary>
+    public int Generation { get; private protected set; }
+
+    /// <summary>The IPsec stage in force; null where everything bypasses.</summary>
+    public IIpsecStage? Ipsec { get; private protected set; }
+
+    /// <summary>Pieces of datagrams and packets for unresolved neighbours that wait.</summary>
+    public abstract long HeldNow { get; }
+
+    /// <summary>Walks a burst from its ports to its ports: afterwards each packet has its verdict and egress.</summary>
+    public abstract void Walk(Burst burst);
+
+    /// <summary>
+    /// What time brings: flows and fragments expire, held packets are given up, neighbours asked again.
+    /// Packets to send are appended to the (otherwise empty) burst.
+    /// </summary>
+    public abstract void Tick(Burst burst);
+
+    /// <summary>
+    /// Puts a new ruleset and IPsec stage in force. Flows are judged again, by their opening, when
+    /// they next meet a packet. Called between bursts by the worker.
+    /// </summary>
+    public abstract void Publish(IRuleset ruleset, IIpsecStage? ipsec);
+}
