@@ -219,20 +219,19 @@ public sealed class ControlServerTests : IDisposable
         Assert.Contains("status", member, StringComparison.Ordinal);
     }
 
-    // bash speaks TCP but no Unix sockets, so a line of python stands in for the stranger.
+    // perl is on every Debian; it stands in for the stranger.
     private async Task<string> CapturedAsync(params string[] who)
     {
         ProcessStartInfo start = new("/usr/bin/setpriv") { RedirectStandardOutput = true, RedirectStandardError = true };
         string[] program =
         [
-            "python3", "-c",
+            "/usr/bin/perl", "-MIO::Socket::UNIX", "-e",
             $$"""
-            import socket
-            s = socket.socket(socket.AF_UNIX)
-            s.connect('{{SocketPath}}')
-            try: s.send(b'{"verb":"status"}\n')
-            except BrokenPipeError: pass
-            print(s.recv(4096).decode())
+            $SIG{PIPE} = 'IGNORE';
+            my $s = IO::Socket::UNIX->new(Peer => '{{SocketPath}}') or die $!;
+            syswrite $s, qq({"verb":"status"}\n);
+            sysread $s, my $answer, 4096;
+            print $answer;
             """,
         ];
         foreach (string argument in who.Concat(program))
