@@ -88,7 +88,7 @@ public sealed class FlowTable
     /// in the table.
     /// </summary>
     /// <returns>The flow's number, or 0 where the table is full.</returns>
-    public int Add(in OpeningFacts opening, long deadline)
+    public int Add(in OpeningFacts opening, long now, long deadline)
     {
         int flow = _free;
         if (flow != 0)
@@ -108,6 +108,7 @@ public sealed class FlowTable
         record = default;
         record.Opening = opening;
         record.Live = true;
+        record.Opened = now;
         record.Deadline = deadline;
         Insert(opening.Key, (uint)flow << 1);
         if (opening.Key.Reverse != opening.Key)
@@ -115,6 +116,7 @@ public sealed class FlowTable
             Insert(opening.Key.Reverse, ((uint)flow << 1) | 1);
         }
 
+        _timers.Start(now);
         _timers.Add(flow, deadline);
         Count++;
         return flow;

@@ -17,16 +17,19 @@ internal sealed class TimerWheel(Flow[] flows)
     /// <summary>The tick that is looked at next; negative until the first use.</summary>
     private long _tick = long.MinValue;
 
+    /// <summary>Tells the wheel the time, before the first flow is put in.</summary>
+    public void Start(long now)
+    {
+        if (_tick == long.MinValue)
+        {
+            _tick = now / Granularity;
+        }
+    }
+
     /// <summary>Puts a flow where its deadline belongs, or in the farthest slot, to be put again from there.</summary>
     public void Add(int flow, long deadline)
     {
-        long tick = (deadline / Granularity) + 1;
-        if (_tick == long.MinValue)
-        {
-            _tick = tick - (Slots / 2);
-        }
-
-        tick = Math.Clamp(tick, _tick, _tick + Slots - 1);
+        long tick = Math.Clamp((deadline / Granularity) + 1, _tick, _tick + Slots - 1);
         int slot = (int)(tick & (Slots - 1));
         ref Flow record = ref flows[flow];
         record.TimerSlot = slot;
@@ -69,12 +72,11 @@ internal sealed class TimerWheel(Flow[] flows)
     /// <summary>Takes the next flow out of the slots that time has passed; false where none is left.</summary>
     public bool TryTake(long now, out int flow)
     {
+        Start(now);
         long current = now / Granularity;
-        if (_tick == long.MinValue || current - _tick > Slots)
-        {
-            // Nothing yet, or the clock jumped: one turn of the wheel visits all there is.
-            _tick = _tick == long.MinValue ? current : Math.Max(_tick, current - Slots);
-        }
+
+        // Where the clock jumped, one turn of the wheel visits all there is.
+        _tick = Math.Max(_tick, current - Slots);
 
         while (_tick <= current)
         {

@@ -175,7 +175,7 @@ public sealed partial class PacketPath<TTrace>
         }
 
         OpeningFacts opening = Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress));
-        int number = Flows.Add(opening, long.MaxValue);
+        int number = Flows.Add(opening, now, long.MaxValue);
         if (number == 0)
         {
             packet.Drop(DropReason.TableFull);
@@ -183,7 +183,6 @@ public sealed partial class PacketPath<TTrace>
         }
 
         ref Flow flow = ref Flows[number];
-        flow.Opened = now;
         flow.Rule = judgement.Rule;
         flow.Pinhole = judgement.Pinhole;
         flow.Log = judgement.Log;

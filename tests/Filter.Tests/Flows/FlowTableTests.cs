@@ -1,0 +1,131 @@
+using Filter.Engine.Flows;
+using Filter.Engine.Packets;
+
+namespace Filter.Tests.Flows;
+
+public sealed class FlowTableTests(ITestOutputHelper output)
+{
+    [Fact]
+    public void A_flow_is_found_from_both_sides()
+    {
+        var table = new FlowTable(16);
+        FlowKey key = Key(1, 2, 1000, 53);
+        int flow = table.Add(Opening(key), 0, long.MaxValue);
+
+        Assert.Equal(flow, table.Find(key, out bool reply));
+        Assert.False(reply);
+        Assert.Equal(flow, table.Find(key.Reverse, out reply));
+        Assert.True(reply);
+        Assert.Equal(0, table.Find(key with { SourcePort = 1001 }, out _));
+    }
+
+    [Fact]
+    public void A_flow_with_itself_is_one_flow()
+    {
+        var table = new FlowTable(4);
+        FlowKey key = new(Address.Parse("10.0.0.1"), Address.Parse("10.0.0.1"), 7, 7, 17, 0);
+        int flow = table.Add(Opening(key), 0, long.MaxValue);
+        table.Remove(flow);
+        Assert.Equal(0, table.Find(key, out _));
+        Assert.Equal(0, table.Count);
+    }
+
+    [Fact]
+    public void A_full_table_refuses_and_takes_again_after_a_removal()
+    {
+        var table = new FlowTable(3);
+        int[] flows = [.. Enumerable.Range(0, 3).Select(i => table.Add(Opening(Key(i, 99, 1, 2)), 0, long.MaxValue))];
+        Assert.Equal(0, table.Add(Opening(Key(50, 99, 1, 2)), 0, long.MaxValue));
+
+        table.Remove(flows[1]);
+        Assert.NotEqual(0, table.Add(Opening(Key(50, 99, 1, 2)), 0, long.MaxValue));
+        Assert.Equal(3, table.Count);
+    }
+
+    [Fact]
+    public void Random_additions_removals_and_searches_agree_with_a_dictionary()
+    {
+        int seed = Random.Shared.Next();
+        output.WriteLine($"seed {seed}");
+        var random = new Random(seed);
+        var table = new FlowTable(500);
+        var model = new Dictionary<FlowKey, int>();
+        for (int step = 0; step < 50_000; step++)
+        {
+            // Few keys, so that each is added and removed many times and buckets overflow.
+            FlowKey key = Key(random.Next(30), 1000 + random.Next(30), random.Next(2), 53);
+            bool known = model.TryGetValue(key, out int flow);
+            Assert.Equal(known ? flow : 0, table.Find(key, out bool reply));
+            Assert.Equal(known ? flow : 0, table.Find(key.Reverse, out reply));
+            Assert.Equal(known, reply);
+            if (known)
+            {
+                table.Remove(flow);
+                model.Remove(key);
+            }
+            else
+            {
+                flow = table.Add(Opening(key), 0, long.MaxValue);
+                Assert.Equal(model.Count < 500, flow != 0);
+                if (flow != 0)
+                {
+                    model[key] = flow;
+                }
+            }
+
+            Assert.Equal(model.Count, table.Count);
+        }
+    }
+
+    [Fact]
+    public void Random_deadlines_are_kept_whatever_the_clock_does()
+    {
+        int seed = Random.Shared.Next();
+        output.WriteLine($"seed {seed}");
+        var random = new Random(seed);
+        const long Second = 1_000_000_000;
+        var table = new FlowTable(300);
+        var model = new Dictionary<int, long>();
+        long now = random.NextInt64(1_000_000 * Second);
+        int next = 0;
+        for (int step = 0; step < 5_000; step++)
+        {
+            if (model.Count < 300)
+            {
+                long deadline = now + random.NextInt64(1, 4000 * Second);
+                model[table.Add(Opening(Key(next++, 1, 1, 1)), now, deadline)] = deadline;
+            }
+
+            foreach (int flow in model.Keys.Where(_ => random.Next(20) == 0).ToArray())
+            {
+                model[flow] = now + random.NextInt64(1, 8000 * Second);
+                table.Extend(flow, model[flow]);
+            }
+
+            now += random.Next(50) == 0 ? random.NextInt64(5000 * Second) : random.NextInt64(2 * Second);
+            table.Expire(now, int.MaxValue);
+
+            // The wheel's slots are a quarter of a second wide: none lives longer than two of them.
+            foreach ((int flow, long deadline) in model.ToArray())
+            {
+                if (!table[flow].Live)
+                {
+                    Assert.True(deadline <= now, "a flow ended before its time");
+                    model.Remove(flow);
+                }
+                else
+                {
+                    Assert.True(deadline > now - (Second / 2), $"a flow outlived its time by {now - deadline} ns");
+                }
+            }
+
+            Assert.Equal(model.Count, table.Count);
+        }
+    }
+
+    private static FlowKey Key(int source, int destination, int from, int to) => new(
+        Address.FromIPv4((uint)(0x0a00_0000 + source)), new Address(0x2001_0db8_0000_0000, (ulong)destination),
+        (ushort)from, (ushort)to, 17, 0);
+
+    private static OpeningFacts Opening(FlowKey key) => new(key, 0, 1, Direction.Out, 0, 0, 0, 0, 0);
+}
