@@ -1,0 +1,59 @@
+using System.Runtime.InteropServices;
+
+namespace Filter.Ipsec.Crypto;
+
+/// <summary>The few functions of libcrypto 3 that are used, as they are declared in openssl/evp.h.</summary>
+internal static unsafe partial class Libcrypto
+{
+    private const string Library = "libcrypto.so.3";
+
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial nint EVP_CIPHER_fetch(nint context, string algorithm, nint properties);
+
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial nint EVP_MAC_fetch(nint context, string algorithm, nint properties);
+
+    [LibraryImport(Library)]
+    internal static partial nint EVP_CIPHER_CTX_new();
+
+    [LibraryImport(Library)]
+    internal static partial void EVP_CIPHER_CTX_free(nint context);
+
+    [LibraryImport(Library)]
+    internal static partial int EVP_CIPHER_CTX_set_padding(nint context, int padding);
+
+    [LibraryImport(Library)]
+    internal static partial int EVP_CipherInit_ex(nint context, nint cipher, nint engine, byte* key, byte* iv, int encrypt);
+
+    [LibraryImport(Library)]
+    internal static partial int EVP_CipherUpdate(nint context, byte* output, int* outputLength, byte* input, int inputLength);
+
+    [LibraryImport(Library)]
+    internal static partial nint EVP_MAC_CTX_new(nint mac);
+
+    [LibraryImport(Library)]
+    internal static partial void EVP_MAC_CTX_free(nint context);
+
+    [LibraryImport(Library)]
+    internal static partial int EVP_MAC_init(nint context, byte* key, nuint keyLength, Parameter* parameters);
+
+    [LibraryImport(Library)]
+    internal static partial int EVP_MAC_update(nint context, byte* data, nuint length);
+
+    [LibraryImport(Library)]
+    internal static partial int EVP_MAC_final(nint context, byte* output, nuint* outputLength, nuint outputSize);
+
+    /// <summary>OSSL_PARAM of openssl/core.h.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Parameter
+    {
+        internal byte* Key;
+        internal uint Type;
+        internal void* Data;
+        internal nuint Size;
+        internal nuint ReturnSize;
+
+        /// <summary>OSSL_PARAM_UTF8_STRING.</summary>
+        internal const uint Utf8String = 4;
+    }
+}
