@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.Text;
 using Filter.Ctl.Output;
 using Filter.Ctl.Verbs;
+using Filter.Engine.Ports;
 
 namespace Filter.Ctl;
 
@@ -39,7 +40,7 @@ internal static class CommandLine
             screen.Complain(refusal.Message);
             return refusal.Status;
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or PortException)
         {
             screen.Complain(OneLine(failure.Message));
             return Exit.No;
@@ -69,10 +70,10 @@ internal static class CommandLine
               filterctl run office.yaml
             """)
         {
-            // CheckVerb.Build(screen),
+            CheckVerb.Build(screen),
             // TestVerb.Build(screen),
             // ExplainVerb.Build(screen),
-            // ReplayVerb.Build(screen),
+            ReplayVerb.Build(screen),
             // RunVerb.Build(screen),
             StatusVerb.Build(screen),
             FlowsVerb.Build(screen),

@@ -25,6 +25,16 @@ internal static class Wording
         _ => Output.Tint.Odd,
     };
 
+    /// <summary>
+    /// What IPsec did with a packet: bypass, protect, opened; null where it had no say. A ruleset
+    /// without policies bypasses whatever crosses the boundary.
+    /// </summary>
+    public static string? IpsecWord(in Packet packet) =>
+        packet.Ipsec.Word()
+        ?? (packet is { Ipsec: IpsecAction.None, Verdict: Verdict.Pass, Own: false, Direction: not Direction.Across, Kind: not PacketKind.Link }
+            ? "bypass"
+            : null);
+
     /// <summary>bypass, protect, opened; null where the stage had no say.</summary>
     public static string? Word(this IpsecAction action) => action switch
     {

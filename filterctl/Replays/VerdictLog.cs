@@ -45,7 +45,7 @@ internal sealed class VerdictLog : IDisposable
             _writer.WriteNumber("flow"u8, flow);
         }
 
-        _writer.WriteString("ipsec"u8, packet.Ipsec.Word());
+        _writer.WriteString("ipsec"u8, Wording.IpsecWord(packet));
         _writer.WriteEndObject();
         _writer.Flush();
         _writer.Reset();
