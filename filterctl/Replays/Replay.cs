@@ -27,6 +27,7 @@ internal sealed class Replay : IDisposable
     private readonly Dictionary<string, Conversations> _conversations = [];
     private readonly Dictionary<int, (long Opened, FlowKey Key, long Serial)> _flows = [];
     private readonly Dictionary<string, byte> _ports;
+    private readonly List<PcapngWriter> _writers = [];
     private long _serials;
     private long _ticked;
 
@@ -51,8 +52,7 @@ internal sealed class Replay : IDisposable
         }
         catch
         {
-            _log?.Dispose();
-            _captures.Dispose();
+            CloseFiles();
             throw;
         }
 
@@ -88,14 +88,25 @@ internal sealed class Replay : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _log?.Dispose();
-        _captures.Dispose();
+        CloseFiles();
         _gateway.Dispose();
     }
 
-    private static PcapFilePort MakePort(PortConfig port, string? directory)
+    private void CloseFiles()
+    {
+        _log?.Dispose();
+        _captures.Dispose();
+        _writers.ForEach(static writer => writer.Dispose());
+    }
+
+    private PcapFilePort MakePort(PortConfig port, string? directory)
     {
         PcapngWriter? writer = directory is null ? null : PcapngWriter.Create(Path.Combine(directory, $"{port.Name}.pcapng"));
+        if (writer is not null)
+        {
+            _writers.Add(writer);
+        }
+
         return new PcapFilePort(null, writer, writer?.AddInterface(port.Name) ?? 0)
         {
             Name = port.Name,
