@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
+using Filter.Engine.Wire;
 using Filter.Rules.Policy;
 
 namespace Filter.Rules.Compile;
@@ -66,8 +67,8 @@ public sealed class CompiledRuleset : IRuleset
     /// <inheritdoc/>
     public bool PassesEtherType(ushort etherType) => etherType switch
     {
-        LinkPolicy.MacControl or LinkPolicy.SlowProtocols => false,
-        LinkPolicy.Arp => _passArp,
+        EtherTypes.MacControl or EtherTypes.SlowProtocols => false,
+        EtherTypes.Arp => _passArp,
         _ => _passUnknown || Array.BinarySearch(_etherTypes, etherType) >= 0,
     };
 

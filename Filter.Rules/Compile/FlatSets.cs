@@ -1,4 +1,5 @@
 using Filter.Engine.Packets;
+using Filter.Engine.Wire;
 using Filter.Rules.Policy;
 
 namespace Filter.Rules.Compile;
@@ -57,7 +58,7 @@ internal sealed class FlatSets(AddressRange[] ranges, Service[] services, PortRa
             return false;
         }
 
-        return rule.SourcePorts.Count == 0 || (ServiceSet.HasPorts(facts.Key.Protocol) && AnyPort(rule.SourcePorts, facts.Key.SourcePort));
+        return rule.SourcePorts.Count == 0 || (IpProtocol.HasPorts(facts.Key.Protocol) && AnyPort(rule.SourcePorts, facts.Key.SourcePort));
     }
 
     /// <summary>Whether the frame's outer tag is the rule's.</summary>

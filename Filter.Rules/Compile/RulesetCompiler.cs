@@ -53,6 +53,7 @@ public static class RulesetCompiler
         private readonly List<Service> _services = [];
         private readonly List<PortRange> _ports = [];
         private readonly List<ushort> _vlans = [];
+        private readonly Dictionary<AddressSet, Run> _named = new(ReferenceEqualityComparer.Instance);
         private readonly Dictionary<AddressSet, Run> _sets = [];
         private readonly Dictionary<ServiceSet, Run> _serviceSets = new(ReferenceEqualityComparer.Instance);
 
@@ -83,10 +84,16 @@ public static class RulesetCompiler
                 return default;
             }
 
-            if (!_sets.TryGetValue(set, out Run run))
+            // A large set that many rules name is one object: find it without reading it through again.
+            if (!_named.TryGetValue(set, out Run run))
             {
-                run = set.IsEmpty ? Run.Nothing : Append(_ranges, set.Ranges);
-                _sets.Add(set, run);
+                if (!_sets.TryGetValue(set, out run))
+                {
+                    run = set.IsEmpty ? Run.Nothing : Append(_ranges, set.Ranges);
+                    _sets.Add(set, run);
+                }
+
+                _named.Add(set, run);
             }
 
             return run;

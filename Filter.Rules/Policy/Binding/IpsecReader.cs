@@ -41,7 +41,7 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
             found.Error(fields.KeyAt("policies"), $"there are more than {ushort.MaxValue} policies");
         }
 
-        foreach (SaConfig sa in sas.Where(s => !_used.Contains(s.Name)))
+        foreach (SaConfig sa in sas.Where(s => !found.HasErrors && !_used.Contains(s.Name)))
         {
             found.Warn(sa.At, $"no policy uses the SA {Wording.Quote(sa.Name)}", "name it in a policy: sa: " + sa.Name);
         }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using Filter.Engine.Path;
+using Filter.Engine.Wire;
 using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy.Binding;
@@ -256,7 +257,7 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
         {
             found.Error(fields.KeyAt("pinhole"), $"a rule that {action}s opens no pinhole", "leave 'pinhole' out");
         }
-        else if (rule.Pinhole == PinholeKind.OneAnswer && (rule.Service is null || rule.Service.Names(Protocols.Tcp)))
+        else if (rule.Pinhole == PinholeKind.OneAnswer && (rule.Service is null || rule.Service.Names(IpProtocol.Tcp)))
         {
             found.Error(at, "'one-answer' cannot be promised for TCP", rule.Service is null
                 ? "the rule covers every protocol: name its services, without TCP"
@@ -273,9 +274,9 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
 
         foreach (Service service in rule.Service.Services)
         {
-            if (!ServiceSet.HasPorts(service.Protocol))
+            if (!IpProtocol.HasPorts(service.Protocol))
             {
-                found.Error(fields.KeyAt("source-port"), $"{Protocols.Name(service.Protocol)} has no source ports", "name only services that have ports, such as tcp and udp");
+                found.Error(fields.KeyAt("source-port"), $"{ServiceSet.NameOf(service.Protocol)} has no source ports", "name only services that have ports, such as tcp and udp");
                 return;
             }
         }
@@ -286,7 +287,7 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
     {
         Families source = rule.Source?.Families ?? Families.Both, destination = rule.Destination?.Families ?? Families.Both;
         Families service = rule.Service is { IsAny: false } named
-            ? named.Services.Aggregate(Families.None, static (all, s) => all | (s.Protocol == Protocols.Icmp ? Families.IPv4 : s.Protocol == Protocols.IcmpV6 ? Families.IPv6 : Families.Both))
+            ? named.Services.Aggregate(Families.None, static (all, s) => all | (s.Protocol == IpProtocol.Icmp ? Families.IPv4 : s.Protocol == IpProtocol.IcmpV6 ? Families.IPv6 : Families.Both))
             : Families.Both;
         if ((source & destination & service & rule.Families) == Families.None)
         {

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Filter.Engine.Wire;
 using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy.Binding;
@@ -83,17 +84,17 @@ internal static class RulesetReader
         List<ushort> types = [];
         foreach (Node entry in Values.Each(fields["ethertypes"]))
         {
-            if (Values.Number(entry, "an ethertype", 0x600, 0xffff, found) is not { } type)
+            if (Values.Number(entry, "an ethertype", EtherTypes.FirstType, 0xffff, found) is not { } type)
             {
                 continue;
             }
 
             string? wrong = type switch
             {
-                LinkPolicy.Arp => "ARP has a key of its own: arp: allow",
-                0x0800 or 0x86dd => "IP is what the rules decide on",
-                0x8100 or 0x88a8 => "VLAN tags are read through; the type behind them counts",
-                LinkPolicy.MacControl or LinkPolicy.SlowProtocols => "pause and LACP frames belong to one link; no bridge forwards them",
+                EtherTypes.Arp => "ARP has a key of its own: arp: allow",
+                EtherTypes.IPv4 or EtherTypes.IPv6 => "IP is what the rules decide on",
+                EtherTypes.Vlan or EtherTypes.ServiceVlan or EtherTypes.OldServiceVlan => "VLAN tags are read through; the type behind them counts",
+                EtherTypes.MacControl or EtherTypes.SlowProtocols => "pause and LACP frames belong to one link; no bridge forwards them",
                 _ => null,
             };
             if (wrong is not null)

@@ -1,4 +1,6 @@
 using System.Globalization;
+using Filter.Engine.Packets;
+using Filter.Engine.Wire;
 using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy.Binding;
@@ -11,12 +13,12 @@ internal static class ServiceWords
         text.Contains('/', StringComparison.Ordinal) || IsReserved(text) || text.All(char.IsAsciiDigit);
 
     /// <summary>Whether the language itself gives the name a meaning, so that no set may take it.</summary>
-    public static bool IsReserved(string name) => Protocols.BuiltIn.ContainsKey(name) || Protocols.Words.Contains(name) || name is "none" or "proto";
+    public static bool IsReserved(string name) => BuiltInServices.ByName.ContainsKey(name) || BuiltInServices.ProtocolWords.Contains(name) || name is "none" or "proto";
 
     /// <summary>The services of one entry; empty after an error. <c>any</c> and names of sets are the caller's.</summary>
     public static IReadOnlyList<Service> Read(Located<string> entry, Diagnostics found)
     {
-        if (Protocols.BuiltIn.TryGetValue(entry.Value, out ServiceSet? builtIn))
+        if (BuiltInServices.ByName.TryGetValue(entry.Value, out ServiceSet? builtIn))
         {
             return builtIn.Services;
         }
@@ -28,13 +30,13 @@ internal static class ServiceWords
             return Numbered(entry, parts, found);
         }
 
-        ReadOnlySpan<byte> protocols = Protocols.Numbers(word);
+        ReadOnlySpan<byte> protocols = Numbers(word);
         if (protocols.IsEmpty)
         {
             string? hint = word.All(char.IsAsciiDigit) && word.Length > 0
-                ? parts.Length == 2 && Protocols.Words.Contains(parts[1]) ? $"did you mean '{parts[1]}/{word}'?" : $"a port is written tcp/{word} or udp/{word}, a protocol number proto/{word}"
-                : Wording.DidYouMean(word, [.. Protocols.Words, "proto"]);
-            found.Error(entry.At, $"{Wording.Quote(entry.Value)} is not a service", hint ?? $"protocols are {Wording.OneOf([.. Protocols.Words, "proto/N"])}");
+                ? parts.Length == 2 && BuiltInServices.ProtocolWords.Contains(parts[1]) ? $"did you mean '{parts[1]}/{word}'?" : $"a port is written tcp/{word} or udp/{word}, a protocol number proto/{word}"
+                : Wording.DidYouMean(word, [.. BuiltInServices.ProtocolWords, "proto"]);
+            found.Error(entry.At, $"{Wording.Quote(entry.Value)} is not a service", hint ?? $"protocols are {Wording.OneOf([.. BuiltInServices.ProtocolWords, "proto/N"])}");
             return [];
         }
 
@@ -43,12 +45,12 @@ internal static class ServiceWords
             return [.. protocols.ToArray().Select(static p => new Service(p, PortRange.All))];
         }
 
-        if (protocols[0] is Protocols.Icmp or Protocols.IcmpV6)
+        if (protocols[0] is IpProtocol.Icmp or IpProtocol.IcmpV6)
         {
             return Icmp(entry, parts, protocols, found);
         }
 
-        if (!ServiceSet.HasPorts(protocols[0]))
+        if (!IpProtocol.HasPorts(protocols[0]))
         {
             found.Error(entry.At, $"{word} has no ports", $"write {word} alone");
             return [];
@@ -85,6 +87,10 @@ internal static class ServiceWords
         return new PortRange(first, last);
     }
 
+    /// <summary>The protocols of a word: one, or ICMP of both families; empty if it is none.</summary>
+    private static ReadOnlySpan<byte> Numbers(string word) =>
+        word == ProtocolNames.EitherIcmp ? [IpProtocol.Icmp, IpProtocol.IcmpV6] : ProtocolNames.TryParse(word, out byte number) ? new byte[] { number } : [];
+
     private static IReadOnlyList<Service> Numbered(Located<string> entry, string[] parts, Diagnostics found)
     {
         if (parts.Length == 2 && byte.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out byte number))
@@ -109,7 +115,7 @@ internal static class ServiceWords
         List<Service> services = [];
         foreach (byte protocol in protocols)
         {
-            if (Protocols.TryIcmpType(protocol, parts[1], out byte type) || byte.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out type))
+            if (IcmpNames.TryParse(protocol, parts[1], out byte type) || byte.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out type))
             {
                 services.Add(new Service(protocol, new PortRange(type, type), hasCode ? code : (byte)0, hasCode ? code : (byte)255));
             }
@@ -117,7 +123,7 @@ internal static class ServiceWords
 
         if (services.Count == 0)
         {
-            string? hint = Wording.Nearest(parts[1], Protocols.IcmpTypeWords) is { } near ? $"did you mean {Wording.Quote($"{parts[0]}/{near}")}?" : $"types are numbers from 0 to 255, or {Wording.OneOf(Protocols.IcmpTypeWords)}";
+            string? hint = Wording.Nearest(parts[1], IcmpNames.Words) is { } near ? $"did you mean {Wording.Quote($"{parts[0]}/{near}")}?" : $"types are numbers from 0 to 255, or {Wording.OneOf(IcmpNames.Words)}";
             found.Error(entry.At, $"{parts[0]} has no type {Wording.Quote(parts[1])}", hint);
         }
 

@@ -236,7 +236,7 @@ internal sealed class Sets
         IEnumerable<string> known = _named.Values.Where(s => wanted == Kind.Open || s.Kind == wanted).Select(static s => s.Name.Value);
         if (wanted != Kind.Addresses)
         {
-            known = known.Concat(Protocols.BuiltIn.Keys).Concat(Protocols.Words);
+            known = known.Concat(BuiltInServices.ByName.Keys).Concat(BuiltInServices.ProtocolWords);
         }
 
         string sort = wanted switch { Kind.Addresses => "address or set of addresses", Kind.Services => "service or set of services", _ => "address, service or set" };
