@@ -13,7 +13,7 @@ namespace Filter.Ctl.Service;
 /// Carries events from the worker's ring to those who want them: the log on stderr, and whoever
 /// listens to `drops`. One thread; what it can't keep up with is counted and said.
 /// </summary>
-internal sealed class EventPump
+internal sealed class EventPump : IDisposable
 {
     /// <summary>Most lines of rules that log, a second.</summary>
     private const int MostLinesASecond = 1000;
@@ -49,7 +49,7 @@ internal sealed class EventPump
     public void Start() => _thread.Start();
 
     /// <summary>Ends, when what was there is told.</summary>
-    public void Stop()
+    public void Dispose()
     {
         _stop.Set();
         _thread.Join();

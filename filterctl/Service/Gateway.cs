@@ -1,3 +1,4 @@
+using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Ports;
@@ -15,16 +16,18 @@ namespace Filter.Ctl.Service;
 /// </summary>
 internal sealed class Gateway : IDisposable
 {
-    private Gateway(Ruleset ruleset, IReadOnlyList<Port> ports, PacketPath path, IpsecStage? ipsec)
+    /// <summary>Largest IP packet on a link of Ethernet, in bytes.</summary>
+    public const int OrdinaryMtu = 1500;
+
+    /// <summary>Link address of a TAP in memory that was given none.</summary>
+    private const ulong MadeUpMac = 0x02_00_00_00_00_01;
+
+    private Gateway(IReadOnlyList<Port> ports, PacketPath path, IpsecStage? ipsec)
     {
-        Ruleset = ruleset;
         Ports = ports;
         Path = path;
         Ipsec = ipsec;
     }
-
-    /// <summary>The ruleset it was composed with.</summary>
-    public Ruleset Ruleset { get; }
 
     /// <summary>The ports, by number.</summary>
     public IReadOnlyList<Port> Ports { get; }
@@ -32,8 +35,8 @@ internal sealed class Gateway : IDisposable
     /// <summary>The walk.</summary>
     public PacketPath Path { get; }
 
-    /// <summary>The stage; null where the ruleset says nothing of IPsec.</summary>
-    public IpsecStage? Ipsec { get; }
+    /// <summary>The stage; null until a ruleset speaks of IPsec.</summary>
+    public IpsecStage? Ipsec { get; private set; }
 
     /// <summary>Puts it together.</summary>
     /// <param name="ruleset">What it does. Its keys are copied.</param>
@@ -51,14 +54,43 @@ internal sealed class Gateway : IDisposable
             Ports = ports,
             Ruleset = RulesetCompiler.Compile(ruleset),
             Ipsec = ipsec,
+            Local = LocalOf(ruleset, ports),
             Flows = flows ?? ruleset.Limits.Flows,
         };
-        return new Gateway(ruleset, ports, new PacketPath<TTrace>(settings, trace), ipsec);
+        return new Gateway(ports, new PacketPath<TTrace>(settings, trace), ipsec);
+    }
+
+    /// <summary>
+    /// Makes ready to put another ruleset in force, on the control thread; what it returns does so, and is
+    /// for the worker to call between two bursts. The ports must be the same.
+    /// </summary>
+    /// <exception cref="Refusal">The crypto library is missing.</exception>
+    /// <exception cref="IOException">Sequence numbers could not be reserved.</exception>
+    public Action<PacketPath> Prepare(Ruleset next, SequenceReserve? reserve)
+    {
+        CompiledRuleset compiled = RulesetCompiler.Compile(next);
+        if (Ipsec is null)
+        {
+            IpsecStage? fresh = next.Ipsec is null ? null : MakeStage(next, Ports, reserve);
+            return path =>
+            {
+                Ipsec = fresh;
+                path.Publish(compiled, fresh);
+            };
+        }
+
+        IpsecDatabases databases = IpsecDatabases.Build(next.Ipsec, OwnAddresses(next), Ipsec.Databases, reserve);
+        IpsecStage stage = Ipsec;
+        return path =>
+        {
+            stage.Adopt(databases);
+            path.Publish(compiled, stage);
+        };
     }
 
     /// <summary>The stage for a ruleset's IPsec part.</summary>
     /// <exception cref="Refusal">The crypto library is missing.</exception>
-    public static IpsecStage MakeStage(Ruleset ruleset, IReadOnlyList<Port> ports, SequenceReserve? reserve)
+    private static IpsecStage MakeStage(Ruleset ruleset, IReadOnlyList<Port> ports, SequenceReserve? reserve)
     {
         try
         {
@@ -70,19 +102,31 @@ internal sealed class Gateway : IDisposable
         }
     }
 
-    /// <summary>The gateway's own addresses, of all its ports.</summary>
-    public static IEnumerable<Address> OwnAddresses(Ruleset ruleset) =>
+    private static IEnumerable<Address> OwnAddresses(Ruleset ruleset) =>
         ruleset.Ports.SelectMany(static port => port.Addresses).Select(static address => address.Address);
 
     /// <summary>Ports in memory, as a ruleset describes them: for rehearsals without a device.</summary>
-    public static IReadOnlyList<MemoryPort> PortsInMemory(Ruleset ruleset) =>
-        [.. ruleset.Ports.Select(static port => new MemoryPort(port.Mtu ?? 1500, port.Mac ?? 0)
+    /// <param name="ruleset">It describes them.</param>
+    /// <param name="mtu">Largest IP packet of a port that does not say it, in bytes.</param>
+    /// <param name="keepsSent">Whether they keep what they send.</param>
+    public static IReadOnlyList<MemoryPort> PortsInMemory(Ruleset ruleset, int mtu = OrdinaryMtu, bool keepsSent = false) =>
+        [.. ruleset.Ports.Select(port => new MemoryPort(port.Mtu ?? mtu, port.Kind == PortKind.Tap ? port.Mac ?? MadeUpMac : 0)
         {
             Name = port.Name,
             Number = port.Number,
             Side = port.Side,
-            KeepsSent = false,
+            KeepsSent = keepsSent,
         })];
+
+    private static LocalNetwork LocalOf(Ruleset ruleset, IReadOnlyList<Port> ports)
+    {
+        PortConfig? self = ruleset.Ports.FirstOrDefault(static port => port.Kind == PortKind.Tap);
+        return new LocalNetwork(
+            ports,
+            self is null ? null : ports[self.Number],
+            self?.Addresses.Select(static a => new LocalAddress(a.Address, a.Length)) ?? [],
+            self?.Routes.Select(static r => new LocalRoute(r.To.Base, r.To.Length, r.Via)) ?? []);
+    }
 
     /// <inheritdoc/>
     public void Dispose()
