@@ -15,8 +15,8 @@ internal sealed class MergedFrame
     /// <summary>When it was captured: nanoseconds since 1970.</summary>
     public long Time { get; private set; }
 
-    /// <summary>The capture kept only its beginning.</summary>
-    public bool IsSnapped { get; private set; }
+    /// <summary>Its length on the wire: the capture may have kept only its beginning.</summary>
+    public int OriginalLength { get; private set; }
 
     internal void Take(in CapturedFrame frame)
     {
@@ -28,7 +28,7 @@ internal sealed class MergedFrame
         frame.Bytes.CopyTo(_bytes);
         _length = frame.Bytes.Length;
         Time = frame.Time;
-        IsSnapped = frame.IsSnapped;
+        OriginalLength = frame.OriginalLength;
     }
 }
 

@@ -120,23 +120,12 @@ internal sealed class Replay : IDisposable
         // A capture's clock may step back; the path's must not.
         Tick(Math.Max(frame.Time, _burst.Now));
         Packets++;
-        int length = Math.Min(frame.Bytes.Length, FrameArena.MaxFrame);
-        _burst.TryAppend(length, out int index);
+        CaptureIntake.TryAppend(_burst, frame.Bytes, frame.OriginalLength, isEthernet, out int index);
         ref Packet packet = ref _burst.Packets[index];
-        packet.Length = length;
-        frame.Bytes[..length].CopyTo(packet.Bytes);
         packet.Time = frame.Time;
         packet.Number = Packets;
         string port = isEthernet && capture.Far is { } far && !IsFromOpener(capture, packet) ? far : capture.Name;
         packet.Ingress = _ports[port];
-        if (!isEthernet)
-        {
-            packet.Drop(DropReason.NotEthernet);
-        }
-        else if (frame.IsSnapped || length < frame.Bytes.Length)
-        {
-            packet.Drop(DropReason.Truncated);
-        }
 
         _gateway.Path.Walk(_burst);
         Transmit();
