@@ -21,15 +21,6 @@ public enum RunMode : byte
 /// <summary>What passes that is not IP. STP always does; pause and LACP frames never.</summary>
 public sealed record LinkPolicy
 {
-    /// <summary>ARP.</summary>
-    public const ushort Arp = 0x0806;
-
-    /// <summary>MAC control: pause (IEEE 802.3 annex 31B).</summary>
-    public const ushort MacControl = 0x8808;
-
-    /// <summary>Slow protocols: LACP (IEEE 802.3 annex 57A).</summary>
-    public const ushort SlowProtocols = 0x8809;
-
     /// <summary>Whether ARP passes.</summary>
     public bool PassArp { get; init; } = true;
 

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using Filter.Engine.Packets;
+using Filter.Engine.Wire;
 
 namespace Filter.Rules.Policy;
 
@@ -26,17 +28,17 @@ public readonly record struct PortRange(ushort First, ushort Last)
 public readonly record struct Service(byte Protocol, PortRange Ports, byte FirstCode = 0, byte LastCode = 255)
 {
     /// <summary>Whether it is ICMP or ICMPv6.</summary>
-    public bool IsIcmp => Protocol is 1 or 58;
+    public bool IsIcmp => Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6;
 
     /// <summary>Whether the packet's protocol, destination port, and ICMP type and code are of this service.</summary>
     public bool Matches(byte protocol, ushort port, byte icmpType, byte icmpCode) =>
         protocol == Protocol
-        && (IsIcmp ? Ports.Contains(icmpType) && icmpCode >= FirstCode && icmpCode <= LastCode : !ServiceSet.HasPorts(Protocol) || Ports.Contains(port));
+        && (IsIcmp ? Ports.Contains(icmpType) && icmpCode >= FirstCode && icmpCode <= LastCode : !IpProtocol.HasPorts(Protocol) || Ports.Contains(port));
 
     /// <summary>As a ruleset would write it.</summary>
     public override string ToString()
     {
-        string name = Protocols.Name(Protocol);
+        string name = ServiceSet.NameOf(Protocol);
         if (Ports == PortRange.All)
         {
             return name;
@@ -70,8 +72,9 @@ public sealed class ServiceSet
     public static ServiceSet Of(IEnumerable<Service> services) =>
         new([.. services.Distinct().OrderBy(static s => s.Protocol).ThenBy(static s => s.Ports.First).ThenBy(static s => s.Ports.Last).ThenBy(static s => s.FirstCode)], any: false);
 
-    /// <summary>Protocols whose header starts with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.</summary>
-    public static bool HasPorts(byte protocol) => protocol is 6 or 17 or 33 or 132 or 136;
+    /// <summary>The word for a protocol; <c>proto/N</c> if it has none.</summary>
+    public static string NameOf(byte protocol) =>
+        ProtocolNames.Word(protocol) ?? string.Create(CultureInfo.InvariantCulture, $"proto/{protocol}");
 
     /// <summary>
     /// Whether a packet of this protocol, destination port (for IPsec policies: the remote port), ICMP type and code is

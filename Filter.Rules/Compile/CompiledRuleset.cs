@@ -1,0 +1,83 @@
+using System.Collections.Frozen;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Wire;
+using Filter.Rules.Policy;
+
+namespace Filter.Rules.Compile;
+
+/// <summary>
+/// A ruleset in the form that packets meet. Immutable, flat, without references between rules; judging allocates
+/// nothing and cannot throw. Rules are tried in order, the cheapest match first.
+/// </summary>
+public sealed class CompiledRuleset : IRuleset
+{
+    private readonly FlatRule[] _rules;
+    private readonly Judgement[] _judgements;
+    private readonly RuleName[] _names;
+    private readonly RateLimit?[] _limits;
+    private readonly FlatSets _sets;
+    private readonly FrozenDictionary<string, int> _numbers;
+    private readonly ushort[] _etherTypes;
+    private readonly bool _passArp;
+    private readonly bool _passUnknown;
+
+    internal CompiledRuleset(Ruleset source, FlatRule[] rules, FlatSets sets, Judgement[] judgements, RuleName[] names, RateLimit?[] limits)
+    {
+        Source = source;
+        _rules = rules;
+        _sets = sets;
+        _judgements = judgements;
+        _names = names;
+        _limits = limits;
+        _etherTypes = [.. source.Link.EtherTypes];
+        _passArp = source.Link.PassArp;
+        _passUnknown = source.Link.PassUnknown;
+        _numbers = names.Index().Skip(1).ToFrozenDictionary(static n => n.Item.Name, static n => n.Index, StringComparer.Ordinal);
+    }
+
+    /// <summary>What it was compiled from.</summary>
+    public Ruleset Source { get; }
+
+    /// <inheritdoc/>
+    public int RuleCount => _names.Length;
+
+    /// <inheritdoc/>
+    public Judgement Judge(in OpeningFacts facts)
+    {
+        FlatRule[] rules = _rules;
+        Families family = facts.Key.Source.IsIPv4 ? Families.IPv4 : Families.IPv6;
+        for (int i = 0; i < rules.Length; i++)
+        {
+            ref readonly FlatRule rule = ref rules[i];
+            if (((rule.From >> facts.Ingress) & (rule.To >> facts.Egress) & 1) != 0
+                && (rule.Families & family) != 0
+                && _sets.ServiceMatches(in rule, in facts)
+                && _sets.AddressMatches(rule.Destination, facts.Key.Destination)
+                && _sets.AddressMatches(rule.Source, facts.Key.Source)
+                && _sets.VlanMatches(in rule, facts.Key.Segment))
+            {
+                return _judgements[i + 1];
+            }
+        }
+
+        return _judgements[rules.Length + facts.Direction switch { Direction.Out => 1, Direction.In => 2, _ => 3 }];
+    }
+
+    /// <inheritdoc/>
+    public bool PassesEtherType(ushort etherType) => etherType switch
+    {
+        EtherTypes.MacControl or EtherTypes.SlowProtocols => false,
+        EtherTypes.Arp => _passArp,
+        _ => _passUnknown || Array.BinarySearch(_etherTypes, etherType) >= 0,
+    };
+
+    /// <inheritdoc/>
+    public RuleName Name(int rule) => (uint)rule < (uint)_names.Length ? _names[rule] : default;
+
+    /// <inheritdoc/>
+    public RateLimit? Limit(int rule) => (uint)rule < (uint)_limits.Length ? _limits[rule] : null;
+
+    /// <summary>The number of the rule of that name, so that what is counted by name survives a reload; 0 for none.</summary>
+    public int Find(string name) => _numbers.GetValueOrDefault(name);
+}

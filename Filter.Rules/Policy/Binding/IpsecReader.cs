@@ -1,0 +1,227 @@
+using System.Collections.Immutable;
+using Filter.Engine.Packets;
+using Filter.Rules.Syntax;
+
+namespace Filter.Rules.Policy.Binding;
+
+/// <summary>Reads <c>ipsec:</c>: the policies in order, and the pairs of manual SAs they name.</summary>
+internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, KeyReader keys, Diagnostics found)
+{
+    private static readonly string[] s_keys = ["policies", "sas"];
+    private static readonly string[] s_actions = ["protect", "bypass", "drop"];
+    private static readonly string[] s_policyKeys = [.. s_actions, "local", "remote", "service", "direction", "sa"];
+    private static readonly string[] s_saKeys = ["mode", "local", "remote", "suite", "out", "in", "replay", "mss"];
+
+    private readonly Dictionary<string, SaConfig?> _sas = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _used = new(StringComparer.Ordinal);
+    private readonly Dictionary<uint, string> _inbound = [];
+    private readonly Dictionary<(uint Spi, Address? Remote), string> _outbound = [];
+
+    /// <summary>The section; null if there is none.</summary>
+    public IpsecConfig? Read(Node? node)
+    {
+        if (node is null || Fields.Of(node, "'ipsec'", found, s_keys) is not { } fields)
+        {
+            return null;
+        }
+
+        List<SaConfig> sas = ReadSas(fields["sas"]);
+        List<IpsecPolicy> policies = [];
+        HashSet<string> names = new(StringComparer.Ordinal);
+        foreach (Node entry in Values.List(fields.Required("policies"), "'policies'", found))
+        {
+            if (Fields.Of(entry, "a policy", found, s_policyKeys) is { } policy && ReadPolicy(policy, names, policies.Count + 1) is { } read)
+            {
+                policies.Add(read);
+            }
+        }
+
+        if (policies.Count > ushort.MaxValue)
+        {
+            found.Error(fields.KeyAt("policies"), $"there are more than {ushort.MaxValue} policies");
+        }
+
+        foreach (SaConfig sa in sas.Where(s => !found.HasErrors && !_used.Contains(s.Name)))
+        {
+            found.Warn(sa.At, $"no policy uses the SA {Wording.Quote(sa.Name)}", "name it in a policy: sa: " + sa.Name);
+        }
+
+        return new IpsecConfig([.. policies], [.. sas]);
+    }
+
+    private IpsecPolicy? ReadPolicy(Fields fields, HashSet<string> names, int number)
+    {
+        string? action = fields.ExactlyOne(s_actions);
+        Located<string>? name = action is null ? null : Values.Name(fields[action], "the name of a policy", 63, found);
+        if (name is { } given && !names.Add(given.Value))
+        {
+            found.Error(given.At, $"there already is a policy {Wording.Quote(given.Value)}", "choose another name");
+        }
+
+        (bool Out, bool In) direction = Values.Word(fields["direction"], "'direction'", found, ("both", (true, true)), ("out", (true, false)), ("in", (false, true))) ?? (true, true);
+        SaConfig? sa = null;
+        if (action == "protect")
+        {
+            sa = NamedSa(Values.Text(fields.Required("sa", "name one of the pairs under 'sas'"), "'sa'", found));
+        }
+        else if (action is not null)
+        {
+            fields.Refuse("belongs to a policy that protects", "leave it out", "sa");
+        }
+
+        IpsecPolicy policy = new()
+        {
+            Name = name?.Value ?? "",
+            At = fields.At,
+            Number = (ushort)Math.Min(number, ushort.MaxValue),
+            Action = action switch { "protect" => IpsecAction.Protect, "bypass" => IpsecAction.Bypass, _ => IpsecAction.Drop },
+            Local = sets.Addresses(fields["local"], "'local'"),
+            Remote = sets.Addresses(fields["remote"], "'remote'"),
+            Service = sets.Service(fields["service"], "'service'"),
+            Outbound = direction.Out,
+            Inbound = direction.In,
+            Sa = sa,
+        };
+        return name is null ? null : policy;
+    }
+
+    private SaConfig? NamedSa(Located<string>? name)
+    {
+        if (name is not { } text)
+        {
+            return null;
+        }
+
+        if (!_sas.TryGetValue(text.Value, out SaConfig? sa))
+        {
+            found.Error(text.At, $"there is no SA {Wording.Quote(text.Value)}", Wording.DidYouMean(text.Value, _sas.Keys) ?? "describe it under 'sas'");
+            return null;
+        }
+
+        _used.Add(text.Value);
+        return sa;
+    }
+
+    private List<SaConfig> ReadSas(Node? node)
+    {
+        List<SaConfig> sas = [];
+        if (node is not MapNode map)
+        {
+            if (node is not null)
+            {
+                found.Error(node.At, $"'sas' is a mapping of names to SA pairs, not {node.Kind}");
+            }
+
+            return sas;
+        }
+
+        foreach ((ScalarNode key, Node value) in map.Entries)
+        {
+            Located<string>? name = Values.Name(key, "the name of an SA", 63, found);
+            SaConfig? sa = Fields.Of(value, "an SA", found, s_saKeys) is { } fields ? ReadSa(key, fields, sas.Count + 1) : null;
+            if (name is not null)
+            {
+                _sas[key.Text] = sa;
+            }
+
+            if (sa is not null && sas.Count < ushort.MaxValue)
+            {
+                sas.Add(sa);
+            }
+        }
+
+        return sas;
+    }
+
+    private SaConfig? ReadSa(ScalarNode name, Fields fields, int number)
+    {
+        IpsecMode? mode = Values.Word(fields.Required("mode", "mode: tunnel, or mode: transport"), "'mode'", found, ("tunnel", IpsecMode.Tunnel), ("transport", IpsecMode.Transport));
+        IpsecSuite? suite = Values.Word(fields.Required("suite", "suite: aes-cbc-128+hmac-sha2-256-128"), "'suite'", found, [.. IpsecSuites.ByName.Select(static s => (s.Key, s.Value))]);
+        Address? local = Endpoint(fields, "local", mode), remote = Endpoint(fields, "remote", mode);
+        if (local is { } l && remote is { } r)
+        {
+            if (l.IsIPv4 != r.IsIPv4)
+            {
+                found.Error(fields.KeyAt("remote"), $"'local' is {Family(l)} and 'remote' is {Family(r)}", "both ends of an SA are of one family; what it carries may be of both");
+            }
+            else if (l == r)
+            {
+                found.Error(fields.KeyAt("remote"), "'local' and 'remote' are the same address");
+            }
+        }
+
+        if (mode == IpsecMode.Tunnel && local is { } outer)
+        {
+            CheckTunnelEnd(outer, fields["local"]!.At);
+        }
+
+        SaKeys? outbound = keys.Read(fields.Required("out"), "'out'", suite, out SourceMark outSpi);
+        SaKeys? inbound = keys.Read(fields.Required("in"), "'in'", suite, out SourceMark inSpi);
+        if (inbound is not null && !_inbound.TryAdd(inbound.Spi, name.Text))
+        {
+            found.Error(inSpi, $"the SA {Wording.Quote(_inbound[inbound.Spi])} already receives with the SPI 0x{inbound.Spi:x}", "each SA receives with an SPI of its own");
+        }
+
+        if (outbound is not null && !_outbound.TryAdd((outbound.Spi, remote), name.Text))
+        {
+            found.Error(outSpi, $"the SA {Wording.Quote(_outbound[(outbound.Spi, remote)])} already sends to this end with the SPI 0x{outbound.Spi:x}", "the other end tells SAs apart by their SPI");
+        }
+
+        int replay = fields["replay"] is ScalarNode { Text: "off" } ? 0 : (int)(Values.Number(fields["replay"], "'replay' is off, or its window", 32, 65536, found) ?? 0);
+        bool clamp = Values.Word(fields["mss"], "'mss'", found, ("clamp", true)) ?? false;
+        if (mode is null || suite is null || outbound is null || inbound is null)
+        {
+            return null;
+        }
+
+        return new SaConfig
+        {
+            Name = name.Text,
+            At = name.At,
+            Number = (ushort)Math.Min(number, ushort.MaxValue),
+            Mode = mode.Value,
+            Local = local,
+            Remote = remote,
+            Suite = suite.Value,
+            Out = outbound,
+            In = inbound,
+            ReplayWindow = replay,
+            ClampMss = clamp,
+        };
+    }
+
+    private Address? Endpoint(Fields fields, string key, IpsecMode? mode)
+    {
+        Node? node = mode == IpsecMode.Tunnel ? fields.Required(key, "a tunnel has an outer address at each end") : fields[key];
+        if (Values.Text(node, $"'{key}'", found) is not { } text || AddressWords.ReadAddress(text, found) is not { } address)
+        {
+            return null;
+        }
+
+        if (address.IsMulticast || address.IsUnspecified || address.IsLoopback || address.IsLimitedBroadcast)
+        {
+            found.Error(text.At, $"{address} cannot be an end of an SA", "manual SAs connect two unicast addresses");
+        }
+
+        return address;
+    }
+
+    /// <summary>A tunnel ends at an address that Filter answers for: one of a TAP.</summary>
+    private void CheckTunnelEnd(Address outer, SourceMark at)
+    {
+        PortConfig[] taps = [.. ports.Where(static p => p.Kind == PortKind.Tap)];
+        if (taps.Length == 0)
+        {
+            if (ports.Length > 0)
+            {
+                found.Error(at, $"no port can hold the tunnel's own address {outer}", "give the bridge a third port: self: { tap: filter0, side: protected, addresses: [ ... ] }");
+            }
+        }
+        else if (!taps.Any(p => p.Addresses.IsEmpty || p.Addresses.Any(a => a.Address == outer)))
+        {
+            found.Error(at, $"{outer} is no address of the port {Wording.Quote(taps[0].Name)}", $"its addresses are {Wording.OneOf(taps[0].Addresses.Select(static a => a.Address.ToString()))}");
+        }
+    }
+
+    private static string Family(Address address) => address.IsIPv4 ? "IPv4" : "IPv6";
+}

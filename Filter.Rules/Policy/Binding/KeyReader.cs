@@ -1,0 +1,175 @@
+using System.Security.Cryptography;
+using Filter.Rules.Syntax;
+
+namespace Filter.Rules.Policy.Binding;
+
+/// <summary>Reads one direction of an SA: its SPI and its keys, from the ruleset or from a file of their own.</summary>
+/// <param name="directory">Where a relative key file is looked for.</param>
+/// <param name="found">Where findings go. They never quote a key.</param>
+internal sealed class KeyReader(string directory, Diagnostics found)
+{
+    private const string HexHint = "keys are hex, with or without 0x, two digits a byte";
+
+    /// <summary>Far more than two keys need.</summary>
+    private const int LongestKeyFile = 4096;
+
+    private static readonly string[] s_keys = ["spi", "encryption-key", "integrity-key", "key-file"];
+
+    /// <summary>SPI and keys; null after an error.</summary>
+    public SaKeys? Read(Node? node, string what, IpsecSuite? suite, out SourceMark spiAt)
+    {
+        spiAt = node?.At ?? default;
+        if (node is null || Fields.Of(node, what, found, s_keys) is not { } fields)
+        {
+            return null;
+        }
+
+        long? spi = Values.Number(fields.Required("spi"), "an SPI (RFC 4303 §2.1 keeps 0 to 255)", 256, uint.MaxValue, found);
+        spiAt = fields["spi"]?.At ?? fields.At;
+        SecretKey? encryption, integrity;
+        if (fields.Has("key-file"))
+        {
+            fields.Refuse("stands beside 'key-file'", "take the keys from one place: leave out the one or the other", "encryption-key", "integrity-key");
+            (encryption, integrity) = KeyFile(Values.Text(fields["key-file"], "'key-file'", found), suite);
+        }
+        else
+        {
+            encryption = Key(fields.Required("encryption-key", "or name a 'key-file'"), "encryption key", suite?.EncryptionKeyLength());
+            integrity = Key(fields.Required("integrity-key", "or name a 'key-file'"), "integrity key", IpsecSuites.IntegrityKeyLength);
+        }
+
+        return spi is null || encryption is null || integrity is null
+            ? null
+            : new SaKeys { Spi = (uint)spi.Value, EncryptionKey = encryption, IntegrityKey = integrity };
+    }
+
+    private SecretKey? Key(Node? node, string what, int? length)
+    {
+        if (node is null)
+        {
+            return null;
+        }
+
+        if (node is not ScalarNode scalar)
+        {
+            found.Error(node.At, $"the {what} is not a single value", HexHint);
+            return null;
+        }
+
+        return Decode(scalar.Text, node.At, what, length);
+    }
+
+    private SecretKey? Decode(ReadOnlySpan<char> hex, SourceMark at, string what, int? length)
+    {
+        if (hex.StartsWith("0x") || hex.StartsWith("0X"))
+        {
+            hex = hex[2..];
+        }
+
+        byte[] bytes = GC.AllocateArray<byte>(Math.Min(hex.Length, LongestKeyFile) / 2, pinned: true);
+        try
+        {
+            bool isHex = hex.Length is > 0 and <= LongestKeyFile && hex.Length % 2 == 0
+                && Convert.FromHexString(hex, bytes, out _, out int written) == System.Buffers.OperationStatus.Done && written == bytes.Length;
+            if (!isHex)
+            {
+                found.Error(at, $"the {what} is not hex", HexHint);
+                return null;
+            }
+
+            if (length is { } wanted && bytes.Length != wanted)
+            {
+                found.Error(at, $"the {what} has {bytes.Length} bytes; the suite needs {wanted}", $"write {wanted * 2} hex digits");
+                return null;
+            }
+
+            return new SecretKey(bytes);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(bytes);
+        }
+    }
+
+    private (SecretKey? Encryption, SecretKey? Integrity) KeyFile(Located<string>? name, IpsecSuite? suite)
+    {
+        if (name is not { } text)
+        {
+            return default;
+        }
+
+        string shown = Wording.Quote(text.Value);
+        if (text.Value.Contains('\0', StringComparison.Ordinal))
+        {
+            found.Error(text.At, $"{shown} is not the name of a file");
+            return default;
+        }
+
+        byte[] bytes = GC.AllocateArray<byte>(LongestKeyFile + 1, pinned: true);
+        try
+        {
+            FileInfo file = new(Path.Combine(directory, text.Value));
+            if (!file.Exists)
+            {
+                found.Error(text.At, $"there is no key file {shown}", "a relative name counts from the ruleset's directory");
+                return default;
+            }
+
+            // A FIFO or a device would block or never end.
+            if ((file.Attributes & (FileAttributes.Directory | FileAttributes.Device)) != 0 || file.Length is 0 or > LongestKeyFile)
+            {
+                found.Error(text.At, $"{shown} is not a key file", "it has two lines of hex: the encryption key, the integrity key");
+                return default;
+            }
+
+            const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
+                | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
+            UnixFileMode mode = OperatingSystem.IsWindows() ? 0 : file.UnixFileMode;
+            if ((mode & Others) != 0)
+            {
+                found.Error(text.At, $"others than its owner may read or change the key file {shown}", $"chmod 600 {text.Value}");
+                return default;
+            }
+
+            using FileStream stream = new(file.FullName, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+            int length = stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
+            return TwoLines(bytes.AsSpan(0, length), text.At, shown, suite);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.Security.SecurityException or ArgumentException or NotSupportedException)
+        {
+            found.Error(text.At, $"the key file {shown} cannot be read", "it must be readable by who runs Filter");
+            return default;
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(bytes);
+        }
+    }
+
+    private (SecretKey? Encryption, SecretKey? Integrity) TwoLines(ReadOnlySpan<byte> bytes, SourceMark at, string shown, IpsecSuite? suite)
+    {
+        Span<char> characters = stackalloc char[LongestKeyFile + 1];
+        try
+        {
+            for (int i = 0; i < bytes.Length; i++)
+            {
+                characters[i] = (char)bytes[i];
+            }
+
+            ReadOnlySpan<char> text = ((ReadOnlySpan<char>)characters[..bytes.Length]).Trim();
+            int end = text.IndexOf('\n');
+            if (end < 0 || text[(end + 1)..].Contains('\n'))
+            {
+                found.Error(at, $"the key file {shown} has not two lines", "it has two lines of hex: the encryption key, the integrity key");
+                return default;
+            }
+
+            return (Decode(text[..end].Trim(), at, "encryption key in the key file", suite?.EncryptionKeyLength()),
+                Decode(text[(end + 1)..].Trim(), at, "integrity key in the key file", IpsecSuites.IntegrityKeyLength));
+        }
+        finally
+        {
+            characters.Clear();
+        }
+    }
+}

@@ -1,0 +1,301 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Filter.Engine.Path;
+using Filter.Engine.Wire;
+using Filter.Rules.Syntax;
+
+namespace Filter.Rules.Policy.Binding;
+
+/// <summary>Reads <c>rules:</c>.</summary>
+internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagnostics found)
+{
+    /// <summary>The longest rate and burst.</summary>
+    private const int MostPerPeriod = 1_000_000;
+
+    private static readonly string[] s_actions = ["allow", "drop", "reject"];
+
+    private static readonly string[] s_keys =
+        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", "pinhole", "limit", "log"];
+
+    private readonly Dictionary<string, SourceMark> _names = new(StringComparer.Ordinal);
+
+    /// <summary>Every rule's name as written, also of rules that are wrong.</summary>
+    public IReadOnlyCollection<string> Names => _names.Keys;
+
+    /// <summary>The rules in order.</summary>
+    public ImmutableArray<Rule> Read(Node? node)
+    {
+        List<Rule> rules = [];
+        foreach (Node entry in Values.List(node, "'rules'", found))
+        {
+            if (Fields.Of(entry, "a rule", found, s_keys) is { } fields && One(fields) is { } rule)
+            {
+                rules.Add(rule);
+            }
+        }
+
+        return [.. rules];
+    }
+
+    private Rule? One(Fields fields)
+    {
+        string? action = fields.ExactlyOne(s_actions);
+        Located<string>? name = action is null ? null : Name(fields[action]);
+        bool hasService = fields.Has("service");
+        Rule rule = new()
+        {
+            Name = name?.Value ?? "",
+            At = fields.At,
+            Action = action switch { "allow" => RuleAction.Allow, "reject" => RuleAction.Reject, _ => RuleAction.Drop },
+            From = Zones(fields["from"], "'from'"),
+            To = Zones(fields["to"], "'to'"),
+            Source = sets.Addresses(fields["source"], "'source'"),
+            Destination = sets.Addresses(fields["destination"], "'destination'"),
+            Service = sets.Service(fields["service"], "'service'"),
+            SourcePorts = Ports(fields["source-port"]),
+            Families = Values.Word(fields["family"], "'family'", found, ("ipv4", Families.IPv4), ("ipv6", Families.IPv6)) ?? Families.Both,
+            Vlan = Vlan(fields["vlan"]),
+            Pinhole = Values.Word(fields["pinhole"], "'pinhole'", found, ("flow", PinholeKind.Flow), ("one-answer", PinholeKind.OneAnswer)) ?? PinholeKind.Flow,
+            Limit = Limit(fields["limit"]),
+            Log = Values.Flag(fields["log"], "'log'", found),
+        };
+        CheckPinhole(fields, rule, action);
+        CheckSourcePorts(fields, rule, hasService);
+        if (!found.HasErrors)
+        {
+            WarnIfEmpty(rule);
+        }
+
+        return name is null ? null : rule;
+    }
+
+    private Located<string>? Name(Node? node)
+    {
+        if (Values.Text(node, "a rule's name", found) is not { } name)
+        {
+            return null;
+        }
+
+        string text = name.Value;
+        if (text.Length > 63 || text.Trim() != text || text.Any(static c => char.IsControl(c) || c is '"' or '\\'))
+        {
+            found.Error(name.At, $"{Wording.Quote(text)} cannot be the name of a rule", "names have at most 63 characters, no quotes, and no spaces around them");
+            return null;
+        }
+
+        if (text == PacketStep.DefaultRule || text.StartsWith("default ", StringComparison.Ordinal))
+        {
+            found.Error(name.At, $"{Wording.Quote(text)} is what tests and logs call the defaults", "choose another name for the rule");
+            return null;
+        }
+
+        if (!_names.TryAdd(text, name.At))
+        {
+            found.Error(name.At, $"there already is a rule {Wording.Quote(text)} in line {_names[text].Line}", "counters and tests know a rule by its name: choose another");
+            return null;
+        }
+
+        return name;
+    }
+
+    private ushort Zones(Node? node, string what)
+    {
+        if (node is null)
+        {
+            return Rule.AnyPort;
+        }
+
+        int mask = 0;
+        IReadOnlyList<Node> entries = Values.Each(node);
+        if (entries.Count == 0)
+        {
+            found.Error(node.At, $"{what} is an empty list, which matches nothing", "leave the key out to match everything");
+        }
+
+        foreach (Node entry in entries)
+        {
+            if (Values.Text(entry, $"an entry of {what}", found) is not { } text)
+            {
+                continue;
+            }
+
+            if (text.Value == "any")
+            {
+                return Rule.AnyPort;
+            }
+
+            int number = Index(text.Value);
+            if (number < 0)
+            {
+                found.Error(text.At, $"there is no port {Wording.Quote(text.Value)}", Wording.DidYouMean(text.Value, ports));
+            }
+            else if (number < Ruleset.MostPorts)
+            {
+                mask |= 1 << number;
+            }
+        }
+
+        return (ushort)mask;
+    }
+
+    private int Index(string name)
+    {
+        for (int i = 0; i < ports.Count; i++)
+        {
+            if (ports[i] == name)
+            {
+                return i;
+            }
+        }
+
+        return -1;
+    }
+
+    private ImmutableArray<PortRange> Ports(Node? node)
+    {
+        List<PortRange> ranges = [];
+        foreach (Node entry in Values.Each(node))
+        {
+            if (Values.Text(entry, "an entry of 'source-port'", found) is not { } text)
+            {
+                continue;
+            }
+
+            if (text.Value == "any")
+            {
+                return [];
+            }
+
+            if (text.Value.Contains('/', StringComparison.Ordinal))
+            {
+                found.Error(text.At, $"{Wording.Quote(text.Value)} is a service; here stand source ports", "write the number alone; the protocol comes from 'service'");
+            }
+            else if (ServiceWords.ReadPorts(text, found) is { } range)
+            {
+                ranges.Add(range);
+            }
+        }
+
+        return [.. ranges.OrderBy(static r => r.First)];
+    }
+
+    private VlanMatch? Vlan(Node? node)
+    {
+        if (node is null)
+        {
+            return null;
+        }
+
+        if (node is ScalarNode { Text: "none" })
+        {
+            return VlanMatch.Untagged;
+        }
+
+        List<ushort> identifiers = [];
+        foreach (Node entry in Values.Each(node))
+        {
+            if (entry is ScalarNode { Text: "none" })
+            {
+                found.Error(entry.At, "'none' stands alone", "make two rules: one for untagged frames, one for the VLANs");
+            }
+            else if (Values.Number(entry, "a VLAN identifier", 1, 4094, found) is { } identifier)
+            {
+                identifiers.Add((ushort)identifier);
+            }
+        }
+
+        if (identifiers.Count == 0 && Values.Each(node).Count == 0)
+        {
+            found.Error(node.At, "'vlan' is an empty list, which matches nothing", "leave the key out to match everything; 'vlan: none' means untagged");
+        }
+
+        return new VlanMatch([.. identifiers.Distinct().Order()]);
+    }
+
+    /// <summary><c>N/s</c>, <c>N/m</c> or <c>N/h</c>, and <c>burst N</c> if a burst is not as long as N.</summary>
+    private RateLimit? Limit(Node? node)
+    {
+        if (Values.Text(node, "'limit'", found) is not { } text)
+        {
+            return null;
+        }
+
+        string[] words = text.Value.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        string[] rate = words[0].Split('/');
+        long period = rate.Length == 2
+            ? rate[1] switch { "s" => 1_000_000_000L, "m" => 60_000_000_000L, "h" => 3_600_000_000_000L, _ => 0 }
+            : 0;
+        bool good = period > 0 && words.Length is 1 or 3 && TryCount(rate[0], out _) && (words.Length == 1 || (words[1] == "burst" && TryCount(words[2], out _)));
+        if (!good)
+        {
+            found.Error(text.At, $"{Wording.Quote(text.Value)} is not a rate", string.Create(CultureInfo.InvariantCulture, $"write 10/s, 10/m or 10/h, and a burst if you like: 10/s burst 20; numbers go from 1 to {MostPerPeriod}"));
+            return null;
+        }
+
+        TryCount(rate[0], out int count);
+        int burst = count;
+        if (words.Length == 3)
+        {
+            TryCount(words[2], out burst);
+        }
+
+        return new RateLimit(period / count, burst);
+    }
+
+    private static bool TryCount(string text, out int count) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out count) && count is > 0 and <= MostPerPeriod;
+
+    private void CheckPinhole(Fields fields, Rule rule, string? action)
+    {
+        if (!fields.Has("pinhole"))
+        {
+            return;
+        }
+
+        SourceMark at = fields["pinhole"]?.At ?? fields.KeyAt("pinhole");
+        if (action is "drop" or "reject")
+        {
+            found.Error(fields.KeyAt("pinhole"), $"a rule that {action}s opens no pinhole", "leave 'pinhole' out");
+        }
+        else if (rule.Pinhole == PinholeKind.OneAnswer && (rule.Service is null || rule.Service.Names(IpProtocol.Tcp)))
+        {
+            found.Error(at, "'one-answer' cannot be promised for TCP", rule.Service is null
+                ? "the rule covers every protocol: name its services, without TCP"
+                : "take TCP out of 'service', or give it a rule of its own");
+        }
+    }
+
+    private void CheckSourcePorts(Fields fields, Rule rule, bool hasService)
+    {
+        if (!fields.Has("source-port") || !hasService || rule.Service is null)
+        {
+            return;
+        }
+
+        foreach (Service service in rule.Service.Services)
+        {
+            if (!IpProtocol.HasPorts(service.Protocol))
+            {
+                found.Error(fields.KeyAt("source-port"), $"{ServiceSet.NameOf(service.Protocol)} has no source ports", "name only services that have ports, such as tcp and udp");
+                return;
+            }
+        }
+    }
+
+    /// <summary>A rule whose matches exclude each other is no error, but nobody means it.</summary>
+    private void WarnIfEmpty(Rule rule)
+    {
+        Families source = rule.Source?.Families ?? Families.Both, destination = rule.Destination?.Families ?? Families.Both;
+        Families service = rule.Service is { IsAny: false } named
+            ? named.Services.Aggregate(Families.None, static (all, s) => all | (s.Protocol == IpProtocol.Icmp ? Families.IPv4 : s.Protocol == IpProtocol.IcmpV6 ? Families.IPv6 : Families.Both))
+            : Families.Both;
+        if ((source & destination & service & rule.Families) == Families.None)
+        {
+            found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", "its family, source, destination and service leave neither IPv4 nor IPv6");
+        }
+        else if (rule.From == rule.To && System.Numerics.BitOperations.IsPow2(rule.From))
+        {
+            found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", "a packet never leaves by the port it came in by");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+using System.Collections.Immutable;
+using Filter.Engine.Wire;
+using Filter.Rules.Syntax;
+
+namespace Filter.Rules.Policy.Binding;
+
+/// <summary>A tree becomes a ruleset, or a list of everything that is wrong with it.</summary>
+internal static class RulesetReader
+{
+    private static readonly string[] s_keys = ["filter", "ports", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
+    private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown"];
+    private static readonly string[] s_limitKeys = ["flows"];
+    private static readonly string[] s_directions = ["out", "in", "across"];
+
+    /// <summary>Reads the whole file. Null if there is at least one error.</summary>
+    public static Ruleset? Read(string file, Node root, string directory, Diagnostics found)
+    {
+        if (Fields.Of(root, "a ruleset", found, s_keys) is not { } fields || !SpeaksOurLanguage(root, fields, found))
+        {
+            return null;
+        }
+
+        PortsReader ports = new(found);
+        ImmutableArray<PortConfig> portConfigs = ports.Read(fields.Required("ports", "a ruleset names the ports it stands between"));
+        RunMode mode = fields["ports"] is MapNode ? ports.Mode(fields.KeyAt("ports")) : RunMode.Bridge;
+        Sets sets = new(fields["sets"], found);
+        RulesReader rules = new(ports.Names, sets, found);
+        ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
+        LinkPolicy link = Link(fields["link"], found);
+        Limits limits = ReadLimits(fields["limits"], found);
+        Defaults defaults = ReadDefaults(fields["defaults"], found);
+        IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(directory, found), found).Read(fields["ipsec"]);
+        ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(found), found).Read(fields["tests"]);
+        Ruleset ruleset = new()
+        {
+            File = file,
+            Ports = portConfigs,
+            Mode = mode,
+            Link = link,
+            Limits = limits,
+            AddressSets = sets.AddressSets,
+            ServiceSets = sets.ServiceSets,
+            Defaults = defaults,
+            Rules = ruleList,
+            Ipsec = ipsec,
+            Tests = tests,
+        };
+        if (!found.HasErrors)
+        {
+            return ruleset;
+        }
+
+        ruleset.WipeKeys();
+        return null;
+    }
+
+    /// <summary>Another version is another language: nothing else in the file can be judged.</summary>
+    private static bool SpeaksOurLanguage(Node root, Fields fields, Diagnostics found)
+    {
+        Node? version = fields.Required("filter", "the first line of a ruleset is 'filter: 1'");
+        if (version is not null && version is not ScalarNode { Text: "1" })
+        {
+            found.Error(version.At, $"this Filter reads language version {Ruleset.Language}, not {version.Kind}", "the first line of a ruleset is 'filter: 1'");
+            return false;
+        }
+
+        if (version is not null && root is MapNode map && map.Entries[0].Key.Text != "filter")
+        {
+            found.Error(fields.KeyAt("filter"), "'filter' is not the first key", "move it to the first line");
+        }
+
+        return true;
+    }
+
+    private static LinkPolicy Link(Node? node, Diagnostics found)
+    {
+        if (node is null || Fields.Of(node, "'link'", found, s_linkKeys) is not { } fields)
+        {
+            return new LinkPolicy();
+        }
+
+        bool arp = Values.Word(fields["arp"], "'arp'", found, ("allow", true), ("drop", false)) ?? true;
+        bool unknown = Values.Word(fields["unknown"], "'unknown'", found, ("allow", true), ("drop", false)) ?? false;
+        List<ushort> types = [];
+        foreach (Node entry in Values.Each(fields["ethertypes"]))
+        {
+            if (Values.Number(entry, "an ethertype", EtherTypes.FirstType, 0xffff, found) is not { } type)
+            {
+                continue;
+            }
+
+            string? wrong = type switch
+            {
+                EtherTypes.Arp => "ARP has a key of its own: arp: allow",
+                EtherTypes.IPv4 or EtherTypes.IPv6 => "IP is what the rules decide on",
+                EtherTypes.Vlan or EtherTypes.ServiceVlan or EtherTypes.OldServiceVlan => "VLAN tags are read through; the type behind them counts",
+                EtherTypes.MacControl or EtherTypes.SlowProtocols => "pause and LACP frames belong to one link; no bridge forwards them",
+                _ => null,
+            };
+            if (wrong is not null)
+            {
+                found.Error(entry.At, $"the ethertype 0x{type:x4} cannot be listed", wrong);
+            }
+
+            types.Add((ushort)type);
+        }
+
+        return new LinkPolicy { PassArp = arp, PassUnknown = unknown, EtherTypes = [.. types.Distinct().Order()] };
+    }
+
+    private static Limits ReadLimits(Node? node, Diagnostics found)
+    {
+        if (node is null || Fields.Of(node, "'limits'", found, s_limitKeys) is not { } fields)
+        {
+            return new Limits();
+        }
+
+        long? flows = Values.Number(fields["flows"], "'flows'", Limits.FewestFlows, Limits.MostFlows, found);
+        return new Limits { Flows = (int)(flows ?? Limits.DefaultFlows) };
+    }
+
+    private static Defaults ReadDefaults(Node? node, Diagnostics found)
+    {
+        if (node is null || Fields.Of(node, "'defaults'", found, s_directions) is not { } fields)
+        {
+            return new Defaults();
+        }
+
+        DefaultAction Of(string direction) =>
+            fields.Has(direction)
+                ? new(Values.Word(fields[direction], $"'{direction}'", found, ("allow", RuleAction.Allow), ("drop", RuleAction.Drop), ("reject", RuleAction.Reject)) ?? RuleAction.Drop, fields.KeyAt(direction))
+                : new(RuleAction.Drop, null);
+        return new Defaults { Out = Of("out"), In = Of("in"), Across = Of("across") };
+    }
+}

@@ -1,0 +1,150 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Filter.Engine.Packets;
+using Filter.Rules.Syntax;
+
+namespace Filter.Rules.Policy.Binding;
+
+/// <summary>Reads <c>tests:</c>.</summary>
+internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines lines, Diagnostics found)
+{
+    private static readonly string[] s_verdicts = ["pass", "drop", "reject", "held", "answered"];
+    private static readonly string[] s_packetKeys = [.. s_verdicts, "by", "reason", "ipsec"];
+    private static readonly string[] s_stepKeys = [.. s_packetKeys, "after"];
+    private static readonly string[] s_entryKeys = [.. s_packetKeys, "conversation", "steps"];
+    private static readonly string[] s_reasons = [.. Enum.GetValues<DropReason>().Where(static r => r != DropReason.None).Select(static r => r.Name())];
+
+    /// <summary>The tests in order.</summary>
+    public ImmutableArray<TestEntry> Read(Node? node)
+    {
+        List<TestEntry> tests = [];
+        foreach (Node entry in Values.List(node, "'tests'", found))
+        {
+            bool talks = entry is MapNode map && (map.Find("conversation") ?? map.Find("steps")) is not null;
+            if (Fields.Of(entry, "a test", found, s_entryKeys) is not { } fields)
+            {
+                continue;
+            }
+
+            if (talks)
+            {
+                tests.Add(Conversation(fields));
+            }
+            else if (Packet(fields, "a test") is { } step)
+            {
+                tests.Add(new TestEntry(step.Line.Value, fields.At, false, [step]));
+            }
+        }
+
+        return [.. tests];
+    }
+
+    private TestEntry Conversation(Fields fields)
+    {
+        fields.Refuse("belongs to a step of the conversation", "move it under 'steps'", s_packetKeys);
+        Located<string>? name = Values.Text(fields.Required("conversation", "say in a few words what it shows"), "'conversation'", found);
+        List<TestStep> steps = [];
+        IReadOnlyList<Node> nodes = Values.List(fields.Required("steps"), "'steps'", found);
+        if (nodes.Count == 0 && fields["steps"] is ListNode empty)
+        {
+            found.Error(empty.At, "the conversation has no steps");
+        }
+
+        foreach (Node node in nodes)
+        {
+            if (Fields.Of(node, "a step", found, s_stepKeys) is not { } step)
+            {
+                continue;
+            }
+
+            if (step.Has("after"))
+            {
+                step.Refuse("cannot stand beside 'after'", "make two steps of it", s_packetKeys);
+                if (Duration(step["after"]) is { } pause)
+                {
+                    steps.Add(new PauseStep(step.At, pause));
+                }
+            }
+            else if (Packet(step, "a step") is { } packet)
+            {
+                steps.Add(packet);
+            }
+        }
+
+        return new TestEntry(name?.Value ?? "", fields.At, true, [.. steps]);
+    }
+
+    private PacketStep? Packet(Fields fields, string what)
+    {
+        string? key = fields.ExactlyOne(s_verdicts);
+        if (key is null)
+        {
+            return null;
+        }
+
+        Verdict verdict = key switch { "pass" => Verdict.Pass, "reject" => Verdict.Reject, "held" => Verdict.Held, "answered" => Verdict.Answered, _ => Verdict.Drop };
+        Located<string>? line = Values.Text(fields[key], "a packet line", found);
+        if (line is { } written)
+        {
+            lines.Check(written);
+        }
+
+        string? by = null;
+        if (Values.Text(fields["by"], "'by'", found) is { } rule)
+        {
+            by = rule.Value;
+            if (by != PacketStep.DefaultRule && !rules.Contains(by))
+            {
+                found.Error(rule.At, $"there is no rule {Wording.Quote(by)}", Wording.DidYouMean(by, [.. rules, PacketStep.DefaultRule]));
+            }
+        }
+
+        DropReason? reason = null;
+        if (Values.Text(fields["reason"], "'reason'", found) is { } word)
+        {
+            if (DropReasons.TryParse(word.Value, out DropReason known) && known != DropReason.None)
+            {
+                reason = known;
+            }
+            else
+            {
+                found.Error(word.At, $"{Wording.Quote(word.Value)} is no drop reason", Wording.DidYouMean(word.Value, s_reasons) ?? "filterctl counters lists them all");
+            }
+
+            if (verdict == Verdict.Pass)
+            {
+                found.Error(fields.KeyAt("reason"), "a packet that passes has no drop reason", "leave 'reason' out");
+            }
+        }
+
+        IpsecAction? ipsec = Values.Word(fields["ipsec"], "'ipsec'", found, ("bypass", IpsecAction.Bypass), ("protect", IpsecAction.Protect), ("opened", IpsecAction.Opened));
+        return line is { } good ? new PacketStep(fields.At, verdict, good) { By = by, Reason = reason, Ipsec = ipsec } : null;
+    }
+
+    /// <summary><c>200ms</c>, <c>31s</c>, <c>5m</c>, <c>2h</c>, as nanoseconds.</summary>
+    private long? Duration(Node? node)
+    {
+        if (Values.Text(node, "'after'", found) is not { } text)
+        {
+            return null;
+        }
+
+        int digits = text.Value.TakeWhile(char.IsAsciiDigit).Count();
+        long unit = text.Value[digits..] switch
+        {
+            "ms" => 1_000_000L,
+            "s" => 1_000_000_000L,
+            "m" => 60_000_000_000L,
+            "h" => 3_600_000_000_000L,
+            _ => 0,
+        };
+        if (unit == 0 || digits > 9 || !long.TryParse(text.Value.AsSpan(0, digits), NumberStyles.None, CultureInfo.InvariantCulture, out long count)
+            || count == 0 || count > 366L * 24 * 3_600_000_000_000L / unit)
+        {
+            found.Error(text.At, $"{Wording.Quote(text.Value)} is not a time", "write 200ms, 31s, 5m or 2h");
+            return null;
+        }
+
+        return count * unit;
+    }
+}
