@@ -25,7 +25,7 @@ internal struct FragmentedDatagram
     public FragmentKey Key;
     public int Chain;               // next in its bucket, or in the free list
     public int Source;              // its sender's share
-    public int Older, Newer;        // by creation, within its family
+    public int Older, Newer;        // by creation, within its family; once complete, the next that is
     public long Created;
     public int First, Last;         // pieces by arrival
     public int Lowest;              // pieces by offset
@@ -38,6 +38,7 @@ internal struct FragmentedDatagram
     public bool Aged;               // stands in its family's list of ages
 
     // The piece that completed it, which still lies in the burst's arena.
+    public int Slot;                // of the whole, in the burst
     public int FinalStart;
     public FragmentPiece Final;
 }

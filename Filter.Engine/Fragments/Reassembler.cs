@@ -28,7 +28,7 @@ public sealed class Reassembler
     private readonly FramePool _pool;
     private readonly FragmentPiece[] _pieces;
     private readonly int _mostBlocks, _mostDatagrams;
-    private int _complete;
+    private int _firstComplete, _lastComplete;      // what this burst completed, in order
 
     /// <summary>A reassembler within these limits.</summary>
     /// <param name="limits">How much and how long.</param>
@@ -69,15 +69,7 @@ public sealed class Reassembler
                 continue;
             }
 
-            if (packet.Assembly != 0)
-            {
-                // A fragment of an inner packet, in a datagram that itself came in pieces: those did
-                // their work.
-                Settle(packet.Assembly, Verdict.Consumed, DropReason.None);
-                packet.Assembly = 0;
-            }
-
-            DropReason why = Take(burst, ref packet, out bool complete);
+            DropReason why = Take(burst, i, out bool complete);
             if (why != DropReason.None)
             {
                 packet.Drop(why);
@@ -102,33 +94,45 @@ public sealed class Reassembler
     /// </summary>
     public void Release(Burst burst)
     {
-        int count = burst.Count;
-        for (int i = 0; i < count && _complete > 0; i++)
+        for (int group = _firstComplete; group != 0;)
         {
-            ref Packet whole = ref burst.Packets[i];
-            if (whole.Assembly == 0)
+            ref FragmentedDatagram datagram = ref _table[group];
+            int next = datagram.Newer;
+            ref Packet whole = ref burst.Packets[datagram.Slot];
+
+            // What was opened since is a packet of its own now; perhaps a fragment, held again.
+            bool asItCame = whole.Assembly == group && whole.Depth == datagram.Key.Depth
+                && whole.Verdict == Verdict.Pass && whole.Egress != 0 && whole.Ipsec != IpsecAction.Protect;
+            if (asItCame && TryAppendOriginals(burst, datagram.Slot))
             {
-                continue;
+                whole.Egress = 0;
+            }
+            else if (asItCame)
+            {
+                whole.Drop(DropReason.NoRoom);
             }
 
-            // What was opened since is a packet of its own now.
-            bool asItCame = whole.Verdict == Verdict.Pass && whole.Egress != 0
-                && whole.Ipsec != IpsecAction.Protect && whole.Depth == _table[whole.Assembly].Key.Depth;
-            if (asItCame)
-            {
-                if (TryAppendOriginals(burst, i))
-                {
-                    whole.Egress = 0;
-                }
-                else
-                {
-                    whole.Drop(DropReason.NoRoom);
-                }
-            }
-
-            Settle(whole.Assembly, whole.Verdict, whole.Reason);
-            whole.Assembly = 0;
+            whole.Assembly = whole.Assembly == group ? 0 : whole.Assembly;
+            Verdict fate = whole.Verdict == Verdict.Held ? Verdict.Consumed : whole.Verdict;
+            _counters.SettleHeld(fate, whole.Reason, FreePieces(group));
+            _table.Remove(group);
+            group = next;
         }
+
+        _firstComplete = _lastComplete = 0;
+    }
+
+    /// <summary>The longest IP packet among the pieces of a complete datagram, in bytes.</summary>
+    public int Longest(int assembly)
+    {
+        ref FragmentedDatagram datagram = ref _table[assembly];
+        int longest = datagram.Final.Data + datagram.Final.Length - datagram.Final.Network;
+        for (int piece = datagram.First; piece != 0; piece = _pieces[piece].Next)
+        {
+            longest = Math.Max(longest, _pieces[piece].Data + _pieces[piece].Length - _pieces[piece].Network);
+        }
+
+        return longest;
     }
 
     /// <summary>Ends datagrams whose time is over, at most <paramref name="budget"/> of them.</summary>
@@ -150,9 +154,10 @@ public sealed class Reassembler
     }
 
     /// <summary>One fragment.</summary>
-    private DropReason Take(Burst burst, ref Packet packet, out bool complete)
+    private DropReason Take(Burst burst, int slot, out bool complete)
     {
         complete = false;
+        ref Packet packet = ref burst.Packets[slot];
         DropReason why = Check(packet);
         if (why != DropReason.None)
         {
@@ -210,7 +215,7 @@ public sealed class Reassembler
 
         if (piece.More ? datagram.Received + piece.Length == datagram.Total : datagram.Received == piece.Offset)
         {
-            why = Assemble(burst, ref packet, number, piece);
+            why = Assemble(burst, slot, number, piece);
             complete = why == DropReason.None;
             return why;
         }
@@ -323,8 +328,9 @@ public sealed class Reassembler
     }
 
     /// <summary>Puts the datagram together in the slot of the piece that completes it.</summary>
-    private DropReason Assemble(Burst burst, ref Packet packet, int number, in FragmentPiece final)
+    private DropReason Assemble(Burst burst, int slot, int number, in FragmentPiece final)
     {
+        ref Packet packet = ref burst.Packets[slot];
         ref FragmentedDatagram datagram = ref _table[number];
         Note(ref datagram, final, packet);
         bool isIPv4 = packet.IsIPv4;
@@ -393,7 +399,10 @@ public sealed class Reassembler
         datagram.Final = final;
         datagram.FinalStart = packet.Start;
         _table.Detach(number);
-        _complete++;
+        datagram.Slot = slot;
+        datagram.Newer = 0;
+        (_lastComplete == 0 ? ref _firstComplete : ref _table[_lastComplete].Newer) = number;
+        _lastComplete = number;
         Assembled++;
         packet = whole;
         return DropReason.None;
@@ -493,14 +502,6 @@ public sealed class Reassembler
     {
         _counters.EndHeld(why, FreePieces(number));
         _table.Remove(number);
-    }
-
-    /// <summary>Ends a complete datagram: its pieces share the fate of the whole.</summary>
-    private void Settle(int number, Verdict verdict, DropReason reason)
-    {
-        _counters.SettleHeld(verdict, reason, FreePieces(number));
-        _table.Remove(number);
-        _complete--;
     }
 
     private int FreePieces(int number)

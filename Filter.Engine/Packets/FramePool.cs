@@ -18,7 +18,7 @@ public sealed class FramePool
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 1);
         int blocks = Blocks(size);
-        _bytes = GC.AllocateUninitializedArray<byte>(blocks * BlockSize, pinned: true);
+        _bytes = GC.AllocateUninitializedArray<byte>(blocks * BlockSize);
         _next = new int[blocks + 1];
         for (int block = 1; block < blocks; block++)
         {

@@ -42,7 +42,7 @@ public sealed class ReassemblerFuzzTests(ITestOutputHelper output)
         }
 
         output.WriteLine($"{net.Reassembler.Assembled} whole, {net.Counters[DropReason.FragmentOverlap]} overlapped");
-        Assert.True(net.Reassembler.Assembled > 500);
+        Assert.True(net.Reassembler.Assembled > 200);
         net.Now += 60_000_000_000;
         net.Expire();
         Assert.Equal(0, net.Reassembler.HeldNow);

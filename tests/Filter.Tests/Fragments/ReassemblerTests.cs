@@ -335,8 +335,10 @@ public sealed class ReassemblerTests
         Assert.Equal(3, _net.Send(Frames.Ethernet(first), Frames.Ethernet(rest))[1].Whole![15]);
     }
 
-    [Fact]
-    public void What_was_opened_since_goes_on_as_what_it_is_now()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_was_opened_since_goes_on_as_what_it_is_now(bool cleared)
     {
         byte[][] pieces = Cut(V4, V4Far, Frames.Udp(V4, 1, V4Far, 2, Frames.Pattern(3000)), 1480);
         var burst = new Burst { Now = 1 };
@@ -348,6 +350,7 @@ public sealed class ReassemblerTests
         Assert.Equal(1, _net.Reassembler.Complete(burst, 0));
         ref Packet whole = ref burst.Packets[2];
         whole.Depth = 1;
+        whole.Assembly = cleared ? 0 : whole.Assembly;
         whole.Verdict = Verdict.Pass;
         whole.Egress = 2;
         _net.Reassembler.Release(burst);
@@ -355,6 +358,33 @@ public sealed class ReassemblerTests
         Assert.Equal(2, whole.Egress);
         Assert.Equal(0, _net.Reassembler.HeldNow);
         Assert.Equal(2, _net.Counters[Verdict.Pass]);
+    }
+
+    [Fact]
+    public void A_fragment_out_of_a_fragmented_tunnel_packet_is_held_in_turn()
+    {
+        byte[][] outer = Cut(V4, V4Far, Frames.Udp(V4, 1, V4Far, 2, Frames.Pattern(3000)), 1480);
+        byte[] inner = Frames.Ethernet(Frames.Fragment(V6, V6Far, IpProtocol.Udp, 7, 64, false, Frames.Pattern(80)));
+        var burst = new Burst { Now = 1 };
+        foreach (byte[] piece in outer)
+        {
+            Frames.Append(burst, piece);
+        }
+
+        // As if the whole had been opened: another frame in its slot.
+        _net.Reassembler.Complete(burst, 0);
+        int spare = Frames.Append(burst, inner);
+        int group = burst.Packets[2].Assembly;
+        burst.Packets[2] = burst.Packets[spare];
+        burst.Packets[2].Depth = 1;
+        burst.Packets[2].Assembly = group;
+        burst.Trim(spare);
+        Assert.Equal(0, _net.Reassembler.Complete(burst, 0));
+        _net.Reassembler.Release(burst);
+
+        Assert.Equal(Verdict.Held, burst.Packets[2].Verdict);
+        Assert.Equal(1, _net.Reassembler.HeldNow);
+        Assert.Equal(2, _net.Counters[Verdict.Consumed]);
     }
 
     [Fact]
