@@ -38,14 +38,15 @@ public static class IcmpErrors
     public static bool TryAppend(Burst burst, int about, IcmpErrorKind kind, int mtu = 0)
     {
         ref Packet cause = ref burst.Packets[about];
-        if (!MayAnswer(cause, kind))
+        if (!MayAnswer(cause))
         {
             return false;
         }
 
         bool isIPv4 = cause.IsIPv4;
         int header = isIPv4 ? IpHeader.IPv4Length : IpHeader.IPv6Length;
-        int quoted = Math.Min(cause.End - cause.Network, (isIPv4 ? LongestIPv4 : LongestIPv6) - header - IcmpHeader);
+        int sent = SentLength(cause);
+        int quoted = Math.Min(sent, (isIPv4 ? LongestIPv4 : LongestIPv6) - header - IcmpHeader);
         int length = cause.Network + header + IcmpHeader + quoted;
         if (!burst.TryAppend(length, out int index))
         {
@@ -87,6 +88,7 @@ public static class IcmpErrors
         }
 
         cause.Datagram[..quoted].CopyTo(icmp[IcmpHeader..]);
+        FixQuote(icmp[IcmpHeader..], cause, sent);
         ulong pseudo = isIPv4
             ? 0
             : Checksum.PseudoHeader(error.Key.Source, error.Key.Destination, IpProtocol.IcmpV6, icmp.Length);
@@ -97,17 +99,50 @@ public static class IcmpErrors
         return true;
     }
 
-    private static bool MayAnswer(in Packet cause, IcmpErrorKind kind)
+    /// <summary>The length of the packet that the sender's wire would have carried: of a super-frame, its first segment.</summary>
+    private static int SentLength(in Packet cause)
+    {
+        int length = cause.End - cause.Network;
+        return cause.Segments > 1 ? Math.Min(length, cause.Payload + cause.Offload.SegmentSize - cause.Network) : length;
+    }
+
+    /// <summary>A super-frame is quoted as its first segment, whose lengths are others; its checksum may be unfinished.</summary>
+    private static void FixQuote(Span<byte> quote, in Packet cause, int sent)
+    {
+        if (cause.Segments <= 1)
+        {
+            return;
+        }
+
+        if (cause.IsIPv4)
+        {
+            BinaryPrimitives.WriteUInt16BigEndian(quote[2..], (ushort)sent);
+            IpHeader.FinishIPv4(quote);
+        }
+        else
+        {
+            BinaryPrimitives.WriteUInt16BigEndian(quote[4..], (ushort)(sent - IpHeader.IPv6Length));
+        }
+
+        int transport = cause.Transport - cause.Network;
+        if (cause.Offload.Gso == GsoKind.Udp && transport + 6 <= quote.Length)
+        {
+            BinaryPrimitives.WriteUInt16BigEndian(quote[(transport + 4)..], (ushort)(sent - transport));
+        }
+    }
+
+    private static bool MayAnswer(in Packet cause)
     {
         bool isIp = cause.EtherType is EtherTypes.IPv4 or EtherTypes.IPv6 && cause.Network >= 14;
         bool isQuery = cause.Key.Protocol is not (IpProtocol.Icmp or IpProtocol.IcmpV6)
             || cause.Kind == PacketKind.Tracked;
 
-        // Packet too big may answer a multicast, for multicast has path MTUs too (RFC 4443 §2.4 (e.3)).
+        // The error's source would be the group: so not even packet too big, which RFC 4443 §2.4 (e.3) would allow.
         bool oneReceiver = !cause.Key.Destination.IsMulticast && !cause.Key.Destination.IsLimitedBroadcast
             && (cause.Bytes[0] & 1) == 0;
-        bool mayGroup = kind == IcmpErrorKind.TooBig && !cause.IsIPv4;
-        return isIp && isQuery && cause.FragmentOffset == 0 && (oneReceiver || mayGroup)
+
+        // What came by an SA is not answered in the clear.
+        return isIp && isQuery && oneReceiver && cause.FragmentOffset == 0 && cause.ArrivedBy == 0
             && !cause.Key.Source.IsUnspecified && !cause.Key.Source.IsMulticast;
     }
 

@@ -1,4 +1,5 @@
 using Filter.Engine.Flows;
+using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
 
@@ -15,6 +16,9 @@ public sealed record PathSettings
 
     /// <summary>The IPsec stage; null where everything bypasses.</summary>
     public IIpsecStage? Ipsec { get; init; }
+
+    /// <summary>The gateway's own addresses and routes.</summary>
+    public LocalNetwork Local { get; init; } = LocalNetwork.None;
 
     /// <summary>Most flows.</summary>
     public int Flows { get; init; } = 262_144;

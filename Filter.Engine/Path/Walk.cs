@@ -1,3 +1,5 @@
+using System.Numerics;
+using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
 using Filter.Engine.Wire;
@@ -16,6 +18,9 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private const int ExpiryBudget = 256;
 
     private readonly TTrace _trace;
+    private readonly Bridge _bridge;
+    private readonly Neighbours _neighbours;
+    private readonly int[] _mtus = new int[16];
     private RateLimits _limits;
 
     /// <summary>Builds the walk; everything it will ever need is allocated here.</summary>
@@ -23,12 +28,18 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         : base(settings)
     {
         _trace = trace;
+        _bridge = new Bridge(settings.Ports, settings.Local);
+        _neighbours = new Neighbours(settings.Local);
         _limits = new RateLimits(settings.Ruleset);
         Ipsec = settings.Ipsec;
+        foreach (Port port in settings.Ports)
+        {
+            _mtus[port.Number] = port.Mtu;
+        }
     }
 
     /// <inheritdoc/>
-    public override long HeldNow => 0;
+    public override long HeldNow => _neighbours.HeldNow;
 
     /// <inheritdoc/>
     public override void Walk(Burst burst)
@@ -45,7 +56,9 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         FindFlows(burst);                   // one lookup a packet; the inbound SPD check comes before tracking
         OpenFlows(burst);                   // misses only: rules, SPD
         Track(burst);                       // one row of one table a packet
+        Answer(burst);                      // what was rejected, or is too big for its far port
         Ipsec?.Protect(burst);              // what policy says to seal
+        Counters.PassHeld(_neighbours.Resolve(burst));  // next hops of what Filter itself addressed
         Account(burst, came);
     }
 
@@ -53,6 +66,12 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     public override void Tick(Burst burst)
     {
         Counters.Expired += Flows.Expire(burst.Now, ExpiryBudget);
+        int given = _neighbours.Tick(burst);
+        if (given > 0)
+        {
+            Counters.EndHeld(DropReason.NoNeighbour, given);
+        }
+
         Account(burst, 0);
     }
 
@@ -117,7 +136,19 @@ public sealed partial class PacketPath<TTrace> : PacketPath
                 continue;
             }
 
-            packet.Egress = (ushort)(((1 << Settings.Ports.Count) - 1) & ~(1 << packet.Ingress));
+            _neighbours.Learn(ref packet);
+            if (packet.Done)
+            {
+                continue;
+            }
+
+            packet.Egress = _bridge.Route(ref packet);
+            if (packet.Done)
+            {
+                continue;
+            }
+
+            packet.Egress = OutOfTheGateway(ref packet);
             if (packet.Egress == 0)
             {
                 packet.Drop(DropReason.NoEgress);
@@ -138,10 +169,36 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         }
     }
 
+    /// <summary>
+    /// A machine may have the gateway's own port as its router. What it sends there goes out by the
+    /// unprotected port if policy protects it; all else is for the box's own stack to decide.
+    /// </summary>
+    private ushort OutOfTheGateway(ref Packet packet)
+    {
+        LocalNetwork local = Settings.Local;
+        if (Ipsec is null || !local.CanAddress || packet.Egress != local.SelfMask || local.UnprotectedMask == 0
+            || packet.Kind != PacketKind.Tracked || local.Owns(packet.Key.Destination)
+            || Settings.Ports[packet.Ingress].Side != Side.Protected)
+        {
+            return packet.Egress;
+        }
+
+        byte far = (byte)BitOperations.TrailingZeroCount(local.UnprotectedMask);
+        packet.Direction = Direction.Out;
+        if (Ipsec.Decide(Facts(packet, far)).Action != IpsecAction.Protect)
+        {
+            return packet.Egress;
+        }
+
+        packet.NeedsNextHop = true;
+        packet.NextHop = packet.Key.Destination;
+        return (ushort)(1 << far);
+    }
+
     private Direction Crossing(byte ingress, ushort egress)
     {
         Side from = Settings.Ports[ingress].Side;
-        Side to = Settings.Ports[System.Numerics.BitOperations.TrailingZeroCount(egress)].Side;
+        Side to = Settings.Ports[BitOperations.TrailingZeroCount(egress)].Side;
         return from == to ? Direction.Across : from == Side.Protected ? Direction.Out : Direction.In;
     }
 
@@ -153,7 +210,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
-            Counters.Out += System.Numerics.BitOperations.PopCount(packet.Egress);
+            Counters.Out += BitOperations.PopCount(packet.Egress);
             if (packet.Own)
             {
                 Counters.Own++;

@@ -1,0 +1,121 @@
+using SharpPcap;
+using SharpPcap.LibPcap;
+
+namespace Filter.Engine.Ports;
+
+/// <summary>One packet of a capture file; valid until the next is read.</summary>
+/// <param name="bytes">What the file holds of it.</param>
+/// <param name="originalLength">How long it was on the wire.</param>
+/// <param name="time">When it was captured: nanoseconds since 1970.</param>
+public readonly ref struct CapturedFrame(ReadOnlySpan<byte> bytes, int originalLength, long time)
+{
+    /// <summary>What the file holds of it.</summary>
+    public ReadOnlySpan<byte> Bytes { get; } = bytes;
+
+    /// <summary>How long it was on the wire.</summary>
+    public int OriginalLength { get; } = originalLength;
+
+    /// <summary>When it was captured: nanoseconds since 1970.</summary>
+    public long Time { get; } = time;
+
+    /// <summary>The capture kept only the packet's beginning.</summary>
+    public bool IsSnapped => Bytes.Length < OriginalLength;
+}
+
+/// <summary>
+/// Reads a capture file, pcap or pcapng of any link type, from front to back (libpcap through SharpPcap). A file that
+/// is cut short gives its good packets first and then <see cref="Failure"/>.
+/// </summary>
+public sealed unsafe class CaptureReader : IDisposable
+{
+    /// <summary>DLT_EN10MB.</summary>
+    private const int LinkTypeEthernet = 1;
+
+    private const int PacketRead = 1;
+    private const int EndOfFile = -2;
+    private const long NanosecondsPerSecond = 1_000_000_000;
+    private const long LastSecond = (long.MaxValue / NanosecondsPerSecond) - 1;
+
+    private readonly CaptureFileReaderDevice _device;
+    private readonly string _path;
+    private readonly long _nanosecondsPerTick;
+    private bool _atEnd;
+
+    /// <summary>Opens a capture file.</summary>
+    /// <exception cref="PortException">There is none, or it is not a capture.</exception>
+    public CaptureReader(string path)
+    {
+        _path = path;
+        if (!File.Exists(path))
+        {
+            throw new PortException($"{path}: there is no such file");
+        }
+
+        try
+        {
+            _device = new CaptureFileReaderDevice(path);
+            _device.Open(new DeviceConfiguration { TimestampResolution = TimestampResolution.Nanosecond });
+            LinkType = (int)_device.LinkType;
+        }
+        catch (Exception e) when (e is PcapException or IOException or UnauthorizedAccessException)
+        {
+            _device?.Dispose();
+            throw new PortException($"{path}: it cannot be read as a capture: {OneLine(e.Message)}", e);
+        }
+        catch (DllNotFoundException e)
+        {
+            throw new PortException($"{path}: reading captures needs libpcap (package libpcap0.8)", e);
+        }
+
+        _nanosecondsPerTick = _device.TimestampResolution == TimestampResolution.Nanosecond ? 1 : 1000;
+    }
+
+    /// <summary>The file's link type, as libpcap numbers them (DLT_ values: 1 is Ethernet).</summary>
+    public int LinkType { get; }
+
+    /// <summary>Whether its packets are Ethernet frames.</summary>
+    public bool IsEthernet => LinkType == LinkTypeEthernet;
+
+    /// <summary>One line, once the file turned out to be damaged; else null.</summary>
+    public string? Failure { get; private set; }
+
+    /// <summary>The next packet; false at the end, and at damage (see <see cref="Failure"/>).</summary>
+    public bool TryRead(out CapturedFrame frame)
+    {
+        frame = default;
+        if (_atEnd)
+        {
+            return false;
+        }
+
+        IntPtr header = 0, data = 0;
+        int status = _device.GetNextPacketPointers(ref header, ref data);
+        if (status != PacketRead)
+        {
+            _atEnd = true;
+            if (status != EndOfFile)
+            {
+                Failure = $"{_path}: it ends in the middle or is damaged: {OneLine(_device.LastError)}";
+            }
+
+            return false;
+        }
+
+        // struct pcap_pkthdr: seconds and fraction (two longs), captured length, length on the wire.
+        var clock = (nint*)header;
+        var lengths = (uint*)(clock + 2);
+        long seconds = Math.Clamp(clock[0], 0, LastSecond);
+        long fraction = Math.Clamp(clock[1], 0, NanosecondsPerSecond / _nanosecondsPerTick) * _nanosecondsPerTick;
+        int captured = (int)Math.Min(lengths[0], int.MaxValue);
+        int original = (int)Math.Min(lengths[1], int.MaxValue);
+        frame = new CapturedFrame(
+            new ReadOnlySpan<byte>((void*)data, captured), Math.Max(original, captured), (seconds * NanosecondsPerSecond) + fraction);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _device.Dispose();
+
+    private static string OneLine(string? text)
+        => string.IsNullOrWhiteSpace(text) ? "no reason given" : text.ReplaceLineEndings(" ").Trim();
+}
