@@ -1,0 +1,286 @@
+using System.Buffers.Binary;
+using Filter.Engine.Wire;
+
+namespace Filter.Engine.Packets;
+
+/// <summary>
+/// What is needed to print a packet's line later, when its bytes are gone. Without references, so it
+/// is copied into a ring of events without allocation.
+/// </summary>
+public struct PacketFacts
+{
+    private const byte QuotedFlagsEnd = 14;
+
+    private FlowKey _key;
+    private FlowKey _quoted;
+    private ulong _sourceMac;
+    private ulong _destinationMac;
+    private uint _sequence;
+    private uint _acknowledgment;
+    private uint _quotedSequence;
+    private uint _spi;
+    private uint _mtu;
+    private uint _fragmentId;
+    private int _length;
+    private int _fragmentOffset;
+    private ushort _etherType;
+    private ushort _window;
+    private ushort _segmentSize;
+    private ushort _arpOperation;
+    private LineKind _kind;
+    private TcpFlags _flags;
+    private TcpFlags _quotedFlags;
+    private byte _icmpType;
+    private byte _icmpCode;
+    private byte _quotedType;
+    private byte _trafficClass;
+    private byte _hopLimit;
+    private LineChecksum _checksum;
+    private bool _isFragment;
+    private bool _moreFragments;
+    private bool _hasTransport;
+    private bool _dontFragment;
+    private bool _hasQuote;
+
+    /// <summary>
+    /// The facts of a parsed packet: what parsing found and, where its bytes are still there, the
+    /// few that parsing has no use for.
+    /// </summary>
+    public static PacketFacts Of(in Packet packet)
+    {
+        ReadOnlySpan<byte> frame = packet.Slab is { Length: > 0 } ? packet.Bytes : default;
+        PacketFacts facts = default;
+        facts._etherType = packet.EtherType;
+        facts._key = packet.Key;
+        if (frame.Length >= EthernetHeader.Length)
+        {
+            facts._destinationMac = LinkAddress.Read(frame);
+            facts._sourceMac = LinkAddress.Read(frame[6..]);
+        }
+
+        facts._kind = Classify(packet);
+        switch (facts._kind)
+        {
+            case LineKind.Ip:
+                facts.TakeIp(packet, frame);
+                break;
+
+            case LineKind.Arp:
+                facts._arpOperation = Word(frame, packet.Network + 6);
+                break;
+
+            default:
+                facts._length = Math.Max(0, packet.Length - (packet.Network == 0 ? EthernetHeader.Length : packet.Network));
+                break;
+        }
+
+        return facts;
+    }
+
+    /// <summary>The line of the packet.</summary>
+    /// <param name="port">The name of the port it came in by, or null.</param>
+    public readonly PacketLine Line(string? port)
+    {
+        bool ether = _kind == LineKind.Ether;
+        bool query = _kind == LineKind.Ip && _hasTransport && IsQuery(_key.Protocol, _icmpType);
+        bool ports = IpProtocol.HasPorts(_key.Protocol);
+        return new PacketLine
+        {
+            Port = port,
+            Kind = _kind,
+            EtherType = _etherType,
+            Segment = _key.Segment,
+            Source = _key.Source,
+            Destination = _key.Destination,
+            Protocol = _key.Protocol,
+            SourcePort = ports ? _key.SourcePort : (ushort)0,
+            DestinationPort = ports ? _key.DestinationPort : (ushort)0,
+            Flags = _flags,
+            Sequence = _sequence,
+            Acknowledgment = _acknowledgment,
+            Window = _window,
+            IcmpType = _icmpType,
+            IcmpCode = _icmpCode,
+            IcmpId = query ? _key.SourcePort : (ushort)0,
+            Mtu = _mtu,
+            Spi = _hasQuote ? 0 : _spi,
+            ArpOperation = _arpOperation,
+            Length = _length,
+            SegmentSize = _segmentSize,
+            IsFragment = _isFragment,
+            FragmentOffset = _fragmentOffset,
+            MoreFragments = _moreFragments,
+            FragmentId = _isFragment ? _fragmentId : 0,
+            HasTransport = _hasTransport || _kind != LineKind.Ip,
+            DontFragment = _dontFragment,
+            TrafficClass = _trafficClass,
+            HopLimit = _kind == LineKind.Ip ? _hopLimit : PacketLine.DefaultHopLimit,
+            Checksum = _checksum,
+            SourceMac = ether ? _sourceMac : 0,
+            DestinationMac = ether ? _destinationMac : 0,
+            Quote = _hasQuote ? QuotedLine() : null,
+        };
+    }
+
+    /// <summary>Whether an ICMP or ICMPv6 type has an identifier and a sequence number.</summary>
+    internal static bool IsQuery(byte protocol, byte type) => protocol == IpProtocol.IcmpV6
+        ? type is 128 or 129
+        : protocol == IpProtocol.Icmp && type is 0 or 8 or 13 or 14 or 15 or 16 or 17 or 18;
+
+    /// <summary>Whether an ICMP message tells an MTU (RFC 1191 §4, RFC 4443 §3.2).</summary>
+    internal static bool TellsMtu(byte protocol, byte type, byte code) =>
+        protocol == IpProtocol.IcmpV6 ? type == 2 : protocol == IpProtocol.Icmp && type == 3 && code == 4;
+
+    /// <summary>Whether an ICMP message quotes a packet.</summary>
+    internal static bool IsError(byte protocol, byte type) => protocol == IpProtocol.IcmpV6
+        ? type is >= 1 and <= 4
+        : protocol == IpProtocol.Icmp && type is 3 or 11 or 12;
+
+    private static LineKind Classify(in Packet packet)
+    {
+        // Cut before its addresses, an IP packet is no more than a frame.
+        bool shown = packet.Key.Source != default || packet.Key.Destination != default;
+        return packet.EtherType switch
+        {
+            EtherTypes.IPv4 when shown => LineKind.Ip,
+            EtherTypes.IPv6 when shown => LineKind.Ip,
+            EtherTypes.Arp when shown => LineKind.Arp,
+            _ => LineKind.Ether,
+        };
+    }
+
+    private void TakeIp(in Packet packet, ReadOnlySpan<byte> frame)
+    {
+        byte protocol = packet.Key.Protocol;
+        _trafficClass = packet.TrafficClass;
+        _hopLimit = packet.HopLimit;
+        _dontFragment = packet.DontFragment && packet.IsIPv4;
+        _fragmentOffset = packet.FragmentOffset;
+        _moreFragments = packet.MoreFragments;
+        _fragmentId = packet.FragmentId;
+        bool piece = packet.FragmentOffset != 0 || packet.MoreFragments;
+        _isFragment = piece || (packet.FragmentHeader != 0 && packet.Assembly == 0);
+        _hasTransport = !piece;
+        _segmentSize = packet.Offload.Gso == GsoKind.None ? (ushort)0 : packet.Offload.SegmentSize;
+        _checksum = packet.Reason switch
+        {
+            DropReason.BadChecksum => LineChecksum.Bad,
+            DropReason.BadHeaderChecksum => LineChecksum.BadHeader,
+            _ => LineChecksum.Good,
+        };
+
+        int header = piece ? 0 : protocol switch
+        {
+            IpProtocol.Esp => SpiHeader.Length,
+            IpProtocol.Ah => SpiHeader.OffsetInAh + SpiHeader.Length,
+            IpProtocol.Igmp => IcmpHeader.Length,
+            _ => 0,
+        };
+        _length = Math.Max(0, packet.End - packet.Payload - header);
+        _window = PacketLine.DefaultWindow;
+        switch (protocol)
+        {
+            case IpProtocol.Tcp when !piece:
+                _flags = packet.TcpFlags;
+                _sequence = packet.Sequence;
+                _acknowledgment = packet.Acknowledgment;
+                _window = packet.Window;
+                break;
+
+            case IpProtocol.Esp or IpProtocol.Ah:
+                _spi = packet.Spi;
+                _sequence = packet.Sequence;
+                break;
+
+            case IpProtocol.Igmp:
+                _icmpType = packet.IcmpType;
+                break;
+
+            case IpProtocol.Icmp or IpProtocol.IcmpV6 when !piece:
+                TakeIcmp(packet, frame);
+                break;
+
+            default:
+                break;
+        }
+    }
+
+    private void TakeIcmp(in Packet packet, ReadOnlySpan<byte> frame)
+    {
+        byte protocol = packet.Key.Protocol;
+        _icmpType = packet.IcmpType;
+        _icmpCode = packet.IcmpCode;
+        if (IsQuery(protocol, packet.IcmpType))
+        {
+            _sequence = Word(frame, packet.Transport + 6);
+        }
+        else if (TellsMtu(protocol, packet.IcmpType, packet.IcmpCode))
+        {
+            _mtu = ((uint)Word(frame, packet.Transport + 4) << 16) | Word(frame, packet.Transport + 6);
+        }
+
+        if (packet.Kind == PacketKind.IcmpError && packet.End <= frame.Length && packet.Payload <= packet.End
+            && Parser.TryReadQuote(packet, out _quoted))
+        {
+            _hasQuote = true;
+            TakeQuote(frame[packet.Payload..packet.End]);
+        }
+    }
+
+    /// <summary>What the quoted transport header shows beyond the key.</summary>
+    private void TakeQuote(ReadOnlySpan<byte> quote)
+    {
+        bool v4 = quote[0] >> 4 == 4;
+        int at = v4 ? (quote[0] & 15) * 4 : Ipv6Header.Length;
+        if (!v4 && quote[6] != _quoted.Protocol)
+        {
+            return;                                         // behind extension headers: the key must do
+        }
+
+        ReadOnlySpan<byte> header = quote[at..];
+        switch (_quoted.Protocol)
+        {
+            case IpProtocol.Tcp:
+                _quotedSequence = BinaryPrimitives.ReadUInt32BigEndian(header[4..]);
+                _quotedFlags = header.Length >= QuotedFlagsEnd ? (TcpFlags)header[13] : TcpFlags.Ack;
+                break;
+
+            case IpProtocol.Icmp or IpProtocol.IcmpV6:
+                _quotedType = header[0];
+                _quotedSequence = BinaryPrimitives.ReadUInt16BigEndian(header[6..]);
+                break;
+
+            case IpProtocol.Esp:
+                _spi = BinaryPrimitives.ReadUInt32BigEndian(header);
+                _quotedSequence = BinaryPrimitives.ReadUInt32BigEndian(header[4..]);
+                break;
+
+            default:
+                break;
+        }
+    }
+
+    private readonly PacketLine QuotedLine()
+    {
+        bool ports = IpProtocol.HasPorts(_quoted.Protocol);
+        bool query = IsQuery(_quoted.Protocol, _quotedType);
+        return new PacketLine
+        {
+            Kind = LineKind.Ip,
+            EtherType = _etherType,
+            Source = _quoted.Source,
+            Destination = _quoted.Destination,
+            Protocol = _quoted.Protocol,
+            SourcePort = ports ? _quoted.SourcePort : (ushort)0,
+            DestinationPort = ports ? _quoted.DestinationPort : (ushort)0,
+            Flags = _quotedFlags,
+            IcmpType = _quotedType,
+            IcmpId = query ? _quoted.SourcePort : (ushort)0,
+            Spi = _quoted.Protocol == IpProtocol.Esp ? _spi : 0,
+            Sequence = _quotedSequence,
+        };
+    }
+
+    private static ushort Word(ReadOnlySpan<byte> frame, int at) =>
+        at + 2 <= frame.Length ? BinaryPrimitives.ReadUInt16BigEndian(frame[at..]) : (ushort)0;
+}
