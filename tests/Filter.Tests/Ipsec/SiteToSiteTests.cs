@@ -140,6 +140,22 @@ public sealed class SiteToSiteTests
         Assert.Equal(135, PlainFrames.Parsed(asked).IcmpType);
     }
 
+    [Fact]
+    public void A_flooded_frame_leaves_sealed_on_one_side_and_as_it_came_on_the_other()
+    {
+        // The gateway's own port stands first in the file: it must not make the flood look like a local matter.
+        const string own = "  self:\n    tap: filter0\n    side: protected\n    mac: 02:00:00:00:01:01\n    addresses: [ 192.0.2.1/24 ]\n";
+        using Site left = new(TransportText("0x1001", Keys0, "0x1002", Keys1)
+            .Replace("ports:\n", "ports:\n" + own, StringComparison.Ordinal)
+            .Replace("to: outside", "to: [ outside, self ]", StringComparison.Ordinal));
+        byte[] question = PlainFrames.Udp(s_lefts[0], s_rights[0], 30);
+
+        Dictionary<string, List<byte[]>> sent = left.Carry("inside", question);
+
+        Assert.Equal([question], sent["self"]);
+        Assert.Equal(IpProtocol.Esp, PlainFrames.Parsed(Assert.Single(sent["outside"])).Key.Protocol);
+    }
+
     private static List<byte[]> Cross(Site from, Site to, byte[] frame)
     {
         List<byte[]> wire = from.Carry("inside", frame)["outside"];
@@ -161,7 +177,10 @@ public sealed class SiteToSiteTests
     }
 
     private static Site TransportSite(string spiOut, string keysOut, string spiIn, string keysIn) =>
-        new(Transport.Replace("SPIOUT", $"{spiOut}, {keysOut}", StringComparison.Ordinal).Replace("SPIIN", $"{spiIn}, {keysIn}", StringComparison.Ordinal));
+        new(TransportText(spiOut, keysOut, spiIn, keysIn));
+
+    private static string TransportText(string spiOut, string keysOut, string spiIn, string keysIn) =>
+        Transport.Replace("SPIOUT", $"{spiOut}, {keysOut}", StringComparison.Ordinal).Replace("SPIIN", $"{spiIn}, {keysIn}", StringComparison.Ordinal);
 
     private static Site TunnelSite(int own, int peer, string spiOut, string keysOut, string spiIn, string keysIn) =>
         new(Tunnel
