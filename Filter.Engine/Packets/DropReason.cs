@@ -119,6 +119,8 @@ public enum DropReason : byte
     SequenceExhausted,
     /// <summary>More tunnels inside each other than Filter follows.</summary>
     NestedTooDeep,
+    /// <summary>The tunnel's way marked congestion on a packet that can't carry the mark (RFC 6040 §4.2).</summary>
+    BadEcn,
 
     // ---- size and room
     /// <summary>Larger than the far port takes, and it may not be fragmented; the sender is told.</summary>

@@ -1,0 +1,70 @@
+namespace Filter.Ipsec.Protocols;
+
+/// <summary>
+/// The anti-replay window of an inbound SA (RFC 4303 §3.4.3): the highest sequence number that was verified, and which
+/// of the numbers just below it were. Blocks of bits form a ring, so moving the window shifts nothing (RFC 6479). Numbers
+/// are 64 bits wide, ready for extended ones. One worker owns it.
+/// </summary>
+public sealed class ReplayWindow
+{
+    /// <summary>The smallest window, in packets (RFC 4303 §3.4.3).</summary>
+    public const int Smallest = 32;
+
+    /// <summary>The largest window, in packets.</summary>
+    public const int Largest = 65536;
+
+    private const int BlockBits = 64;
+
+    private readonly ulong[] _blocks;
+    private ulong _top;
+
+    /// <summary>A window of <paramref name="size"/> packets, nothing seen.</summary>
+    public ReplayWindow(int size)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(size, Smallest);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(size, Largest);
+        Size = size;
+
+        // One block more than the window spans: the top block is only partly in use.
+        _blocks = new ulong[System.Numerics.BitOperations.RoundUpToPowerOf2((uint)((size / BlockBits) + 2))];
+    }
+
+    /// <summary>How many numbers the window spans.</summary>
+    public int Size { get; }
+
+    /// <summary>The highest number taken; 0 before the first.</summary>
+    public ulong Top => _top;
+
+    /// <summary>Whether a packet of this number could be new. Asked before its ICV is checked, and again after.</summary>
+    public bool Accepts(ulong sequence)
+    {
+        if (sequence == 0)
+        {
+            return false;           // the first packet has number 1 (RFC 4303 §2.2)
+        }
+
+        return sequence > _top || (_top - sequence < (ulong)Size && (Block(sequence) & Bit(sequence)) == 0);
+    }
+
+    /// <summary>Notes an accepted packet whose ICV is good; moves the window where the number is the highest yet.</summary>
+    public void Take(ulong sequence)
+    {
+        if (sequence > _top)
+        {
+            ulong next = (_top / BlockBits) + 1, last = sequence / BlockBits;
+            ulong count = Math.Min(last + 1 - next, (ulong)_blocks.Length);
+            for (ulong i = 0; i < count; i++)
+            {
+                _blocks[(last - i) & (ulong)(_blocks.Length - 1)] = 0;
+            }
+
+            _top = sequence;
+        }
+
+        Block(sequence) |= Bit(sequence);
+    }
+
+    private static ulong Bit(ulong sequence) => 1UL << (int)(sequence % BlockBits);
+
+    private ref ulong Block(ulong sequence) => ref _blocks[(sequence / BlockBits) & (ulong)(_blocks.Length - 1)];
+}
