@@ -1,1 +1,4 @@
-return 0;
+using Filter.Ctl;
+using Filter.Ctl.Output;
+
+return CommandLine.Run(args, Screen.OfProcess());

@@ -1,0 +1,66 @@
+namespace Filter.Ctl.Control;
+
+/// <summary>
+/// What a verb asks of the daemon: one JSON object a line, at most <see cref="ControlServer.MaxRequest"/> bytes.
+/// </summary>
+/// <param name="Verb">status, flows, delete, counters, drops, reload, confirm or stop.</param>
+internal sealed record ControlRequest(string Verb)
+{
+    /// <summary>reload: the ruleset's absolute path; null for the one that runs.</summary>
+    public string? File { get; init; }
+
+    /// <summary>reload: seconds after which it goes back unless confirmed.</summary>
+    public int? Confirm { get; init; }
+
+    /// <summary>stop: give the ports back as they were before Filter.</summary>
+    public bool Restore { get; init; }
+
+    /// <summary>flows, delete: which of them; null for all.</summary>
+    public string? Match { get; init; }
+
+    /// <summary>flows: most rows to give.</summary>
+    public int? Limit { get; init; }
+}
+
+/// <summary>
+/// What the daemon answers: one JSON object a line. Lists come in several, each but the last with
+/// <see cref="More"/>; `drops` gives one for each event, without end.
+/// </summary>
+internal sealed record ControlResponse
+{
+    /// <summary>Whether it was done.</summary>
+    public bool Ok { get; init; } = true;
+
+    /// <summary>Why not, in one line.</summary>
+    public string? Error { get; init; }
+
+    /// <summary>What was done, in one line.</summary>
+    public string? Message { get; init; }
+
+    /// <summary>Findings in a ruleset, each as the compiler writes it.</summary>
+    public IReadOnlyList<string>? Diagnostics { get; init; }
+
+    /// <summary>Another line of the same answer follows.</summary>
+    public bool More { get; init; }
+
+    /// <summary>Answer to status.</summary>
+    public StatusReport? Status { get; init; }
+
+    /// <summary>Answer to counters.</summary>
+    public CountersReport? Counters { get; init; }
+
+    /// <summary>Answer to flows.</summary>
+    public IReadOnlyList<FlowReport>? Flows { get; init; }
+
+    /// <summary>How many flows there are, or were deleted.</summary>
+    public long? Count { get; init; }
+
+    /// <summary>A packet that ended, for drops.</summary>
+    public PacketEvent? Event { get; init; }
+
+    /// <summary>Events that this listener lost since the last line, because it read too slowly.</summary>
+    public long? Lost { get; init; }
+
+    /// <summary>A refusal.</summary>
+    public static ControlResponse Refuse(string why) => new() { Ok = false, Error = why };
+}

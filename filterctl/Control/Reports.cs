@@ -1,0 +1,194 @@
+namespace Filter.Ctl.Control;
+
+/// <summary>What `status` shows.</summary>
+internal sealed record StatusReport
+{
+    /// <summary>Version of the program.</summary>
+    public required string Version { get; init; }
+
+    /// <summary>Process id of the daemon.</summary>
+    public required int Pid { get; init; }
+
+    /// <summary>Seconds since it started.</summary>
+    public required long Uptime { get; init; }
+
+    /// <summary>The ruleset that runs.</summary>
+    public required string Ruleset { get; init; }
+
+    /// <summary>How many rulesets this daemon has run, from 1.</summary>
+    public required int Generation { get; init; }
+
+    /// <summary>Seconds until it goes back by itself; null where nothing waits for `confirm`.</summary>
+    public long? ConfirmWithin { get; init; }
+
+    /// <summary>Flows now.</summary>
+    public required long Flows { get; init; }
+
+    /// <summary>Room for flows.</summary>
+    public required long FlowCapacity { get; init; }
+
+    /// <summary>The ports, in the ruleset's order.</summary>
+    public required IReadOnlyList<PortReport> Ports { get; init; }
+
+    /// <summary>The SAs, outbound and inbound.</summary>
+    public required IReadOnlyList<SaReport> Sas { get; init; }
+
+    /// <summary>The crypto libraries in use.</summary>
+    public required IReadOnlyList<string> Crypto { get; init; }
+
+    /// <summary>Events for the log that were lost because they came too fast.</summary>
+    public required long EventsLost { get; init; }
+}
+
+/// <summary>A port and what it counted.</summary>
+internal sealed record PortReport
+{
+    /// <summary>Its name in the ruleset.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The NIC or TAP.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>protected or unprotected.</summary>
+    public required string Side { get; init; }
+
+    /// <summary>packet, pcap or tap.</summary>
+    public required string Driver { get; init; }
+
+    /// <summary>Largest IP packet, in bytes.</summary>
+    public required int Mtu { get; init; }
+
+    /// <summary>Why it no longer works; null where it does.</summary>
+    public string? Failure { get; init; }
+
+    /// <summary>Frames that came in; a super-frame is one.</summary>
+    public required long ReceivedPackets { get; init; }
+
+    /// <summary>Their bytes.</summary>
+    public required long ReceivedBytes { get; init; }
+
+    /// <summary>Frames that went out.</summary>
+    public required long SentPackets { get; init; }
+
+    /// <summary>Their bytes.</summary>
+    public required long SentBytes { get; init; }
+
+    /// <summary>Frames that the device refused.</summary>
+    public required long SendErrors { get; init; }
+
+    /// <summary>Frames that the kernel lost before Filter read them.</summary>
+    public required long KernelDrops { get; init; }
+}
+
+/// <summary>One direction of a security association.</summary>
+internal sealed record SaReport
+{
+    /// <summary>Its name in the ruleset.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>out or in.</summary>
+    public required string Direction { get; init; }
+
+    /// <summary>The SPI, as 0x with eight digits.</summary>
+    public required string Spi { get; init; }
+
+    /// <summary>tunnel or transport.</summary>
+    public required string Mode { get; init; }
+
+    /// <summary>The suite.</summary>
+    public required string Suite { get; init; }
+
+    /// <summary>Packets sealed or opened.</summary>
+    public required long Packets { get; init; }
+
+    /// <summary>Their bytes.</summary>
+    public required long Bytes { get; init; }
+
+    /// <summary>The highest sequence number sent or seen.</summary>
+    public required long Sequence { get; init; }
+}
+
+/// <summary>What `counters` shows.</summary>
+internal sealed record CountersReport
+{
+    /// <summary>Packets by what became of them.</summary>
+    public required IReadOnlyList<CountReport> Verdicts { get; init; }
+
+    /// <summary>Packets that ended, by reason; those with none are left out.</summary>
+    public required IReadOnlyList<CountReport> Reasons { get; init; }
+
+    /// <summary>Every rule.</summary>
+    public required IReadOnlyList<RuleReport> Rules { get; init; }
+
+    /// <summary>Every port.</summary>
+    public required IReadOnlyList<PortReport> Ports { get; init; }
+}
+
+/// <summary>A name and how often.</summary>
+internal sealed record CountReport(string Name, long Packets);
+
+/// <summary>A rule and how often it decided.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="File">The file it stands in.</param>
+/// <param name="Line">Its line; 0 for a default that is not written.</param>
+/// <param name="Packets">Packets it decided, those of its flows included.</param>
+internal sealed record RuleReport(string Name, string File, int Line, long Packets);
+
+/// <summary>A flow.</summary>
+internal sealed record FlowReport
+{
+    /// <summary>Its number.</summary>
+    public required long Flow { get; init; }
+
+    /// <summary>Its opening as a packet line.</summary>
+    public required string Line { get; init; }
+
+    /// <summary>The tracker's word for its state.</summary>
+    public required string State { get; init; }
+
+    /// <summary>Seconds since it was opened.</summary>
+    public required long Age { get; init; }
+
+    /// <summary>Seconds until it ends if nothing comes.</summary>
+    public required long Expires { get; init; }
+
+    /// <summary>Packets in the direction of its opening.</summary>
+    public required long Packets { get; init; }
+
+    /// <summary>Their bytes.</summary>
+    public required long Bytes { get; init; }
+
+    /// <summary>Packets against it.</summary>
+    public required long ReplyPackets { get; init; }
+
+    /// <summary>Their bytes.</summary>
+    public required long ReplyBytes { get; init; }
+
+    /// <summary>The rule that opened it.</summary>
+    public string? Rule { get; init; }
+
+    /// <summary>bypass, protect or opened; null within one side.</summary>
+    public string? Ipsec { get; init; }
+}
+
+/// <summary>A packet that ended, or that a rule logs.</summary>
+internal sealed record PacketEvent
+{
+    /// <summary>Unix time in seconds.</summary>
+    public required decimal Time { get; init; }
+
+    /// <summary>pass, drop, reject, held, answered or consumed.</summary>
+    public required string Verdict { get; init; }
+
+    /// <summary>The packet line, as `explain` takes it.</summary>
+    public required string Line { get; init; }
+
+    /// <summary>Why it ended; null where it passed.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>The rule that decided.</summary>
+    public string? Rule { get; init; }
+
+    /// <summary>Where the rule stands: file:line.</summary>
+    public string? Place { get; init; }
+}

@@ -1,0 +1,208 @@
+using Filter.Ctl.Service;
+using Filter.Engine.Flows;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+using Filter.Engine.Wire;
+using Filter.Rules.Policy;
+
+namespace Filter.Ctl.Replays;
+
+/// <summary>
+/// Captures walked through the data path on their own clock, one packet at a time: what each port
+/// would have sent, and what became of each packet.
+/// </summary>
+internal sealed class Replay : IDisposable
+{
+    /// <summary>How often the path looks at the time, in nanoseconds, as the worker does.</summary>
+    private const long TickInterval = 50_000_000;
+
+    /// <summary>Most ticks between two packets: captures may leap by years.</summary>
+    private const int MostTicks = 64;
+
+    private readonly Gateway _gateway;
+    private readonly CaptureMerge _captures;
+    private readonly VerdictLog? _log;
+    private readonly Burst _burst = new();
+    private readonly Dictionary<string, Conversations> _conversations = [];
+    private readonly Dictionary<int, (long Opened, FlowKey Key, long Serial)> _flows = [];
+    private readonly Dictionary<string, byte> _ports;
+    private readonly List<PcapngWriter> _writers = [];
+    private long _serials;
+    private long _ticked;
+
+    /// <summary>A replay of captures through a ruleset.</summary>
+    /// <param name="ruleset">What judges.</param>
+    /// <param name="captures">What arrives where; the ports exist.</param>
+    /// <param name="directory">Where the results go; null for nowhere. It is made where it is missing.</param>
+    /// <exception cref="PortException">A capture or a result can't be opened.</exception>
+    public Replay(Ruleset ruleset, IEnumerable<ReplayPort> captures, string? directory)
+    {
+        _captures = new CaptureMerge(captures);
+        try
+        {
+            if (directory is not null)
+            {
+                Directory.CreateDirectory(directory);
+                _log = new VerdictLog(new FileStream(Path.Combine(directory, "verdicts.jsonl"), FileMode.Create, FileAccess.Write, FileShare.Read, 1 << 16));
+            }
+
+            _gateway = Gateway.Compose<NoTrace>(ruleset, [.. ruleset.Ports.Select(port => MakePort(port, directory))]);
+            _gateway.Path.Events.Muted = true;
+        }
+        catch
+        {
+            CloseFiles();
+            throw;
+        }
+
+        _ports = ruleset.Ports.ToDictionary(static port => port.Name, static port => port.Number);
+    }
+
+    /// <summary>What was counted.</summary>
+    public PathCounters Counters => _gateway.Path.Counters;
+
+    /// <summary>How many packets came.</summary>
+    public long Packets { get; private set; }
+
+    /// <summary>One line for each capture that was cut short, and each file that could not be written.</summary>
+    public IEnumerable<string> Failures =>
+        _captures.Failures.Concat(_gateway.Ports.Select(static port => port.Failure).OfType<string>());
+
+    /// <summary>What each port sent.</summary>
+    public IEnumerable<(string Port, long Packets)> Sent =>
+        _gateway.Ports.Select(static port => (port.Name, port.Counters.SentPackets));
+
+    /// <summary>Walks every packet.</summary>
+    public void Run()
+    {
+        while (_captures.TryNext(out MergedFrame frame, out ReplayPort capture, out bool isEthernet))
+        {
+            Step(frame, capture, isEthernet);
+        }
+
+        // What waits at the end (fragments, answers of ours) gets its time.
+        Tick(_burst.Now + (120 * 1_000_000_000L));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        CloseFiles();
+        _gateway.Dispose();
+    }
+
+    private void CloseFiles()
+    {
+        _log?.Dispose();
+        _captures.Dispose();
+        _writers.ForEach(static writer => writer.Dispose());
+    }
+
+    private PcapFilePort MakePort(PortConfig port, string? directory)
+    {
+        PcapngWriter? writer = directory is null ? null : PcapngWriter.Create(Path.Combine(directory, $"{port.Name}.pcapng"));
+        if (writer is not null)
+        {
+            _writers.Add(writer);
+        }
+
+        return new PcapFilePort(null, writer, writer?.AddInterface(port.Name) ?? 0)
+        {
+            Name = port.Name,
+            Number = port.Number,
+            Side = port.Side,
+        };
+    }
+
+    private void Step(MergedFrame frame, ReplayPort capture, bool isEthernet)
+    {
+        // A capture's clock may step back; the path's must not.
+        Tick(Math.Max(frame.Time, _burst.Now));
+        Packets++;
+        int length = Math.Min(frame.Bytes.Length, FrameArena.MaxFrame);
+        _burst.TryAppend(length, out int index);
+        ref Packet packet = ref _burst.Packets[index];
+        packet.Length = length;
+        frame.Bytes[..length].CopyTo(packet.Bytes);
+        packet.Time = frame.Time;
+        packet.Number = Packets;
+        string port = isEthernet && capture.Far is { } far && !IsFromOpener(capture, packet) ? far : capture.Name;
+        packet.Ingress = _ports[port];
+        if (!isEthernet)
+        {
+            packet.Drop(DropReason.NotEthernet);
+        }
+        else if (frame.IsSnapped || length < frame.Bytes.Length)
+        {
+            packet.Drop(DropReason.Truncated);
+        }
+
+        _gateway.Path.Walk(_burst);
+        Transmit();
+        _log?.Write(Packets, frame.Time, port, packet, _gateway.Path.Ruleset, Serial(packet));
+        _burst.Reset();
+    }
+
+    private bool IsFromOpener(ReplayPort capture, in Packet packet)
+    {
+        // Each pair of ports is a link of its own.
+        string link = $"{capture.Name},{capture.Far}";
+        if (!_conversations.TryGetValue(link, out Conversations? conversations))
+        {
+            _conversations.Add(link, conversations = new Conversations());
+        }
+
+        Packet looked = packet;
+        Parser.Parse(ref looked);
+        return conversations.IsFromOpener(looked);
+    }
+
+    private void Tick(long now)
+    {
+        if (_ticked == 0)
+        {
+            _ticked = now;
+        }
+
+        for (int i = 0; i < MostTicks && now - _ticked >= TickInterval; i++)
+        {
+            _ticked = i == MostTicks - 1 ? now : Math.Min(now, _ticked + Math.Max(TickInterval, (now - _ticked) / 2));
+            _burst.Now = _ticked;
+            _gateway.Path.Tick(_burst);
+            Transmit();
+            _burst.Reset();
+        }
+
+        _burst.Now = now;
+    }
+
+    private void Transmit()
+    {
+        foreach (Port port in _gateway.Ports)
+        {
+            port.Transmit(_burst);
+        }
+    }
+
+    /// <summary>
+    /// A number for the packet's flow that no other flow of the replay has: the table gives its own again.
+    /// </summary>
+    private long Serial(in Packet packet)
+    {
+        if (packet.Flow == 0)
+        {
+            return 0;
+        }
+
+        ref Flow flow = ref _gateway.Path.Flows[packet.Flow];
+        if (!_flows.TryGetValue(packet.Flow, out (long Opened, FlowKey Key, long Serial) known)
+            || known.Opened != flow.Opened || known.Key != flow.Opening.Key)
+        {
+            known = (flow.Opened, flow.Opening.Key, ++_serials);
+            _flows[packet.Flow] = known;
+        }
+
+        return known.Serial;
+    }
+}

@@ -1,0 +1,98 @@
+using Filter.Engine.Packets;
+using Filter.Engine.Ports;
+using Filter.Rules.Policy;
+
+namespace Filter.Ctl.Service;
+
+/// <summary>
+/// The live ports of a ruleset: opened all or none. A NIC is shut to the kernel before Filter listens
+/// on it, and stays shut when Filter ends unless it is given back.
+/// </summary>
+internal sealed class Devices
+{
+    private readonly NicGate _gate;
+    private readonly List<Port> _ports = [];
+    private readonly List<string> _nics = [];
+    private readonly List<string> _warnings = [];
+
+    private Devices(NicGate gate) => _gate = gate;
+
+    /// <summary>The open ports, by number.</summary>
+    public IReadOnlyList<Port> Ports => _ports;
+
+    /// <summary>What the kernel could not do, one line each.</summary>
+    public IReadOnlyList<string> Warnings => _warnings;
+
+    /// <summary>Opens them. Where one can't be opened, the others are left as they were found.</summary>
+    /// <exception cref="PortException">One can't be opened; its line says which and why.</exception>
+    public static Devices Open(Ruleset ruleset, NicGate gate)
+    {
+        Devices devices = new(gate);
+        List<string> shut = [];
+        try
+        {
+            foreach (PortConfig port in ruleset.Ports)
+            {
+                if (port.Kind == PortKind.Nic)
+                {
+                    if (!gate.IsClosed(port.Device))
+                    {
+                        shut.Add(port.Device);
+                    }
+
+                    if (gate.Close(port.Device) is { } warning)
+                    {
+                        devices._warnings.Add(warning);
+                    }
+
+                    devices._nics.Add(port.Device);
+                }
+
+                devices._ports.Add(OpenOne(port));
+            }
+
+            return devices;
+        }
+        catch
+        {
+            devices._ports.ForEach(static port => port.Dispose());
+            foreach (string nic in shut)
+            {
+                TryRestore(gate, nic);
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Gives the NICs back as they were before Filter first came.</summary>
+    /// <returns>One line for each thing that is not as it was.</returns>
+    public IReadOnlyList<string> Restore() => [.. _nics.SelectMany(nic => TryRestore(_gate, nic))];
+
+    private static IReadOnlyList<string> TryRestore(NicGate gate, string nic)
+    {
+        try
+        {
+            return gate.Restore(nic);
+        }
+        catch (PortException failure)
+        {
+            return [failure.Message];
+        }
+    }
+
+    private static Port OpenOne(PortConfig port) => (port.Kind, port.Driver) switch
+    {
+        (PortKind.Tap, _) => new TapPort(SettingsOf(port)) { Name = port.Name, Number = port.Number, Side = port.Side },
+        (_, PortDriver.Pcap) => new PcapLivePort(port.Device) { Name = port.Name, Number = port.Number, Side = port.Side },
+        _ => new PacketSocketPort(port.Device) { Name = port.Name, Number = port.Number, Side = port.Side },
+    };
+
+    private static TapSettings SettingsOf(PortConfig port) => new(port.Device)
+    {
+        Mac = port.Mac,
+        Mtu = port.Mtu,
+        Addresses = [.. port.Addresses.Select(static a => new Engine.Ports.InterfaceAddress(a.Address, a.Length))],
+        Routes = [.. port.Routes.Select(static r => new InterfaceRoute(r.To.Base, r.To.Length, r.Via))],
+    };
+}

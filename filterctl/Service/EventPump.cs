@@ -1,0 +1,172 @@
+using System.Globalization;
+using System.Text;
+using Filter.Ctl.Control;
+using Filter.Ctl.Output;
+using Filter.Ctl.Replays;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+
+namespace Filter.Ctl.Service;
+
+/// <summary>
+/// Carries events from the worker's ring to those who want them: the log on stderr, and whoever
+/// listens to `drops`. One thread; what it can't keep up with is counted and said.
+/// </summary>
+internal sealed class EventPump : IDisposable
+{
+    /// <summary>Most lines of rules that log, a second.</summary>
+    private const int MostLinesASecond = 1000;
+
+    private const long SummaryInterval = 10_000;
+    private readonly EventRing _ring;
+    private readonly PathCounters _counters;
+    private readonly IReadOnlyList<Port> _ports;
+    private readonly EventFeed _feed;
+    private readonly ServiceLog _log;
+    private readonly long[] _dropped = new long[DropReasons.Count];
+    private readonly ManualResetEventSlim _stop = new();
+    private readonly Thread _thread;
+    private long _lost;
+    private long _second;
+    private int _lines;
+    private long _unsaid;
+    private long _nextSummary;
+
+    /// <summary>A pump from a path to its listeners.</summary>
+    public EventPump(PacketPath path, IReadOnlyList<Port> ports, EventFeed feed, ServiceLog log)
+    {
+        _ring = path.Events;
+        _counters = path.Counters;
+        _ports = ports;
+        _feed = feed;
+        _log = log;
+        _nextSummary = Environment.TickCount64 + SummaryInterval;
+        _thread = new Thread(Run) { Name = "events", IsBackground = true };
+    }
+
+    /// <summary>Begins.</summary>
+    public void Start() => _thread.Start();
+
+    /// <summary>Ends, when what was there is told.</summary>
+    public void Dispose()
+    {
+        _stop.Set();
+        _thread.Join();
+        Summarize();
+        _stop.Dispose();
+    }
+
+    private void Run()
+    {
+        bool stopping;
+        do
+        {
+            stopping = _stop.IsSet;
+            while (_ring.TryRead(out PathEvent taken))
+            {
+                Take(taken);
+            }
+
+            TellLost();
+            if (Environment.TickCount64 >= _nextSummary)
+            {
+                Summarize();
+            }
+
+            _stop.Wait(20);
+        }
+        while (!stopping);
+    }
+
+    private void Take(in PathEvent taken)
+    {
+        bool logs = taken.Packet.Log && MayLog();
+        bool heard = _feed.Heard && taken.Packet.Verdict is Verdict.Drop or Verdict.Reject;
+        if (!logs && !heard)
+        {
+            return;
+        }
+
+        PacketEvent told = Describe(taken);
+        if (heard)
+        {
+            _feed.Publish(told);
+        }
+
+        if (logs)
+        {
+            _log.Packet(told);
+        }
+    }
+
+    private bool MayLog()
+    {
+        long second = Environment.TickCount64 / 1000;
+        if (second != _second)
+        {
+            (_second, _lines) = (second, 0);
+            if (_unsaid > 0)
+            {
+                _log.Line($"{_unsaid} lines of rules that log are left out: more than {MostLinesASecond} a second");
+                _unsaid = 0;
+            }
+        }
+
+        if (_lines++ < MostLinesASecond)
+        {
+            return true;
+        }
+
+        _unsaid++;
+        return false;
+    }
+
+    private PacketEvent Describe(in PathEvent taken)
+    {
+        RuleName rule = taken.Packet.Rule == 0 ? default : taken.Ruleset.Name(taken.Packet.Rule);
+        return new PacketEvent
+        {
+            Time = VerdictLog.Seconds(WallClock.Of(taken.Packet.Time)),
+            Verdict = taken.Packet.Verdict.Word(),
+            Line = PacketLine.Of(taken.Packet, _ports[taken.Packet.Ingress].Name).ToString(),
+            Reason = taken.Packet.Reason.Word(),
+            Rule = rule.Name,
+            Place = rule is { Line: > 0 } ? string.Create(CultureInfo.InvariantCulture, $"{rule.File}:{rule.Line}") : null,
+        };
+    }
+
+    private void TellLost()
+    {
+        long lost = _ring.Lost;
+        if (lost != _lost)
+        {
+            _feed.Lose(lost - _lost);
+            _lost = lost;
+        }
+    }
+
+    /// <summary>What was dropped since the last summary, in one line; nothing where nothing was.</summary>
+    private void Summarize()
+    {
+        _nextSummary = Environment.TickCount64 + SummaryInterval;
+        StringBuilder line = new();
+        long sum = 0;
+        for (int i = 1; i < _dropped.Length; i++)
+        {
+            long count = _counters[(DropReason)i];
+            long more = count - _dropped[i];
+            _dropped[i] = count;
+            if (more > 0)
+            {
+                sum += more;
+                line.Append(CultureInfo.InvariantCulture, $"{(line.Length == 0 ? "" : ", ")}{((DropReason)i).Name()} {more}");
+            }
+        }
+
+        if (sum > 0)
+        {
+            _log.Line($"dropped {sum}: {line}");
+        }
+    }
+}

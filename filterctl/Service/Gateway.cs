@@ -1,0 +1,141 @@
+using Filter.Engine.Local;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+using Filter.Ipsec;
+using Filter.Ipsec.Crypto;
+using Filter.Ipsec.Databases;
+using Filter.Rules.Compile;
+using Filter.Rules.Policy;
+
+namespace Filter.Ctl.Service;
+
+/// <summary>
+/// The one place where rules, IPsec, ports and the walk are put together, for `run`, `replay`, `test`
+/// and `explain` alike. Owns what it was made of.
+/// </summary>
+internal sealed class Gateway : IDisposable
+{
+    /// <summary>Largest IP packet on a link of Ethernet, in bytes.</summary>
+    public const int OrdinaryMtu = 1500;
+
+    /// <summary>Link address of a TAP in memory that was given none.</summary>
+    private const ulong MadeUpMac = 0x02_00_00_00_00_01;
+
+    private Gateway(IReadOnlyList<Port> ports, PacketPath path, IpsecStage? ipsec)
+    {
+        Ports = ports;
+        Path = path;
+        Ipsec = ipsec;
+    }
+
+    /// <summary>The ports, by number.</summary>
+    public IReadOnlyList<Port> Ports { get; }
+
+    /// <summary>The walk.</summary>
+    public PacketPath Path { get; }
+
+    /// <summary>The stage; null until a ruleset speaks of IPsec.</summary>
+    public IpsecStage? Ipsec { get; private set; }
+
+    /// <summary>Puts it together.</summary>
+    /// <param name="ruleset">What it does. Its keys are copied.</param>
+    /// <param name="ports">By number; its own from now on.</param>
+    /// <param name="trace">Who listens to the walk.</param>
+    /// <param name="flows">Room for flows; null for what the ruleset says.</param>
+    /// <param name="reserve">Where counters of SAs with replay check are kept; null where nothing outlives the process.</param>
+    public static Gateway Compose<TTrace>(
+        Ruleset ruleset, IReadOnlyList<Port> ports, TTrace trace = default, int? flows = null, SequenceReserve? reserve = null)
+        where TTrace : struct, ITrace
+    {
+        IpsecStage? ipsec = ruleset.Ipsec is null ? null : MakeStage(ruleset, ports, reserve);
+        PathSettings settings = new()
+        {
+            Ports = ports,
+            Ruleset = RulesetCompiler.Compile(ruleset),
+            Ipsec = ipsec,
+            Local = LocalOf(ruleset, ports),
+            Flows = flows ?? ruleset.Limits.Flows,
+        };
+        return new Gateway(ports, new PacketPath<TTrace>(settings, trace), ipsec);
+    }
+
+    /// <summary>
+    /// Makes ready to put another ruleset in force, on the control thread; what it returns does so, and is
+    /// for the worker to call between two bursts. The ports must be the same.
+    /// </summary>
+    /// <exception cref="Refusal">The crypto library is missing.</exception>
+    /// <exception cref="IOException">Sequence numbers could not be reserved.</exception>
+    public Action<PacketPath> Prepare(Ruleset next, SequenceReserve? reserve)
+    {
+        CompiledRuleset compiled = RulesetCompiler.Compile(next);
+        if (Ipsec is null)
+        {
+            IpsecStage? fresh = next.Ipsec is null ? null : MakeStage(next, Ports, reserve);
+            return path =>
+            {
+                Ipsec = fresh;
+                path.Publish(compiled, fresh);
+            };
+        }
+
+        IpsecDatabases databases = IpsecDatabases.Build(next.Ipsec, OwnAddresses(next), Ipsec.Databases, reserve);
+        IpsecStage stage = Ipsec;
+        return path =>
+        {
+            stage.Adopt(databases);
+            path.Publish(compiled, stage);
+        };
+    }
+
+    /// <summary>The stage for a ruleset's IPsec part.</summary>
+    /// <exception cref="Refusal">The crypto library is missing.</exception>
+    private static IpsecStage MakeStage(Ruleset ruleset, IReadOnlyList<Port> ports, SequenceReserve? reserve)
+    {
+        try
+        {
+            return new IpsecStage(ports, CryptoBackend.CreateBest(), IpsecDatabases.Build(ruleset.Ipsec, OwnAddresses(ruleset), null, reserve));
+        }
+        catch (Exception failure) when (failure is DllNotFoundException or EntryPointNotFoundException)
+        {
+            throw new Refusal($"IPsec needs libcrypto (package libssl3): {failure.Message}");
+        }
+    }
+
+    private static IEnumerable<Address> OwnAddresses(Ruleset ruleset) =>
+        ruleset.Ports.SelectMany(static port => port.Addresses).Select(static address => address.Address);
+
+    /// <summary>Ports in memory, as a ruleset describes them: for rehearsals without a device.</summary>
+    /// <param name="ruleset">It describes them.</param>
+    /// <param name="mtu">Largest IP packet of a port that does not say it, in bytes.</param>
+    /// <param name="keepsSent">Whether they keep what they send.</param>
+    public static IReadOnlyList<MemoryPort> PortsInMemory(Ruleset ruleset, int mtu = OrdinaryMtu, bool keepsSent = false) =>
+        [.. ruleset.Ports.Select(port => new MemoryPort(port.Mtu ?? mtu, port.Kind == PortKind.Tap ? port.Mac ?? MadeUpMac : 0)
+        {
+            Name = port.Name,
+            Number = port.Number,
+            Side = port.Side,
+            KeepsSent = keepsSent,
+        })];
+
+    private static LocalNetwork LocalOf(Ruleset ruleset, IReadOnlyList<Port> ports)
+    {
+        PortConfig? self = ruleset.Ports.FirstOrDefault(static port => port.Kind == PortKind.Tap);
+        return new LocalNetwork(
+            ports,
+            self is null ? null : ports[self.Number],
+            self?.Addresses.Select(static a => new LocalAddress(a.Address, a.Length)) ?? [],
+            self?.Routes.Select(static r => new LocalRoute(r.To.Base, r.To.Length, r.Via)) ?? []);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (Port port in Ports)
+        {
+            port.Dispose();
+        }
+
+        Ipsec?.Dispose();
+    }
+}

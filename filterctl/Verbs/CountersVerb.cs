@@ -1,0 +1,61 @@
+using System.CommandLine;
+using Filter.Ctl.Control;
+using Filter.Ctl.Output;
+
+namespace Filter.Ctl.Verbs;
+
+/// <summary>filterctl counters: how often each verdict, reason and rule.</summary>
+internal static class CountersVerb
+{
+    /// <summary>The verb.</summary>
+    public static Command Build(Screen screen)
+    {
+        Option<string> socket = Options.Socket();
+        Option<bool> json = Options.Json();
+        Command verb = new("counters",
+            """
+            Show the counters: per verdict, per reason, per rule, per port.
+
+            Example:
+              filterctl counters
+              filterctl counters --json | jq '.counters.reasons'
+            """)
+        { socket, json };
+        verb.SetAction(parsed => Asking.Once(
+            screen, parsed.GetValue(socket)!, parsed.GetValue(json), new ControlRequest("counters"), response => Show(screen, response.Counters!)));
+        return verb;
+    }
+
+    private static void Show(Screen screen, CountersReport counters)
+    {
+        Grid verdicts = new("VERDICT", ">PACKETS");
+        foreach (CountReport count in counters.Verdicts)
+        {
+            verdicts.Add(count.Name, count.Packets);
+        }
+
+        screen.Table(verdicts);
+        if (counters.Reasons.Count > 0)
+        {
+            Grid reasons = new("REASON", ">PACKETS");
+            foreach (CountReport count in counters.Reasons)
+            {
+                reasons.Add(count.Name, count.Packets);
+            }
+
+            screen.Line();
+            screen.Table(reasons);
+        }
+
+        Grid rules = new("RULE", ">PACKETS", "PLACE");
+        foreach (RuleReport rule in counters.Rules)
+        {
+            rules.Add(rule.Name, rule.Packets, rule.Line > 0 ? $"{rule.File}:{rule.Line}" : rule.File);
+        }
+
+        screen.Line();
+        screen.Table(rules);
+        screen.Line();
+        screen.Table(StatusVerb.PortGrid(counters.Ports));
+    }
+}

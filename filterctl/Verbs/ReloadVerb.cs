@@ -1,0 +1,43 @@
+using System.CommandLine;
+using Filter.Ctl.Control;
+using Filter.Ctl.Output;
+
+namespace Filter.Ctl.Verbs;
+
+/// <summary>filterctl reload: another ruleset, without losing a flow that it still allows.</summary>
+internal static class ReloadVerb
+{
+    /// <summary>The verb.</summary>
+    public static Command Build(Screen screen)
+    {
+        Argument<string?> file = new("FILE")
+        {
+            Description = "The ruleset; absent = the one that runs, read again (another file: root only)",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        Option<int?> confirm = Options.Confirm("Go back to the ruleset before unless `filterctl confirm` comes in time");
+        Option<string> socket = Options.Socket();
+        Option<bool> json = Options.Json();
+        Command verb = new("reload",
+            """
+            Read the ruleset again and switch to it. A wrong one changes nothing. Flows live on where
+            the new rules allow them.
+
+            Example:
+              filterctl reload
+              filterctl reload office.yaml --confirm 60
+            """)
+        { file, confirm, socket, json };
+        verb.SetAction(parsed => Asking.Once(
+            screen,
+            parsed.GetValue(socket)!,
+            parsed.GetValue(json),
+            new ControlRequest("reload")
+            {
+                File = parsed.GetValue(file) is { } path ? Path.GetFullPath(path) : null,
+                Confirm = parsed.GetValue(confirm),
+            },
+            response => screen.Line(response.Message ?? "reloaded")));
+        return verb;
+    }
+}

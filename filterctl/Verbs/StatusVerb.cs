@@ -1,0 +1,71 @@
+using System.CommandLine;
+using System.Globalization;
+using Filter.Ctl.Control;
+using Filter.Ctl.Output;
+
+namespace Filter.Ctl.Verbs;
+
+/// <summary>filterctl status: what runs.</summary>
+internal static class StatusVerb
+{
+    /// <summary>The verb.</summary>
+    public static Command Build(Screen screen)
+    {
+        Option<string> socket = Options.Socket();
+        Option<bool> json = Options.Json();
+        Command verb = new("status",
+            """
+            Show what runs: ruleset, ports, flows, SAs.
+
+            Example:
+              filterctl status
+              filterctl status --json | jq .status.ports
+            """)
+        { socket, json };
+        verb.SetAction(parsed => Asking.Once(
+            screen, parsed.GetValue(socket)!, parsed.GetValue(json), new ControlRequest("status"), response => Show(screen, response.Status!)));
+        return verb;
+    }
+
+    private static void Show(Screen screen, StatusReport status)
+    {
+        screen.Line($"filter {status.Version}, pid {status.Pid}, up {Wording.Duration(status.Uptime)}");
+        screen.Line($"ruleset {status.Ruleset}, generation {status.Generation}"
+            + (status.ConfirmWithin is { } left ? screen.Paint($", goes back in {left} s unless confirmed", Tint.Odd) : ""));
+        screen.Line($"flows {status.Flows} of {status.FlowCapacity}");
+        if (status.EventsLost > 0)
+        {
+            screen.Line($"events lost {status.EventsLost}");
+        }
+
+        screen.Line();
+        screen.Table(PortGrid(status.Ports));
+        if (status.Sas.Count > 0)
+        {
+            Grid grid = new("SA", "DIRECTION", "SPI", "MODE", "SUITE", ">PACKETS", ">BYTES", ">SEQUENCE");
+            foreach (SaReport sa in status.Sas)
+            {
+                grid.Add(sa.Name, sa.Direction, sa.Spi, sa.Mode, sa.Suite, sa.Packets, sa.Bytes, sa.Sequence);
+            }
+
+            screen.Line();
+            screen.Table(grid);
+            screen.Line($"crypto: {string.Join(", ", status.Crypto)}");
+        }
+    }
+
+    /// <summary>The ports as a table.</summary>
+    internal static Grid PortGrid(IReadOnlyList<PortReport> ports)
+    {
+        Grid grid = new("PORT", "DEVICE", "SIDE", "DRIVER", ">MTU", ">IN", ">BYTES", ">OUT", ">BYTES", ">LOST", "STATE");
+        foreach (PortReport port in ports)
+        {
+            grid.Add(
+                port.Name, port.Device, port.Side, port.Driver, port.Mtu.ToString(CultureInfo.InvariantCulture),
+                port.ReceivedPackets, port.ReceivedBytes, port.SentPackets, port.SentBytes, port.KernelDrops + port.SendErrors,
+                port.Failure is { } failure ? new Cell(failure, Tint.Bad) : new Cell("up", Tint.Good));
+        }
+
+        return grid;
+    }
+}
