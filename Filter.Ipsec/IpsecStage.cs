@@ -28,6 +28,7 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
     private readonly int[] _packets = new int[Burst.Capacity];
     private readonly SaPair[] _pairs = new SaPair[Burst.Capacity];
     private IpsecDatabases _databases;
+    private TokenBucket _answers = new(new RateLimit(1_000_000_000 / 200, 200));     // RFC 4443 §2.4 (f)
     private int _count;
     private ushort _identification;
     private uint _fragmentIdentification;
@@ -130,7 +131,7 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
         FlowKey key = packet.Key;
         if (pair.IsBetweenEnds(key.Destination, key.Source))
         {
-            foreach (SpdEntry entry in pair.Policies)
+            foreach (SpdEntry entry in pair.Users)
             {
                 if (entry.Matches(key.Destination, key.Source, key.Protocol, key.SourcePort, packet.IcmpType, packet.IcmpCode)
                     || MatchesQuote(entry, packet))
@@ -141,7 +142,7 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
             }
         }
 
-        pair.Policies[0].Statistics.WrongSelectors++;
+        pair.Users[0].Statistics.WrongSelectors++;
         return false;
     }
 
@@ -277,7 +278,7 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
         if (!fits && packet.DontFragment && !packet.Fragmented && length > longest)
         {
             entry.Statistics.TooBig++;
-            bool told = IcmpErrors.TryAppend(burst, index, IcmpErrorKind.TooBig, longest);
+            bool told = _answers.TryTake(burst.Now) && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.TooBig, longest);
             packet.Finish(told ? Verdict.Answered : Verdict.Drop, DropReason.TooBig);
             return;
         }

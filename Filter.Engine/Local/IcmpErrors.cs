@@ -38,7 +38,7 @@ public static class IcmpErrors
     public static bool TryAppend(Burst burst, int about, IcmpErrorKind kind, int mtu = 0)
     {
         ref Packet cause = ref burst.Packets[about];
-        if (!MayAnswer(cause, kind))
+        if (!MayAnswer(cause))
         {
             return false;
         }
@@ -131,17 +131,18 @@ public static class IcmpErrors
         }
     }
 
-    private static bool MayAnswer(in Packet cause, IcmpErrorKind kind)
+    private static bool MayAnswer(in Packet cause)
     {
         bool isIp = cause.EtherType is EtherTypes.IPv4 or EtherTypes.IPv6 && cause.Network >= 14;
         bool isQuery = cause.Key.Protocol is not (IpProtocol.Icmp or IpProtocol.IcmpV6)
             || cause.Kind == PacketKind.Tracked;
 
-        // Packet too big may answer a multicast, for multicast has path MTUs too (RFC 4443 §2.4 (e.3)).
+        // The error's source would be the group: so not even packet too big, which RFC 4443 §2.4 (e.3) would allow.
         bool oneReceiver = !cause.Key.Destination.IsMulticast && !cause.Key.Destination.IsLimitedBroadcast
             && (cause.Bytes[0] & 1) == 0;
-        bool mayGroup = kind == IcmpErrorKind.TooBig && !cause.IsIPv4;
-        return isIp && isQuery && cause.FragmentOffset == 0 && (oneReceiver || mayGroup)
+
+        // What came by an SA is not answered in the clear.
+        return isIp && isQuery && oneReceiver && cause.FragmentOffset == 0 && cause.ArrivedBy == 0
             && !cause.Key.Source.IsUnspecified && !cause.Key.Source.IsMulticast;
     }
 

@@ -4,12 +4,13 @@ namespace Filter.Engine.Path;
 /// A token bucket, full at first; kept as the time at which it was, or would have been, empty. A
 /// mutable struct with one writer.
 /// </summary>
-internal struct TokenBucket
+public struct TokenBucket
 {
     private readonly long _interval;
     private readonly long _depth;
     private long _empty;
 
+    /// <summary>A full bucket.</summary>
     public TokenBucket(RateLimit limit)
     {
         _interval = Math.Max(1, limit.Interval);

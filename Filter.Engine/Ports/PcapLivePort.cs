@@ -1,14 +1,17 @@
+using System.Buffers.Binary;
 using Filter.Engine.Packets;
 using Filter.Engine.Ports.Native;
 using Filter.Engine.Ports.Netlink;
+using Filter.Engine.Wire;
 using SharpPcap;
 using SharpPcap.LibPcap;
 
 namespace Filter.Engine.Ports;
 
 /// <summary>
-/// A NIC through libpcap (SharpPcap): the portable driver. It carries no offload metadata, so a super-frame cannot be
-/// sent on; the packet socket is the default.
+/// A NIC through libpcap (SharpPcap): the portable driver; the packet socket is the default. libpcap tells nothing of
+/// offloads, so this port finds out by itself which checksums are unfinished and which frames are super-frames of TCP,
+/// and finishes and cuts them before it sends. Super-frames of UDP do not say how to cut them, and are lost here.
 /// </summary>
 public sealed unsafe class PcapLivePort : Port
 {
@@ -16,12 +19,13 @@ public sealed unsafe class PcapLivePort : Port
     private const int SnapLength = 262144;
     private const int PacketRead = 1;
     private const int NothingWaits = 0;
+    private const ushort TcpChecksum = 16;
+    private const ushort UdpChecksum = 6;
 
     private readonly LibPcapLiveDevice _pcap;
     private readonly nint _handle;
     private readonly string _device;
     private readonly int _descriptor;
-    private readonly byte[] _finished = GC.AllocateArray<byte>(FrameArena.MaxFrame, pinned: true);
 
     /// <summary>Opens a device of the calling thread's network namespace.</summary>
     /// <exception cref="PortException">It is missing, is not Ethernet, or the rights are, or libpcap is.</exception>
@@ -100,6 +104,10 @@ public sealed unsafe class PcapLivePort : Port
             {
                 packet.Drop(DropReason.Truncated);
             }
+            else
+            {
+                packet.Offload = Guess(packet);
+            }
 
             Counters.ReceivedPackets++;
             Counters.ReceivedBytes += length;
@@ -119,10 +127,15 @@ public sealed unsafe class PcapLivePort : Port
                 continue;
             }
 
-            // libpcap takes finished frames only: a checksum that waits is completed in a copy (another port may take the original).
-            ReadOnlySpan<byte> frame = packet.Bytes;
-            bool sendable = Failure is null && packet.Offload.Gso == GsoKind.None && TryFinish(packet.Offload, ref frame);
-            if (sendable && LibPcap.TrySend(_handle, frame))
+            // libpcap takes whole frames only. The segments stand behind in the burst: this loop comes to them, and
+            // so do the ports after this one.
+            if (packet.Offload.Gso != GsoKind.None && Segmenter.TryCut(burst, i) && packet.Egress == 0)
+            {
+                continue;
+            }
+
+            bool sendable = Failure is null && packet.Offload.Gso == GsoKind.None && Segmenter.TryFinishChecksum(ref packet);
+            if (sendable && LibPcap.TrySend(_handle, packet.Bytes))
             {
                 Counters.SentPackets++;
                 Counters.SentBytes += packet.Length;
@@ -145,27 +158,42 @@ public sealed unsafe class PcapLivePort : Port
         base.Dispose(disposing);
     }
 
-    private bool TryFinish(in Offload offload, ref ReadOnlySpan<byte> frame)
+    /// <summary>
+    /// The offload metadata of a frame that comes without. A checksum field that holds the pseudo-header's sum alone is
+    /// unfinished: a sender on this box, or the kernel's own merging, left it to the device. A TCP packet larger than
+    /// the MTU is a super-frame.
+    /// </summary>
+    private Offload Guess(in Packet packet)
     {
-        if (offload.Checksum != ChecksumState.Partial)
+        Packet parsed = packet;
+        parsed.Offload.Checksum = ChecksumState.Valid;      // only where the headers are; the walk verifies
+        if (Parser.Parse(ref parsed) != DropReason.None || parsed.Kind != PacketKind.Tracked || parsed.Fragmented
+            || parsed.Key.Protocol is not (IpProtocol.Tcp or IpProtocol.Udp))
         {
-            return true;
+            return default;
         }
 
-        int field = offload.ChecksumStart + offload.ChecksumOffset;
-        if (field + sizeof(ushort) > frame.Length || frame.Length > _finished.Length)
+        bool tcp = parsed.Key.Protocol == IpProtocol.Tcp;
+        ushort field = tcp ? TcpChecksum : UdpChecksum;
+        ReadOnlySpan<byte> segment = parsed.Segment;
+        ulong pseudo = Checksum.PseudoHeader(parsed.Key.Source, parsed.Key.Destination, parsed.Key.Protocol, segment.Length);
+        Offload offload = default;
+        if (BinaryPrimitives.ReadUInt16BigEndian(segment[field..]) == Checksum.Fold(pseudo))
         {
-            return false;
+            offload.Checksum = ChecksumState.Partial;
+            offload.ChecksumStart = parsed.Transport;
+            offload.ChecksumOffset = field;
         }
 
-        Span<byte> copy = _finished.AsSpan(0, frame.Length);
-        frame.CopyTo(copy);
-        ushort sum = Wire.Checksum.Finish(Wire.Checksum.Sum(copy[offload.ChecksumStart..]));
+        int headers = parsed.Payload - parsed.Network;
+        if (tcp && parsed.End - parsed.Network > Mtu && headers < Mtu)
+        {
+            offload.Gso = parsed.IsIPv4 ? GsoKind.TcpV4 : GsoKind.TcpV6;
+            offload.SegmentSize = (ushort)(Mtu - headers);
+            offload.HeaderLength = (ushort)parsed.Payload;
+        }
 
-        // UDP keeps zero for "no checksum" (RFC 768); 0xffff is the same number in one's complement.
-        System.Buffers.Binary.BinaryPrimitives.WriteUInt16BigEndian(copy[field..], sum == 0 ? (ushort)0xffff : sum);
-        frame = copy;
-        return true;
+        return offload;
     }
 
     /// <summary>Filter's mark on what this handle sends, so that the NIC's gate lets it through.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Filter.Engine.Packets;
 using Filter.Rules.Policy;
 
@@ -48,6 +49,9 @@ public sealed class SaPair
 
     /// <summary>The policies that use it, in order.</summary>
     public IReadOnlyList<SpdEntry> Policies => _policies;
+
+    /// <summary>The same, to be walked on the hot path.</summary>
+    internal ReadOnlySpan<SpdEntry> Users => CollectionsMarshal.AsSpan(_policies);
 
     internal void Use(SpdEntry entry)
     {

@@ -3,8 +3,13 @@ using System.Text.Json;
 namespace Filter.Tests.Worlds;
 
 /// <summary>One host of a <see cref="World"/>: a network namespace to run programs in.</summary>
-public sealed class Host(World world, string space)
+public sealed class Host(World world, string name, string space)
 {
+    /// <summary>Its name in the scene: <c>client</c>.</summary>
+    public string Name => name;
+
+    public World World => world;
+
     /// <summary>The longest that a command runs unless told otherwise.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 

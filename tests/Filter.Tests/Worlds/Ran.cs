@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 
 namespace Filter.Tests.Worlds;
 
@@ -36,6 +37,8 @@ public sealed record Ran(string Command, int Status, string Output, string Error
             RedirectStandardError = true,
             WorkingDirectory = Repository.Root,
         };
+        // filterctl, built beside the tests, finds the runtime that the tests run on.
+        start.Environment["DOTNET_ROOT"] = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", ".."));
         return Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} did not start");
     }
 

@@ -71,10 +71,18 @@ public sealed partial class World : IDisposable
     public Host Filter => this["filter"];
 
     /// <summary>Any host of the scene by its name: <c>far</c>, <c>a</c>, <c>link</c>, <c>b</c>.</summary>
-    public Host this[string host] => new(this, $"{_prefix}-{host}");
+    public Host this[string host] => new(this, host, $"{_prefix}-{host}");
 
     /// <summary>Where this world's own files are: sockets, logs of its servers. Removed with it.</summary>
     public string Folder => $"/run/filter-world/{_prefix}";
+
+    /// <summary>Puts a file, a ruleset of the test's own, into <see cref="Folder"/>; gives its path.</summary>
+    public string Write(string name, string text)
+    {
+        string path = Path.Combine(Folder, name);
+        File.WriteAllText(path, text);
+        return path;
+    }
 
     /// <summary>A kernel bridge where Filter would be; with a stateful nftables table if asked.</summary>
     public void PutKernelBridge(bool nftables = false) => Must(Script("kernel", _prefix, nftables ? "nft" : ""));
