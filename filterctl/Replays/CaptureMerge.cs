@@ -44,10 +44,11 @@ internal sealed class CaptureMerge : IDisposable
 
     /// <summary>Opens the captures.</summary>
     /// <exception cref="PortException">One can't be read.</exception>
-    public CaptureMerge(IEnumerable<ReplayPort> captures)
+    public CaptureMerge(IReadOnlyCollection<ReplayPort> captures)
     {
         try
         {
+            LongestDatagram = captures.Select(static capture => Longest(capture.File)).DefaultIfEmpty().Max();
             foreach (ReplayPort capture in captures)
             {
                 Source source = new(capture, new CaptureReader(capture.File));
@@ -61,6 +62,12 @@ internal sealed class CaptureMerge : IDisposable
             throw;
         }
     }
+
+    /// <summary>
+    /// Bytes behind the Ethernet header of the longest frame in all: the links took that much, be it
+    /// by jumbo frames or by segmentation behind the place of capture.
+    /// </summary>
+    public int LongestDatagram { get; }
 
     /// <summary>One line for each capture that turned out to be cut short.</summary>
     public IReadOnlyList<string> Failures => _failures;
@@ -95,6 +102,19 @@ internal sealed class CaptureMerge : IDisposable
         {
             source.Reader.Dispose();
         }
+    }
+
+    private static int Longest(string file)
+    {
+        const int EthernetLength = 14;
+        using CaptureReader reader = new(file);
+        int longest = 0;
+        while (reader.TryRead(out CapturedFrame frame))
+        {
+            longest = Math.Max(longest, Math.Min(frame.OriginalLength, ushort.MaxValue) - EthernetLength);
+        }
+
+        return longest;
     }
 
     private void Advance(Source source)
