@@ -1,4 +1,5 @@
 using System.Numerics;
+using Filter.Engine.Fragments;
 using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
@@ -18,6 +19,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private const int ExpiryBudget = 256;
 
     private readonly TTrace _trace;
+    private readonly Reassembler _reassembler;
     private readonly Bridge _bridge;
     private readonly Neighbours _neighbours;
     private readonly int[] _mtus = new int[16];
@@ -28,8 +30,9 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         : base(settings)
     {
         _trace = trace;
+        _reassembler = new Reassembler(settings.Fragments, Counters);
         _bridge = new Bridge(settings.Ports, settings.Local);
-        _neighbours = new Neighbours(settings.Local);
+        _neighbours = new Neighbours(settings.Local, Counters);
         _limits = new RateLimits(settings.Ruleset);
         Ipsec = settings.Ipsec;
         foreach (Port port in settings.Ports)
@@ -39,7 +42,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     }
 
     /// <inheritdoc/>
-    public override long HeldNow => _neighbours.HeldNow;
+    public override long HeldNow => _reassembler.HeldNow + _neighbours.HeldNow;
 
     /// <inheritdoc/>
     public override void Walk(Burst burst)
@@ -58,7 +61,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Track(burst);                       // one row of one table a packet
         Answer(burst);                      // what was rejected, or is too big for its far port
         Ipsec?.Protect(burst);              // what policy says to seal
-        Counters.PassHeld(_neighbours.Resolve(burst));  // next hops of what Filter itself addressed
+        Release(burst);                     // fragments go on as they came
+        _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed
         Account(burst, came);
     }
 
@@ -66,12 +70,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     public override void Tick(Burst burst)
     {
         Counters.Expired += Flows.Expire(burst.Now, ExpiryBudget);
-        int given = _neighbours.Tick(burst);
-        if (given > 0)
-        {
-            Counters.EndHeld(DropReason.NoNeighbour, given);
-        }
-
+        _reassembler.Expire(burst.Now, ExpiryBudget);
+        _neighbours.Tick(burst);
         Account(burst, 0);
     }
 
@@ -88,6 +88,35 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private void Parse(Burst burst)
     {
         ParseUnknown(burst);
+        if (_reassembler.Complete(burst, 0) > 0)
+        {
+            ParseUnknown(burst);
+        }
+
+        TellHeld(burst);
+    }
+
+    private void TellHeld(Burst burst)
+    {
+        for (int i = 0; TTrace.On && i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Kind == PacketKind.Fragment && packet.Done && !packet.Own)
+            {
+                _trace.Note(packet, "reassemble", packet.Verdict == Verdict.Held ? "a fragment: waits for its rest" : packet.Reason.Name());
+            }
+        }
+    }
+
+    /// <summary>Original fragments that a far port is too small for are cut further, where they may be.</summary>
+    private void Release(Burst burst)
+    {
+        int before = burst.Count;
+        _reassembler.Release(burst);
+        for (int i = before, count = burst.Count; i < count; i++)
+        {
+            CheckSize(burst, i);
+        }
     }
 
     private void ParseUnknown(Burst burst)
