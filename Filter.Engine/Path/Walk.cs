@@ -224,11 +224,22 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         return (ushort)(1 << far);
     }
 
+    /// <summary>
+    /// Which way a frame goes; one that is flooded to both sides crosses the boundary, and is judged and protected as
+    /// what crosses it.
+    /// </summary>
     private Direction Crossing(byte ingress, ushort egress)
     {
         Side from = Settings.Ports[ingress].Side;
-        Side to = Settings.Ports[BitOperations.TrailingZeroCount(egress)].Side;
-        return from == to ? Direction.Across : from == Side.Protected ? Direction.Out : Direction.In;
+        for (int ports = egress; ports != 0; ports &= ports - 1)
+        {
+            if (Settings.Ports[BitOperations.TrailingZeroCount(ports)].Side != from)
+            {
+                return from == Side.Protected ? Direction.Out : Direction.In;
+            }
+        }
+
+        return Direction.Across;
     }
 
     private string PortNames(ushort mask) =>

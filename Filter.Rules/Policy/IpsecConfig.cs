@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json.Serialization;
 using Filter.Engine.Packets;
 using Filter.Rules.Syntax;
 
@@ -100,11 +99,9 @@ public sealed record SaKeys
     public required uint Spi { get; init; }
 
     /// <summary>As long as the suite's cipher wants it.</summary>
-    [JsonIgnore]
     public required SecretKey EncryptionKey { get; init; }
 
     /// <summary>32 bytes.</summary>
-    [JsonIgnore]
     public required SecretKey IntegrityKey { get; init; }
 
     /// <summary>Overwrites both keys with zeros.</summary>

@@ -79,4 +79,23 @@ public sealed record PortConfig
 
     /// <summary>TAP: its routes.</summary>
     public ImmutableArray<Route> Routes { get; init; } = [];
+
+    /// <summary>The port whose prefixes hold the address, the longest prefix deciding; null if none does.</summary>
+    public static PortConfig? Holding(ImmutableArray<PortConfig> ports, Address address)
+    {
+        PortConfig? best = null;
+        int longest = -1;
+        foreach (PortConfig port in ports)
+        {
+            foreach (Prefix prefix in port.Prefixes)
+            {
+                if (prefix.Contains(address) && prefix.CommonLength > longest)
+                {
+                    (best, longest) = (port, prefix.CommonLength);
+                }
+            }
+        }
+
+        return best;
+    }
 }

@@ -125,23 +125,7 @@ public sealed record Ruleset
     }
 
     /// <summary>The port on which the address lives, by the longest of the ports' prefixes; null if none has it.</summary>
-    public PortConfig? PortOf(Address address)
-    {
-        PortConfig? best = null;
-        int longest = -1;
-        foreach (PortConfig port in Ports)
-        {
-            foreach (Prefix prefix in port.Prefixes)
-            {
-                if (prefix.Contains(address) && prefix.CommonLength > longest)
-                {
-                    (best, longest) = (port, prefix.CommonLength);
-                }
-            }
-        }
-
-        return best;
-    }
+    public PortConfig? PortOf(Address address) => PortConfig.Holding(Ports, address);
 
     /// <summary>Overwrites every key with zeros. The ruleset can describe, but no longer protect.</summary>
     public void WipeKeys()

@@ -30,7 +30,7 @@ internal static class RulesetReader
         Limits limits = ReadLimits(fields["limits"], found);
         Defaults defaults = ReadDefaults(fields["defaults"], found);
         IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(directory, found), found).Read(fields["ipsec"]);
-        ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(found), found).Read(fields["tests"]);
+        ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, found), found).Read(fields["tests"]);
         Ruleset ruleset = new()
         {
             File = file,

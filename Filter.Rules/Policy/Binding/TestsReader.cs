@@ -83,12 +83,7 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
         }
 
         Verdict verdict = key switch { "pass" => Verdict.Pass, "reject" => Verdict.Reject, "held" => Verdict.Held, "answered" => Verdict.Answered, _ => Verdict.Drop };
-        Located<string>? line = Values.Text(fields[key], "a packet line", found);
-        if (line is { } written)
-        {
-            lines.Check(written);
-        }
-
+        Located<string>? line = lines.Read(fields[key]);
         string? by = null;
         if (Values.Text(fields["by"], "'by'", found) is { } rule)
         {

@@ -1,0 +1,107 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.RegularExpressions;
+using Filter.Rules;
+using Filter.Rules.Compile;
+using Filter.Rules.Policy;
+
+namespace Filter.Tests.Rules;
+
+/// <summary>What the repository ships as right is right, and what it ships as wrong gets exactly the errors beside it.</summary>
+public sealed partial class SampleRulesetTests
+{
+    public static TheoryData<string> Rulesets => [.. SampleFiles.Rulesets];
+
+    public static TheoryData<string> Broken => [.. SampleFiles.Broken];
+
+    [Theory]
+    [MemberData(nameof(Rulesets))]
+    public void Accepts_every_sample_without_a_word(string path)
+    {
+        RulesetReading reading = RulesetFile.Parse(path, SampleFiles.Bytes(path));
+
+        Assert.Empty(reading.Diagnostics);
+        Assert.NotEmpty(reading.Ruleset!.Tests);
+        Assert.Equal(reading.Ruleset.Rules.Length + 4, RulesetCompiler.Compile(reading.Ruleset).RuleCount);
+    }
+
+    [Fact]
+    public void Every_sample_that_was_promised_is_there()
+    {
+        string[] promised = ["bridge", "host", "office", "site-to-site", "permissive"];
+        Assert.Empty(promised.Select(static n => $"rules/{n}.yaml").Except(SampleFiles.Rulesets));
+    }
+
+    [Theory]
+    [MemberData(nameof(Broken))]
+    public void Rejects_each_broken_ruleset_with_exactly_its_errors(string path)
+    {
+        string expected = Path.Combine(SampleFiles.Root, Path.ChangeExtension(path, ".expected"));
+        Assert.True(File.Exists(expected), $"{expected} is missing");
+        string directory = Directory.CreateTempSubdirectory("filter-broken-").FullName;
+        try
+        {
+            CopyKeyFiles(directory);
+            RulesetReading reading = RulesetFile.Parse(path, SampleFiles.Bytes(path), directory);
+
+            Assert.Null(reading.Ruleset);
+            Assert.NotEqual(0, reading.ErrorCount);
+            Assert.Equal(File.ReadAllText(expected), string.Concat(reading.Diagnostics.Select(static d => d + "\n")));
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    [Fact]
+    public void No_expected_error_stands_without_its_ruleset()
+    {
+        string[] expected = Directory.GetFiles(Path.Combine(SampleFiles.Root, "rules/broken"), "*.expected");
+        Assert.All(expected, static e => Assert.True(File.Exists(Path.ChangeExtension(e, ".yaml")), e));
+        Assert.True(expected.Length >= 25);
+    }
+
+    [Fact]
+    public void The_two_sites_mirror_each_other()
+    {
+        Ruleset a = Read("rules/site-to-site.yaml"), b = Read("rules/site-to-site-peer.yaml");
+        SaConfig here = a.Ipsec!.Sas.Single(), there = b.Ipsec!.Sas.Single();
+
+        Assert.Equal(here.Local, there.Remote);
+        Assert.Equal(here.Remote, there.Local);
+        Assert.Equal(here.Out, there.In);
+        Assert.Equal(here.In, there.Out);
+        Assert.Equal(a.AddressSets["here"], b.AddressSets["there"]);
+        Assert.Equal(a.AddressSets["there"], b.AddressSets["here"]);
+    }
+
+    [Fact]
+    public void Every_ruleset_in_the_language_reference_is_right()
+    {
+        string text = Encoding.UTF8.GetString(SampleFiles.Bytes("docs/ruleset.md"));
+        string[] blocks = [.. YamlFence().Matches(text).Select(static m => m.Groups[1].Value).Where(static b => b.StartsWith("filter: 1", StringComparison.Ordinal))];
+
+        Assert.True(blocks.Length >= 5, "the reference has hardly any whole example");
+        Assert.All(blocks, static b => Assert.Empty(RulesetFile.Parse("docs/ruleset.md", b).Diagnostics));
+    }
+
+    private static Ruleset Read(string path) => RulesetFile.Parse(path, SampleFiles.Bytes(path)).Ruleset!;
+
+    /// <summary>A checkout may have any mode: the file that everybody may read is made so.</summary>
+    private static void CopyKeyFiles(string directory)
+    {
+        foreach (string key in Directory.GetFiles(Path.Combine(SampleFiles.Root, "rules/broken"), "*.keys"))
+        {
+            string copy = Path.Combine(directory, Path.GetFileName(key));
+            File.Copy(key, copy);
+            if (!RuntimeInformation.IsOSPlatform(OSPlatform.Windows))
+            {
+                File.SetUnixFileMode(copy, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+            }
+        }
+    }
+
+    [GeneratedRegex("^```yaml\n(.*?)^```", RegexOptions.Multiline | RegexOptions.Singleline)]
+    private static partial Regex YamlFence();
+}
