@@ -27,6 +27,7 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
     private readonly CryptoJob[] _jobs = new CryptoJob[Burst.Capacity];
     private readonly int[] _packets = new int[Burst.Capacity];
     private readonly SaPair[] _pairs = new SaPair[Burst.Capacity];
+    private readonly ushort _protectedMask;
     private IpsecDatabases _databases;
     private TokenBucket _answers = new(new RateLimit(1_000_000_000 / 200, 200));     // RFC 4443 §2.4 (f)
     private int _count;
@@ -42,6 +43,11 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
         _ports = ports;
         _crypto = crypto;
         _databases = databases;
+        foreach (Port port in ports)
+        {
+            _protectedMask |= port.Side == Side.Protected ? port.Mask : (ushort)0;
+        }
+
         _identification = (ushort)Random.Shared.Next();
         _fragmentIdentification = (uint)Random.Shared.NextInt64();
     }
@@ -173,7 +179,8 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
-            if (packet.Verdict == Verdict.Pass && packet.Ipsec == IpsecAction.Protect && packet.Egress != 0)
+            if (packet.Verdict == Verdict.Pass && packet.Ipsec == IpsecAction.Protect
+                && packet.Egress != 0 && LeavesProtectedSide(burst, i))
             {
                 Prepare(burst, i);
             }
@@ -247,6 +254,36 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
             Span<byte> datagram = packet.Datagram;
             TcpMss.Clamp(datagram, Esp.LongestFor(pair, IpHeader.Length(datagram), _ports[packet.Ingress].Mtu));
         }
+    }
+
+    /// <summary>
+    /// A flooded frame may leave on both sides: ports of the protected side get a copy of their own, in the clear.
+    /// </summary>
+    /// <returns>Whether a port of the unprotected side remains.</returns>
+    private bool LeavesProtectedSide(Burst burst, int index)
+    {
+        ref Packet packet = ref burst.Packets[index];
+        int within = packet.Egress & _protectedMask;
+        if (within == 0)
+        {
+            return true;
+        }
+
+        if (burst.TryAppend(packet.Length, out int at))
+        {
+            ref Packet fresh = ref burst.Packets[at];
+            Packet copy = packet;
+            (copy.Slab, copy.Start, copy.Floor, copy.Ceiling) = (fresh.Slab, fresh.Start, fresh.Floor, fresh.Ceiling);
+            packet.Bytes.CopyTo(copy.Bytes);
+            copy.Egress = (ushort)within;
+            copy.Ipsec = IpsecAction.None;
+            copy.Policy = 0;
+            copy.Assembly = 0;
+            fresh = copy;
+        }
+
+        packet.Egress &= (ushort)~within;
+        return packet.Egress != 0;
     }
 
     /// <summary>An ICMP error may come by the SA of the traffic it speaks of (RFC 4301 §6.2).</summary>

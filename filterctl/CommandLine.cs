@@ -13,6 +13,9 @@ internal static class CommandLine
     /// <summary>Set to anything, it shows the stack trace of what nobody expected.</summary>
     private const string DebugVariable = "FILTERCTL_DEBUG";
 
+    /// <summary>Whether somebody wants to see where an internal error comes from.</summary>
+    public static bool ShowsTraces => Environment.GetEnvironmentVariable(DebugVariable) is { Length: > 0 };
+
     /// <summary>Runs one command line and gives the exit status. Never throws.</summary>
     public static int Run(IReadOnlyList<string> args, Screen screen)
     {
@@ -48,7 +51,7 @@ internal static class CommandLine
         catch (Exception failure)
         {
             screen.Complain($"internal error: {failure.GetType().Name}: {OneLine(failure.Message)}");
-            if (Environment.GetEnvironmentVariable(DebugVariable) is { Length: > 0 })
+            if (ShowsTraces)
             {
                 screen.Error.WriteLine(failure);
             }
@@ -71,10 +74,10 @@ internal static class CommandLine
             """)
         {
             CheckVerb.Build(screen),
-            // TestVerb.Build(screen),
-            // ExplainVerb.Build(screen),
+            TestVerb.Build(screen),
+            ExplainVerb.Build(screen),
             ReplayVerb.Build(screen),
-            // RunVerb.Build(screen),
+            RunVerb.Build(screen),
             StatusVerb.Build(screen),
             FlowsVerb.Build(screen),
             CountersVerb.Build(screen),

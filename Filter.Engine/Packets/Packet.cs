@@ -77,6 +77,9 @@ public struct Packet
     /// <summary>Number of the packet in its input, from 1; 0 for what Filter made itself.</summary>
     public long Number;
 
+    /// <summary>How many of its bytes a capture kept, the rest being zeros; 0 where it has them all.</summary>
+    public int Kept;
+
     // ---- where it came from and goes
 
     /// <summary>Number of the port it came in by.</summary>

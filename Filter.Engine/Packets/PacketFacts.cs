@@ -169,14 +169,15 @@ public struct PacketFacts
             _ => LineChecksum.Good,
         };
 
-        int header = piece ? 0 : protocol switch
+        // Where parsing gave up early, it did not come to the transport header.
+        bool read = piece || packet.Payload > packet.Transport;
+        int start = packet.Payload == packet.Network ? packet.Network + Ipv6Header.Length : packet.Payload;
+        _length = Math.Max(0, packet.End - start - (read ? 0 : FrameBuilder.TransportLength(protocol)));
+        if (!read && packet.Transport > packet.Network && IpProtocol.HasPorts(protocol))
         {
-            IpProtocol.Esp => SpiHeader.Length,
-            IpProtocol.Ah => SpiHeader.OffsetInAh + SpiHeader.Length,
-            IpProtocol.Igmp => IcmpHeader.Length,
-            _ => 0,
-        };
-        _length = Math.Max(0, packet.End - packet.Payload - header);
+            _key = _key with { SourcePort = Word(frame, packet.Transport), DestinationPort = Word(frame, packet.Transport + 2) };
+        }
+
         _window = PacketLine.DefaultWindow;
         switch (protocol)
         {

@@ -37,6 +37,7 @@ public sealed class EventRing
         }
 
         ref PathEvent slot = ref _events[_written & (_events.Length - 1)];
+        slot.Facts = PacketFacts.Of(packet);
         slot.Packet = packet;
         slot.Packet.Slab = [];
         slot.Ruleset = ruleset;
@@ -63,6 +64,9 @@ public struct PathEvent
 {
     /// <summary>What parsing found and what was decided.</summary>
     public Packet Packet;
+
+    /// <summary>What its line shows.</summary>
+    public PacketFacts Facts;
 
     /// <summary>Names <see cref="Packet.Rule"/>.</summary>
     public IRuleset Ruleset;

@@ -1,4 +1,5 @@
 using Filter.Engine.Flows;
+using Filter.Engine.Fragments;
 using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
@@ -22,6 +23,9 @@ public sealed record PathSettings
 
     /// <summary>Most flows.</summary>
     public int Flows { get; init; } = 262_144;
+
+    /// <summary>Bounds of what waits for reassembly.</summary>
+    public FragmentLimits Fragments { get; init; } = new();
 
     /// <summary>Lifetimes of flows.</summary>
     public FlowTimers Timers { get; init; } = new();

@@ -56,20 +56,22 @@ public sealed class PathCounters
         }
     }
 
-    /// <summary>Held packets that ended: they move from held to dropped.</summary>
-    internal void EndHeld(DropReason reason, long packets)
+    /// <summary>Held packets whose fate is known: they move from held to this verdict.</summary>
+    internal void SettleHeld(Verdict verdict, DropReason reason, long packets)
     {
         _verdicts[(int)Verdict.Held] -= packets;
-        _verdicts[(int)Verdict.Drop] += packets;
-        _reasons[(int)reason] += packets;
+        _verdicts[(int)verdict] += packets;
+        if (verdict is Verdict.Drop or Verdict.Reject)
+        {
+            _reasons[(int)reason] += packets;
+        }
     }
 
+    /// <summary>Held packets that ended: they move from held to dropped.</summary>
+    internal void EndHeld(DropReason reason, long packets) => SettleHeld(Verdict.Drop, reason, packets);
+
     /// <summary>Held packets that went on: they move from held to passed.</summary>
-    internal void PassHeld(long packets)
-    {
-        _verdicts[(int)Verdict.Held] -= packets;
-        _verdicts[(int)Verdict.Pass] += packets;
-    }
+    internal void PassHeld(long packets) => SettleHeld(Verdict.Pass, DropReason.None, packets);
 
     /// <summary>Gives the rules of a new ruleset their counters: by name, so that they survive a reload.</summary>
     internal void Adopt(IRuleset? before, IRuleset after)

@@ -49,15 +49,15 @@ public sealed partial class PacketPath<TTrace>
             mtu = Math.Min(mtu, _mtus[BitOperations.TrailingZeroCount(ports)]);
         }
 
-        int length = packet.End - packet.Network;
-        if (length <= mtu || packet.Assembly != 0
+        int length = packet.Assembly == 0 ? packet.End - packet.Network : _reassembler.Longest(packet.Assembly);
+        if (length <= mtu
             || (packet.Offload.Gso != GsoKind.None
                 && packet.Payload - packet.Network + packet.Offload.SegmentSize <= mtu))
         {
             return;
         }
 
-        if (!packet.DontFragment && packet.Offload.Gso == GsoKind.None && Segmenter.TryFinishChecksum(ref packet)
+        if (!packet.DontFragment && packet.Assembly == 0 && packet.Offload.Gso == GsoKind.None && Segmenter.TryFinishChecksum(ref packet)
             && Fragmenter.TryCut(burst, index, mtu, packet.FragmentId))
         {
             return;

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Filter.Engine.Fragments;
 using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
@@ -19,6 +20,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
 
     private readonly TTrace _trace;
     private readonly Bridge _bridge;
+    private readonly Reassembler _reassembler;
     private readonly Neighbours _neighbours;
     private readonly int[] _mtus = new int[16];
     private RateLimits _limits;
@@ -29,6 +31,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     {
         _trace = trace;
         _bridge = new Bridge(settings.Ports, settings.Local);
+        _reassembler = new Reassembler(settings.Fragments, Counters);
         _neighbours = new Neighbours(settings.Local);
         _limits = new RateLimits(settings.Ruleset);
         Ipsec = settings.Ipsec;
@@ -39,7 +42,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     }
 
     /// <inheritdoc/>
-    public override long HeldNow => _neighbours.HeldNow;
+    public override long HeldNow => _reassembler.HeldNow + _neighbours.HeldNow;
 
     /// <inheritdoc/>
     public override void Walk(Burst burst)
@@ -57,6 +60,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         OpenFlows(burst);                   // misses only: rules, SPD
         Track(burst);                       // one row of one table a packet
         Answer(burst);                      // what was rejected, or is too big for its far port
+        _reassembler.Release(burst);        // the original fragments go on in place of the datagram
         Ipsec?.Protect(burst);              // what policy says to seal
         Counters.PassHeld(_neighbours.Resolve(burst));  // next hops of what Filter itself addressed
         Account(burst, came);
@@ -66,6 +70,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     public override void Tick(Burst burst)
     {
         Counters.Expired += Flows.Expire(burst.Now, ExpiryBudget);
+        _reassembler.Expire(burst.Now, ExpiryBudget);
         int given = _neighbours.Tick(burst);
         if (given > 0)
         {
@@ -88,6 +93,10 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private void Parse(Burst burst)
     {
         ParseUnknown(burst);
+        if (_reassembler.Complete(burst, 0) > 0)
+        {
+            ParseUnknown(burst);            // datagrams put together
+        }
     }
 
     private void ParseUnknown(Burst burst)
@@ -195,11 +204,22 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         return (ushort)(1 << far);
     }
 
+    /// <summary>
+    /// Which way a frame goes; one that is flooded to both sides crosses the boundary, and is judged and protected as
+    /// what crosses it.
+    /// </summary>
     private Direction Crossing(byte ingress, ushort egress)
     {
         Side from = Settings.Ports[ingress].Side;
-        Side to = Settings.Ports[BitOperations.TrailingZeroCount(egress)].Side;
-        return from == to ? Direction.Across : from == Side.Protected ? Direction.Out : Direction.In;
+        for (int ports = egress; ports != 0; ports &= ports - 1)
+        {
+            if (Settings.Ports[BitOperations.TrailingZeroCount(ports)].Side != from)
+            {
+                return from == Side.Protected ? Direction.Out : Direction.In;
+            }
+        }
+
+        return Direction.Across;
     }
 
     private string PortNames(ushort mask) =>

@@ -95,7 +95,7 @@ public sealed unsafe class CaptureReader : IDisposable
             _atEnd = true;
             if (status != EndOfFile)
             {
-                Failure = $"{_path}: it ends in the middle or is damaged: {OneLine(_device.LastError)}";
+                Failure = $"{_path}: it ends in the middle, is damaged, or is beyond libpcap: {OneLine(_device.LastError)}";
             }
 
             return false;

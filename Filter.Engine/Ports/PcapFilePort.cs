@@ -35,31 +35,20 @@ public sealed class PcapFilePort : Port
 
     /// <inheritdoc/>
     /// <remarks>
-    /// What is not Ethernet, or was kept only in part, is given as dropped already, for its own reason:
-    /// <see cref="DropReason.NotEthernet"/>, <see cref="DropReason.Truncated"/>.
+    /// See <see cref="CaptureIntake"/> for what is not Ethernet, or was kept only in part.
     /// </remarks>
     public override int Receive(Burst burst)
     {
-        if (!_hasNext || !burst.TryAppend(_nextLength, out int index))
+        if (!_hasNext || !CaptureIntake.TryAppend(
+            burst, _next.AsSpan(0, _nextLength), _nextOriginalLength, _reader!.IsEthernet, out int index))
         {
             return 0;
         }
 
         ref Packet packet = ref burst.Packets[index];
-        packet.Length = _nextLength;
-        _next.AsSpan(0, _nextLength).CopyTo(packet.Bytes);
         packet.Time = _nextTime;
         packet.Ingress = Number;
         packet.Number = ++_number;
-        if (_reader is { IsEthernet: false })
-        {
-            packet.Drop(DropReason.NotEthernet);
-        }
-        else if (_nextLength < _nextOriginalLength)
-        {
-            packet.Drop(DropReason.Truncated);
-        }
-
         Counters.ReceivedPackets++;
         Counters.ReceivedBytes += _nextLength;
         ReadAhead();
@@ -83,7 +72,7 @@ public sealed class PcapFilePort : Port
     {
         try
         {
-            _writer?.Write(_writerInterface, packet.Time, packet.Bytes, packet.Length);
+            _writer?.Write(_writerInterface, packet.Time, packet.Kept == 0 ? packet.Bytes : packet.Bytes[..packet.Kept], packet.Length);
             Counters.SentPackets++;
             Counters.SentBytes += packet.Length;
         }

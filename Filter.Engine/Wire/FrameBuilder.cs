@@ -116,7 +116,8 @@ public static class FrameBuilder
         ? Ipv4Header.Length
         : Ipv6Header.Length + (line.IsFragment ? Ipv6FragmentHeader.Length : 0);
 
-    private static int TransportLength(byte protocol) => protocol switch
+    /// <summary>Bytes of the transport header that it writes; 0 for a protocol without one.</summary>
+    internal static int TransportLength(byte protocol) => protocol switch
     {
         IpProtocol.Tcp => TcpHeader.Length,
         IpProtocol.Udp or IpProtocol.UdpLite => UdpHeader.Length,

@@ -160,9 +160,14 @@ public sealed unsafe class EspKey : IDisposable
         CryptographicOperations.ZeroMemory(Block);
         NativeMemory.AlignedFree(_block);
         _block = null;
-        Libcrypto.EVP_CIPHER_CTX_free(Encryptor);
-        Libcrypto.EVP_CIPHER_CTX_free(Decryptor);
-        Libcrypto.EVP_MAC_CTX_free(Mac);
+        if ((Encryptor | Decryptor | Mac) != 0)
+        {
+            // Only what was made: where the library is missing, calling it would throw in the finalizer.
+            Libcrypto.EVP_CIPHER_CTX_free(Encryptor);
+            Libcrypto.EVP_CIPHER_CTX_free(Decryptor);
+            Libcrypto.EVP_MAC_CTX_free(Mac);
+        }
+
         Encryptor = 0;
         Decryptor = 0;
         Mac = 0;

@@ -11,6 +11,7 @@ namespace Filter.Ctl.Control;
     MaxDepth = 8)]
 [JsonSerializable(typeof(ControlRequest))]
 [JsonSerializable(typeof(ControlResponse))]
+[JsonSerializable(typeof(LogLine))]
 internal sealed partial class ControlJson : JsonSerializerContext
 {
     /// <summary>

@@ -104,13 +104,37 @@ internal sealed record SaReport
     /// <summary>Their bytes.</summary>
     public required long Bytes { get; init; }
 
-    /// <summary>The highest sequence number sent or seen.</summary>
-    public required long Sequence { get; init; }
+    /// <summary>The last sequence number sent; null of an inbound one.</summary>
+    public long? Sequence { get; init; }
+
+    /// <summary>Packets with a wrong ICV.</summary>
+    public required long BadIcv { get; init; }
+
+    /// <summary>Packets whose sequence number was seen already, or too old.</summary>
+    public required long Replayed { get; init; }
 }
 
 /// <summary>What `counters` shows.</summary>
 internal sealed record CountersReport
 {
+    /// <summary>Packets that came in.</summary>
+    public required long In { get; init; }
+
+    /// <summary>Frames that went out, copies included.</summary>
+    public required long Out { get; init; }
+
+    /// <summary>Packets that Filter made itself.</summary>
+    public required long Own { get; init; }
+
+    /// <summary>Flows opened.</summary>
+    public required long Opened { get; init; }
+
+    /// <summary>Flows that ended by their timer.</summary>
+    public required long Expired { get; init; }
+
+    /// <summary>Packets that wait now: pieces of datagrams, and those whose next hop is not known yet.</summary>
+    public required long HeldNow { get; init; }
+
     /// <summary>Packets by what became of them.</summary>
     public required IReadOnlyList<CountReport> Verdicts { get; init; }
 
@@ -192,3 +216,8 @@ internal sealed record PacketEvent
     /// <summary>Where the rule stands: file:line.</summary>
     public string? Place { get; init; }
 }
+
+/// <summary>A line of the daemon's log, for `run --json`.</summary>
+/// <param name="Time">When, as ISO 8601.</param>
+/// <param name="Message">What.</param>
+internal sealed record LogLine(string Time, string Message);

@@ -15,8 +15,8 @@ internal sealed class MergedFrame
     /// <summary>When it was captured: nanoseconds since 1970.</summary>
     public long Time { get; private set; }
 
-    /// <summary>The capture kept only its beginning.</summary>
-    public bool IsSnapped { get; private set; }
+    /// <summary>Its length on the wire: the capture may have kept only its beginning.</summary>
+    public int OriginalLength { get; private set; }
 
     internal void Take(in CapturedFrame frame)
     {
@@ -28,7 +28,7 @@ internal sealed class MergedFrame
         frame.Bytes.CopyTo(_bytes);
         _length = frame.Bytes.Length;
         Time = frame.Time;
-        IsSnapped = frame.IsSnapped;
+        OriginalLength = frame.OriginalLength;
     }
 }
 
@@ -44,10 +44,11 @@ internal sealed class CaptureMerge : IDisposable
 
     /// <summary>Opens the captures.</summary>
     /// <exception cref="PortException">One can't be read.</exception>
-    public CaptureMerge(IEnumerable<ReplayPort> captures)
+    public CaptureMerge(IReadOnlyCollection<ReplayPort> captures)
     {
         try
         {
+            LongestDatagram = captures.Select(static capture => Longest(capture.File)).DefaultIfEmpty().Max();
             foreach (ReplayPort capture in captures)
             {
                 Source source = new(capture, new CaptureReader(capture.File));
@@ -61,6 +62,12 @@ internal sealed class CaptureMerge : IDisposable
             throw;
         }
     }
+
+    /// <summary>
+    /// Bytes behind the Ethernet header of the longest frame in all: the links took that much, be it
+    /// by jumbo frames or by segmentation behind the place of capture.
+    /// </summary>
+    public int LongestDatagram { get; }
 
     /// <summary>One line for each capture that turned out to be cut short.</summary>
     public IReadOnlyList<string> Failures => _failures;
@@ -95,6 +102,19 @@ internal sealed class CaptureMerge : IDisposable
         {
             source.Reader.Dispose();
         }
+    }
+
+    private static int Longest(string file)
+    {
+        const int EthernetLength = 14;
+        using CaptureReader reader = new(file);
+        int longest = 0;
+        while (reader.TryRead(out CapturedFrame frame))
+        {
+            longest = Math.Max(longest, Math.Min(frame.OriginalLength, ushort.MaxValue) - EthernetLength);
+        }
+
+        return longest;
     }
 
     private void Advance(Source source)

@@ -27,6 +27,7 @@ internal sealed class Replay : IDisposable
     private readonly Dictionary<string, Conversations> _conversations = [];
     private readonly Dictionary<int, (long Opened, FlowKey Key, long Serial)> _flows = [];
     private readonly Dictionary<string, byte> _ports;
+    private readonly IReadOnlyList<MemoryPort> _sinks;
     private readonly List<PcapngWriter> _writers = [];
     private long _serials;
     private long _ticked;
@@ -36,7 +37,7 @@ internal sealed class Replay : IDisposable
     /// <param name="captures">What arrives where; the ports exist.</param>
     /// <param name="directory">Where the results go; null for nowhere. It is made where it is missing.</param>
     /// <exception cref="PortException">A capture or a result can't be opened.</exception>
-    public Replay(Ruleset ruleset, IEnumerable<ReplayPort> captures, string? directory)
+    public Replay(Ruleset ruleset, IReadOnlyCollection<ReplayPort> captures, string? directory)
     {
         _captures = new CaptureMerge(captures);
         try
@@ -47,8 +48,14 @@ internal sealed class Replay : IDisposable
                 _log = new VerdictLog(new FileStream(Path.Combine(directory, "verdicts.jsonl"), FileMode.Create, FileAccess.Write, FileShare.Read, 1 << 16));
             }
 
-            _gateway = Gateway.Compose<NoTrace>(ruleset, [.. ruleset.Ports.Select(port => MakePort(port, directory))]);
+            int mtu = Math.Max(Gateway.OrdinaryMtu, _captures.LongestDatagram);
+            _sinks = Gateway.PortsInMemory(ruleset, mtu, keepsSent: directory is not null);
+            _gateway = Gateway.Compose<NoTrace>(ruleset, _sinks);
             _gateway.Path.Events.Muted = true;
+            foreach (MemoryPort port in _sinks)
+            {
+                AddWriter(port, directory);
+            }
         }
         catch
         {
@@ -65,13 +72,12 @@ internal sealed class Replay : IDisposable
     /// <summary>How many packets came.</summary>
     public long Packets { get; private set; }
 
-    /// <summary>One line for each capture that was cut short, and each file that could not be written.</summary>
-    public IEnumerable<string> Failures =>
-        _captures.Failures.Concat(_gateway.Ports.Select(static port => port.Failure).OfType<string>());
+    /// <summary>One line for each capture that was cut short.</summary>
+    public IReadOnlyList<string> Failures => _captures.Failures;
 
     /// <summary>What each port sent.</summary>
     public IEnumerable<(string Port, long Packets)> Sent =>
-        _gateway.Ports.Select(static port => (port.Name, port.Counters.SentPackets));
+        _sinks.Select(static port => (port.Name, port.Counters.SentPackets));
 
     /// <summary>Walks every packet.</summary>
     public void Run()
@@ -99,20 +105,14 @@ internal sealed class Replay : IDisposable
         _writers.ForEach(static writer => writer.Dispose());
     }
 
-    private PcapFilePort MakePort(PortConfig port, string? directory)
+    private void AddWriter(MemoryPort port, string? directory)
     {
-        PcapngWriter? writer = directory is null ? null : PcapngWriter.Create(Path.Combine(directory, $"{port.Name}.pcapng"));
-        if (writer is not null)
+        if (directory is not null)
         {
+            PcapngWriter writer = PcapngWriter.Create(Path.Combine(directory, $"{port.Name}.pcapng"));
+            writer.AddInterface(port.Name);
             _writers.Add(writer);
         }
-
-        return new PcapFilePort(null, writer, writer?.AddInterface(port.Name) ?? 0)
-        {
-            Name = port.Name,
-            Number = port.Number,
-            Side = port.Side,
-        };
     }
 
     private void Step(MergedFrame frame, ReplayPort capture, bool isEthernet)
@@ -120,23 +120,12 @@ internal sealed class Replay : IDisposable
         // A capture's clock may step back; the path's must not.
         Tick(Math.Max(frame.Time, _burst.Now));
         Packets++;
-        int length = Math.Min(frame.Bytes.Length, FrameArena.MaxFrame);
-        _burst.TryAppend(length, out int index);
+        CaptureIntake.TryAppend(_burst, frame.Bytes, frame.OriginalLength, isEthernet, out int index);
         ref Packet packet = ref _burst.Packets[index];
-        packet.Length = length;
-        frame.Bytes[..length].CopyTo(packet.Bytes);
         packet.Time = frame.Time;
         packet.Number = Packets;
         string port = isEthernet && capture.Far is { } far && !IsFromOpener(capture, packet) ? far : capture.Name;
         packet.Ingress = _ports[port];
-        if (!isEthernet)
-        {
-            packet.Drop(DropReason.NotEthernet);
-        }
-        else if (frame.IsSnapped || length < frame.Bytes.Length)
-        {
-            packet.Drop(DropReason.Truncated);
-        }
 
         _gateway.Path.Walk(_burst);
         Transmit();
@@ -179,9 +168,13 @@ internal sealed class Replay : IDisposable
 
     private void Transmit()
     {
-        foreach (Port port in _gateway.Ports)
+        foreach (MemoryPort port in _sinks)
         {
             port.Transmit(_burst);
+            foreach (SentFrame sent in port.KeepsSent ? port.TakeSent() : [])
+            {
+                _writers[port.Number].Write(0, sent.Time, sent.Bytes, sent.Bytes.Length);
+            }
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using Filter.Ctl.Output;
 using Filter.Engine.Packets;
@@ -9,7 +8,6 @@ namespace Filter.Ctl.Replays;
 /// <summary>verdicts.jsonl: one object for each input packet, in order.</summary>
 internal sealed class VerdictLog : IDisposable
 {
-    private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private readonly Stream _stream;
     private readonly Utf8JsonWriter _writer;
 
@@ -17,7 +15,7 @@ internal sealed class VerdictLog : IDisposable
     public VerdictLog(Stream stream)
     {
         _stream = stream;
-        _writer = new Utf8JsonWriter(stream, s_options);
+        _writer = new Utf8JsonWriter(stream, Json.Options);
     }
 
     /// <summary>Writes one packet's line.</summary>

@@ -129,7 +129,7 @@ internal sealed class EventPump : IDisposable
         {
             Time = VerdictLog.Seconds(WallClock.Of(taken.Packet.Time)),
             Verdict = taken.Packet.Verdict.Word(),
-            Line = PacketLine.Of(taken.Packet, _ports[taken.Packet.Ingress].Name).ToString(),
+            Line = taken.Facts.Line(_ports[taken.Packet.Ingress].Name).ToString(),
             Reason = taken.Packet.Reason.Word(),
             Rule = rule.Name,
             Place = rule is { Line: > 0 } ? string.Create(CultureInfo.InvariantCulture, $"{rule.File}:{rule.Line}") : null,

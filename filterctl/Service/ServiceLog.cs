@@ -1,29 +1,37 @@
 using System.Globalization;
+using System.Text.Json;
 using Filter.Ctl.Control;
 
 namespace Filter.Ctl.Service;
 
-/// <summary>The daemon's log: plain lines on stderr, each with its time.</summary>
-internal sealed class ServiceLog(TextWriter to)
+/// <summary>The daemon's log on stderr: plain lines, each with its time, or one JSON object a line.</summary>
+internal sealed class ServiceLog(TextWriter to, bool json)
 {
     private const string TimeFormat = "yyyy-MM-ddTHH:mm:ss.ffffffZ";
     private readonly Lock _guard = new();
 
     /// <summary>One line.</summary>
-    public void Line(string text) => Write(DateTime.UtcNow, text);
+    public void Line(string text)
+    {
+        string time = Time(DateTime.UtcNow);
+        Write(json ? JsonSerializer.Serialize(new LogLine(time, text), ControlJson.Plain.LogLine) : $"{time} {text}");
+    }
 
     /// <summary>A packet of a rule that logs.</summary>
-    public void Packet(PacketEvent e) => Write(
-        DateTime.UnixEpoch.AddTicks((long)(e.Time * TimeSpan.TicksPerSecond)),
-        $"{e.Verdict} '{e.Line}' {e.Reason ?? "-"}{(e.Rule is null ? "" : $" by {e.Rule}")}{(e.Place is null ? "" : $" ({e.Place})")}");
+    public void Packet(PacketEvent e) => Write(json
+        ? JsonSerializer.Serialize(e, ControlJson.Plain.PacketEvent)
+        : $"{Time(DateTime.UnixEpoch.AddTicks((long)(e.Time * TimeSpan.TicksPerSecond)))} {e.Verdict} '{e.Line}' {e.Reason ?? "-"}"
+            + $"{(e.Rule is null ? "" : $" by {e.Rule}")}{(e.Place is null ? "" : $" ({e.Place})")}");
 
-    private void Write(DateTime time, string text)
+    private static string Time(DateTime time) => time.ToString(TimeFormat, CultureInfo.InvariantCulture);
+
+    private void Write(string line)
     {
         try
         {
             lock (_guard)
             {
-                to.WriteLine($"{time.ToString(TimeFormat, CultureInfo.InvariantCulture)} {text}");
+                to.WriteLine(line);
                 to.Flush();
             }
         }

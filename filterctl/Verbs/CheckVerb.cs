@@ -62,7 +62,7 @@ internal static class CheckVerb
     private static void WriteJson(Screen screen, string file, RulesetReading reading)
     {
         using MemoryStream text = new();
-        using (Utf8JsonWriter writer = new(text))
+        using (Utf8JsonWriter writer = new(text, Json.Options))
         {
             writer.WriteStartObject();
             writer.WriteString("file"u8, file);

@@ -88,9 +88,12 @@ internal static class ReplayVerb
             Show(screen, replay);
         }
 
-        string[] failures = [.. replay.Failures];
-        Array.ForEach(failures, screen.Complain);
-        return failures.Length == 0 ? Exit.Done : Exit.No;
+        foreach (string failure in replay.Failures)
+        {
+            screen.Complain(failure);
+        }
+
+        return replay.Failures.Count == 0 ? Exit.Done : Exit.No;
     }
 
     private static void Show(Screen screen, Replay replay)
@@ -120,7 +123,7 @@ internal static class ReplayVerb
     private static void WriteJson(Screen screen, Replay replay)
     {
         using MemoryStream text = new();
-        using (Utf8JsonWriter writer = new(text))
+        using (Utf8JsonWriter writer = new(text, Json.Options))
         {
             writer.WriteStartObject();
             writer.WriteNumber("packets"u8, replay.Packets);

@@ -42,10 +42,12 @@ internal static class StatusVerb
         screen.Table(PortGrid(status.Ports));
         if (status.Sas.Count > 0)
         {
-            Grid grid = new("SA", "DIRECTION", "SPI", "MODE", "SUITE", ">PACKETS", ">BYTES", ">SEQUENCE");
+            Grid grid = new("SA", "DIRECTION", "SPI", "MODE", "SUITE", ">PACKETS", ">BYTES", ">SEQUENCE", ">BAD ICV", ">REPLAYED");
             foreach (SaReport sa in status.Sas)
             {
-                grid.Add(sa.Name, sa.Direction, sa.Spi, sa.Mode, sa.Suite, sa.Packets, sa.Bytes, sa.Sequence);
+                grid.Add(
+                    sa.Name, sa.Direction, sa.Spi, sa.Mode, sa.Suite, sa.Packets, sa.Bytes,
+                    sa.Sequence is { } sequence ? sequence : "-", sa.BadIcv, sa.Replayed);
             }
 
             screen.Line();

@@ -114,17 +114,41 @@ public sealed class CaptureFileTests : IDisposable
     }
 
     [Fact]
-    public void A_packet_that_was_kept_in_part_is_dropped_as_truncated()
+    public void A_packet_of_which_only_the_headers_were_kept_is_given_at_its_length()
     {
-        string path = In("snapped.pcapng");
+        Packet packet = Snapped(42);
+        Assert.Equal((false, 1514, 42), (packet.Done, packet.Length, packet.Kept));
+        Assert.Equal(DropReason.None, Filter.Engine.Wire.Parser.Parse(ref packet));
+        Assert.Equal((PacketKind.Tracked, 1514), (packet.Kind, packet.End));
+    }
+
+    [Theory]
+    [InlineData(41)]
+    [InlineData(33)]
+    [InlineData(13)]
+    public void A_packet_whose_headers_were_cut_is_dropped_as_truncated(int kept)
+    {
+        Packet packet = Snapped(kept);
+        Assert.Equal((true, Verdict.Drop, DropReason.Truncated), (packet.Done, packet.Verdict, packet.Reason));
+    }
+
+    /// <summary>A UDP packet of 1,514 bytes of frame, of which a capture kept the first ones.</summary>
+    private Packet Snapped(int kept)
+    {
+        byte[] frame = new byte[1514];
+        Convert.FromHexString(
+            "020000000002020000000001" + "0800" + "450005dc00004000401100000a0000010a000002" + "0fa0003505c80000").CopyTo(frame, 0);
+        ushort sum = Filter.Engine.Wire.Checksum.Finish(Filter.Engine.Wire.Checksum.Sum(frame.AsSpan(14, 20)));
+        (frame[24], frame[25]) = ((byte)(sum >> 8), (byte)sum);
+        string path = In($"snapped-{kept}.pcapng");
         using (PcapngWriter writer = PcapngWriter.Create(path))
         {
-            writer.Write(writer.AddInterface("outside"), Start, Cable.Frame(60), 1514);
+            writer.Write(writer.AddInterface("outside"), Start, frame.AsSpan(0, kept), frame.Length);
         }
 
         Packet packet = Assert.Single(All(path, out string? failure));
         Assert.Null(failure);
-        Assert.Equal((true, Verdict.Drop, DropReason.Truncated), (packet.Done, packet.Verdict, packet.Reason));
+        return packet;
     }
 
     [Fact]
@@ -163,7 +187,7 @@ public sealed class CaptureFileTests : IDisposable
         }
 
         Assert.Single(All(path, out string? failure));
-        Assert.StartsWith($"{path}: it ends in the middle or is damaged: ", failure, StringComparison.Ordinal);
+        Assert.StartsWith($"{path}: it ends in the middle, is damaged, or is beyond libpcap: ", failure, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', failure!);
     }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
+using Filter.Tests.Worlds;
 
 namespace Filter.Tests.Ports;
 
@@ -8,6 +9,7 @@ namespace Filter.Tests.Ports;
 /// The box has a NIC on the cable, a management address on another interface and a TAP; the far host knows the NIC's MAC
 /// for all of their addresses.
 /// </summary>
+[Collection(InNamespaces.Name)]
 public sealed class NicGateTests : IDisposable
 {
     private static readonly string[] s_boxAddresses = ["192.0.2.1", "2001:db8:1::1", "203.0.113.1", "2001:db8:f::1", "198.18.0.7", "2001:db8:7::7"];

@@ -6,6 +6,7 @@ using Filter.Tests.Worlds;
 
 namespace Filter.Tests.Ports;
 
+[Collection(InNamespaces.Name)]
 public class PacketSocketPortTests
 {
     private const int Ethernet = 14;

@@ -1,9 +1,11 @@
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
 using Filter.Engine.Wire;
+using Filter.Tests.Worlds;
 
 namespace Filter.Tests.Ports;
 
+[Collection(InNamespaces.Name)]
 public class PcapLivePortTests
 {
     [Fact]

@@ -1,8 +1,10 @@
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
+using Filter.Tests.Worlds;
 
 namespace Filter.Tests.Ports;
 
+[Collection(InNamespaces.Name)]
 public class PortPollerTests
 {
     [Fact]

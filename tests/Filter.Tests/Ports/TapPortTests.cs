@@ -7,6 +7,7 @@ using Filter.Tests.Worlds;
 
 namespace Filter.Tests.Ports;
 
+[Collection(InNamespaces.Name)]
 public class TapPortTests
 {
     private const ulong OwnMac = 0x02_00_00_00_00_01;

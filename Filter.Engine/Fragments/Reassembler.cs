@@ -1,0 +1,524 @@
+using System.Buffers.Binary;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Wire;
+
+namespace Filter.Engine.Fragments;
+
+/// <summary>
+/// Virtual reassembly: fragments are held until their datagram is complete and can be judged whole;
+/// then the original fragments go on. Strict where hosts differ: no overlaps (RFC 5722, for IPv4
+/// too), exact duplicates dropped alone (RFC 8200 §4.5), the first fragment holds all headers
+/// (RFC 7112). Owned by one worker; everything is allocated at construction.
+/// </summary>
+/// <remarks>
+/// The piece that completes a datagram is not held: in its slot the whole datagram is walked on,
+/// with the held ones as <see cref="Packet.Assembly"/>, until <see cref="Release"/> at the burst's
+/// end sends the originals and frees them. A datagram given up for an overlap is remembered for the
+/// rest of its lifetime, so that its later pieces end too. When room is short the oldest goes first.
+/// </remarks>
+public sealed class Reassembler
+{
+    /// <summary>Padding up to here goes on with its frame; what a sender puts behind that is not kept.</summary>
+    private const int ShortestFrame = 60;
+
+    private readonly FragmentLimits _limits;
+    private readonly PathCounters _counters;
+    private readonly FragmentTable _table;
+    private readonly FramePool _pool;
+    private readonly FragmentPiece[] _pieces;
+    private readonly int _mostBlocks, _mostDatagrams;
+    private int _firstComplete, _lastComplete;      // what this burst completed, in order
+
+    /// <summary>A reassembler within these limits.</summary>
+    /// <param name="limits">How much and how long.</param>
+    /// <param name="counters">Where held pieces move on from held once their fate is known.</param>
+    public Reassembler(FragmentLimits limits, PathCounters counters)
+    {
+        _limits = limits;
+        _counters = counters;
+        _table = new FragmentTable(limits.Datagrams);
+        _pool = new FramePool(limits.Bytes);
+        _pieces = new FragmentPiece[_pool.FreeBlocks + 1];
+        _mostBlocks = Math.Max(1, _pool.FreeBlocks / limits.SourceShare);
+        _mostDatagrams = Math.Max(1, limits.Datagrams / limits.SourceShare);
+    }
+
+    /// <summary>Pieces that wait now.</summary>
+    public long HeldNow { get; private set; }
+
+    /// <summary>Datagrams of which something waits now, or which were given up and are remembered.</summary>
+    public int DatagramsNow => _table.Count;
+
+    /// <summary>Datagrams put together so far.</summary>
+    public long Assembled { get; private set; }
+
+    /// <summary>
+    /// Takes every fragment of the burst that is not done: it ends as Held, or is dropped with its
+    /// reason, or becomes the whole datagram, <see cref="PacketKind.Unknown"/>, to be parsed again.
+    /// </summary>
+    /// <returns>How many became whole.</returns>
+    public int Complete(Burst burst, int from)
+    {
+        int whole = 0;
+        for (int i = from; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Done || packet.Own || packet.Kind != PacketKind.Fragment)
+            {
+                continue;
+            }
+
+            DropReason why = Take(burst, i, out bool complete);
+            if (why != DropReason.None)
+            {
+                packet.Drop(why);
+            }
+            else if (complete)
+            {
+                whole++;
+            }
+            else
+            {
+                packet.Finish(Verdict.Held);
+            }
+        }
+
+        return whole;
+    }
+
+    /// <summary>
+    /// After the verdict: what was put together and passes, unprotected, goes on as its original
+    /// fragments, appended in the order of their arrival with all that was decided of the whole, which
+    /// then leaves by no port itself. All groups are freed.
+    /// </summary>
+    public void Release(Burst burst)
+    {
+        for (int group = _firstComplete; group != 0;)
+        {
+            ref FragmentedDatagram datagram = ref _table[group];
+            int next = datagram.Newer;
+            ref Packet whole = ref burst.Packets[datagram.Slot];
+
+            // What was opened since is a packet of its own now; perhaps a fragment, held again.
+            bool asItCame = whole.Assembly == group && whole.Depth == datagram.Key.Depth
+                && whole.Verdict == Verdict.Pass && whole.Egress != 0 && whole.Ipsec != IpsecAction.Protect;
+            if (asItCame && TryAppendOriginals(burst, datagram.Slot))
+            {
+                whole.Egress = 0;
+            }
+            else if (asItCame)
+            {
+                whole.Drop(DropReason.NoRoom);
+            }
+
+            whole.Assembly = whole.Assembly == group ? 0 : whole.Assembly;
+            Verdict fate = whole.Verdict == Verdict.Held ? Verdict.Consumed : whole.Verdict;
+            _counters.SettleHeld(fate, whole.Reason, FreePieces(group));
+            _table.Remove(group);
+            group = next;
+        }
+
+        _firstComplete = _lastComplete = 0;
+    }
+
+    /// <summary>The longest IP packet among the pieces of a complete datagram, in bytes.</summary>
+    public int Longest(int assembly)
+    {
+        ref FragmentedDatagram datagram = ref _table[assembly];
+        int longest = datagram.Final.Data + datagram.Final.Length - datagram.Final.Network;
+        for (int piece = datagram.First; piece != 0; piece = _pieces[piece].Next)
+        {
+            longest = Math.Max(longest, _pieces[piece].Data + _pieces[piece].Length - _pieces[piece].Network);
+        }
+
+        return longest;
+    }
+
+    /// <summary>Ends datagrams whose time is over, at most <paramref name="budget"/> of them.</summary>
+    public void Expire(long now, int budget)
+    {
+        foreach (bool ipv4 in (ReadOnlySpan<bool>)[true, false])
+        {
+            for (int oldest; budget > 0 && (oldest = _table.Oldest(ipv4)) != 0 && IsOver(oldest, now); budget--)
+            {
+                End(oldest, DropReason.FragmentTimeout);
+            }
+        }
+    }
+
+    private bool IsOver(int number, long now)
+    {
+        ref FragmentedDatagram datagram = ref _table[number];
+        return datagram.Created + (datagram.Key.Source.IsIPv4 ? _limits.IPv4Lifetime : _limits.IPv6Lifetime) <= now;
+    }
+
+    /// <summary>One fragment.</summary>
+    private DropReason Take(Burst burst, int slot, out bool complete)
+    {
+        complete = false;
+        ref Packet packet = ref burst.Packets[slot];
+        DropReason why = Check(packet);
+        if (why != DropReason.None)
+        {
+            return why;
+        }
+
+        var key = new FragmentKey(
+            packet.Key.Source, packet.Key.Destination, packet.FragmentId, packet.IsIPv4 ? packet.Key.Protocol : (byte)0,
+            packet.Key.Segment, packet.Ingress, packet.ArrivedBy, packet.Depth);
+        int number = _table.Find(key);
+        if (number != 0 && IsOver(number, burst.Now))
+        {
+            End(number, DropReason.FragmentTimeout);
+            number = 0;
+        }
+
+        if (number == 0)
+        {
+            if (_table.DatagramsOf(key.Source) >= _mostDatagrams || (_table.IsFull && !TryEvict(0)))
+            {
+                return DropReason.FragmentLimit;
+            }
+
+            number = _table.Add(key, burst.Now);
+        }
+
+        ref FragmentedDatagram datagram = ref _table[number];
+        if (datagram.Poison != DropReason.None)
+        {
+            return datagram.Poison;
+        }
+
+        var piece = new FragmentPiece
+        {
+            FrameLength = Math.Max(packet.End, Math.Min(packet.Length, ShortestFrame)),
+            Network = packet.Network,
+            Data = (ushort)packet.Payload,
+            Offset = packet.FragmentOffset,
+            Length = packet.End - packet.Payload,
+            More = packet.MoreFragments,
+            Number = packet.Number,
+            Time = packet.Time,
+        };
+        why = Place(ref datagram, piece, packet, out int below);
+        if (why == DropReason.FragmentDuplicate)
+        {
+            return why;
+        }
+
+        if (why != DropReason.None)
+        {
+            GiveUp(number, why);
+            return why;
+        }
+
+        if (piece.More ? datagram.Received + piece.Length == datagram.Total : datagram.Received == piece.Offset)
+        {
+            why = Assemble(burst, slot, number, piece);
+            complete = why == DropReason.None;
+            return why;
+        }
+
+        return Hold(number, piece, packet, below);
+    }
+
+    private static DropReason Check(in Packet packet)
+    {
+        int length = packet.End - packet.Payload;
+        int headers = packet.Payload - packet.Network
+            - (packet.IsIPv4 ? 0 : IpHeader.IPv6Length + IpHeader.FragmentHeaderLength);
+        bool possible = length > 0
+            && (!packet.MoreFragments || length % 8 == 0)
+            && headers + packet.FragmentOffset + length <= IpHeader.LongestLength
+            && packet.Offload.Gso == GsoKind.None
+            && packet.Offload.Checksum != ChecksumState.Partial;
+        return !possible ? DropReason.BadFragment
+            : packet.FragmentOffset == 0 ? FirstFragment.Check(packet)
+            : DropReason.None;
+    }
+
+    /// <summary>Where a piece belongs among those that are held.</summary>
+    /// <param name="datagram">Its datagram.</param>
+    /// <param name="piece">The piece.</param>
+    /// <param name="packet">Its packet.</param>
+    /// <param name="below">The piece before it by offset; 0 where it is the lowest.</param>
+    private DropReason Place(ref FragmentedDatagram datagram, in FragmentPiece piece, in Packet packet, out int below)
+    {
+        int end = piece.Offset + piece.Length;
+        below = 0;
+        int above = datagram.Lowest;
+        while (above != 0 && _pieces[above].Offset < piece.Offset)
+        {
+            below = above;
+            above = _pieces[above].Higher;
+        }
+
+        if (above != 0 && _pieces[above].Offset == piece.Offset && IsDuplicate(above, piece, packet))
+        {
+            return DropReason.FragmentDuplicate;
+        }
+
+        if ((above != 0 && _pieces[above].Offset < end)
+            || (below != 0 && _pieces[below].Offset + _pieces[below].Length > piece.Offset))
+        {
+            return DropReason.FragmentOverlap;
+        }
+
+        // Two ends, or something behind the end.
+        return (datagram.Total >= 0 && (!piece.More || end > datagram.Total)) || (!piece.More && end < datagram.Furthest)
+            ? DropReason.BadFragment
+            : DropReason.None;
+    }
+
+    private bool IsDuplicate(int held, in FragmentPiece piece, in Packet packet)
+    {
+        ref FragmentPiece other = ref _pieces[held];
+        return other.Length == piece.Length && other.More == piece.More
+            && _pool.Holds(held, other.Data, packet.Bytes.Slice(piece.Data, piece.Length));
+    }
+
+    private DropReason Hold(int number, FragmentPiece piece, in Packet packet, int below)
+    {
+        ref FragmentedDatagram datagram = ref _table[number];
+        if (datagram.Pieces == _limits.Pieces)
+        {
+            GiveUp(number, DropReason.FragmentLimit);
+            return DropReason.FragmentLimit;
+        }
+
+        int blocks = FramePool.Blocks(piece.FrameLength);
+        ref int ofSender = ref _table.BlocksOfSender(number);
+        bool room = ofSender + blocks <= _mostBlocks;
+        while (room && _pool.FreeBlocks < blocks)
+        {
+            room = TryEvict(number);
+        }
+
+        if (!room || !_pool.TryStore(packet.Bytes[..piece.FrameLength], out int handle))
+        {
+            if (datagram.Pieces == 0)
+            {
+                _table.Remove(number);
+            }
+
+            return DropReason.FragmentLimit;
+        }
+
+        ofSender += blocks;
+        ref int link = ref below == 0 ? ref datagram.Lowest : ref _pieces[below].Higher;
+        piece.Higher = link;
+        link = handle;
+        _pieces[handle] = piece;
+        (datagram.Last == 0 ? ref datagram.First : ref _pieces[datagram.Last].Next) = handle;
+        datagram.Last = handle;
+        datagram.Blocks += blocks;
+        datagram.Pieces++;
+        Note(ref datagram, piece, packet);
+        HeldNow++;
+        return DropReason.None;
+    }
+
+    private static void Note(ref FragmentedDatagram datagram, in FragmentPiece piece, in Packet packet)
+    {
+        datagram.Received += piece.Length;
+        datagram.Furthest = Math.Max(datagram.Furthest, piece.Offset + piece.Length);
+        datagram.Total = piece.More ? datagram.Total : piece.Offset + piece.Length;
+        datagram.Ecn |= (byte)(1 << (packet.TrafficClass & 3));
+    }
+
+    /// <summary>Puts the datagram together in the slot of the piece that completes it.</summary>
+    private DropReason Assemble(Burst burst, int slot, int number, in FragmentPiece final)
+    {
+        ref Packet packet = ref burst.Packets[slot];
+        ref FragmentedDatagram datagram = ref _table[number];
+        Note(ref datagram, final, packet);
+        bool isIPv4 = packet.IsIPv4;
+        bool finalIsFirst = final.Offset == 0;
+        FragmentPiece first = finalIsFirst ? final : _pieces[datagram.Lowest];
+
+        // What stands before the payload: the first piece's headers, without the fragment header.
+        int behind = isIPv4 ? 0 : IpHeader.FragmentHeaderLength;
+        int headers = first.Data - behind;
+        int length = headers + datagram.Total;
+        if (!IpHeader.CanHold(isIPv4, length - first.Network))
+        {
+            GiveUp(number, DropReason.BadFragment);
+            return DropReason.BadFragment;
+        }
+
+        if (!burst.Arena.TryRent(length, out int start))
+        {
+            End(number, DropReason.NoRoom);
+            return DropReason.NoRoom;
+        }
+
+        Packet whole = default;
+        whole.Slab = burst.Arena.Slab;
+        whole.Start = start;
+        whole.Length = length;
+        whole.Floor = start - FrameArena.Room;
+        whole.Ceiling = start + length + FrameArena.Room;
+        whole.Time = packet.Time;
+        whole.Number = packet.Number;
+        whole.Ingress = packet.Ingress;
+        whole.ArrivedBy = packet.ArrivedBy;
+        whole.Depth = packet.Depth;
+        whole.NeedsNextHop = packet.NeedsNextHop;
+        whole.NextHop = packet.NextHop;
+        whole.Fragmented = true;
+        whole.Assembly = number;
+
+        Span<byte> frame = whole.Bytes;
+        ReadOnlySpan<byte> finalFrame = packet.Bytes;
+        byte protocol = packet.Key.Protocol;
+        if (finalIsFirst)
+        {
+            finalFrame[..headers].CopyTo(frame);
+        }
+        else
+        {
+            _pool.Copy(datagram.Lowest, 0, frame[..headers]);
+            if (!isIPv4)
+            {
+                Span<byte> next = stackalloc byte[1];
+                _pool.Copy(datagram.Lowest, headers, next);
+                protocol = next[0];
+            }
+        }
+
+        for (int piece = datagram.Lowest; piece != 0; piece = _pieces[piece].Higher)
+        {
+            ref FragmentPiece held = ref _pieces[piece];
+            _pool.Copy(piece, held.Data, frame.Slice(headers + held.Offset, held.Length));
+        }
+
+        finalFrame.Slice(final.Data, final.Length).CopyTo(frame[(headers + final.Offset)..]);
+        FixHeaders(frame[first.Network..], headers - first.Network, protocol, datagram.Ecn);
+
+        datagram.Final = final;
+        datagram.FinalStart = packet.Start;
+        _table.Detach(number);
+        datagram.Slot = slot;
+        datagram.Newer = 0;
+        (_lastComplete == 0 ? ref _firstComplete : ref _table[_lastComplete].Newer) = number;
+        _lastComplete = number;
+        Assembled++;
+        packet = whole;
+        return DropReason.None;
+    }
+
+    private static void FixHeaders(Span<byte> datagram, int headers, byte protocol, byte ecn)
+    {
+        if (IpHeader.IsIPv4(datagram))
+        {
+            // Of flags and offset only don't-fragment remains.
+            datagram[6] &= 0x40;
+            datagram[7] = 0;
+        }
+        else
+        {
+            datagram[IpHeader.NextHeaderField(datagram, headers)] = protocol;
+        }
+
+        IpHeader.SetLength(datagram);
+        const int NotCapable = 1, Experienced = 1 << 3;
+        if ((ecn & (NotCapable | Experienced)) == Experienced)
+        {
+            // One piece met congestion, so the datagram did (RFC 3168 §5.3).
+            IpHeader.SetEcn(datagram, 3);
+        }
+    }
+
+    private bool TryAppendOriginals(Burst burst, int index)
+    {
+        ref FragmentedDatagram datagram = ref _table[burst.Packets[index].Assembly];
+        int before = burst.Count;
+        for (int handle = datagram.First; handle != 0; handle = _pieces[handle].Next)
+        {
+            ref FragmentPiece piece = ref _pieces[handle];
+            if (!Segmenter.TryAppendPiece(burst, index, piece.FrameLength, out int original))
+            {
+                burst.Trim(before);
+                return false;
+            }
+
+            ref Packet packet = ref burst.Packets[original];
+            _pool.Copy(handle, 0, packet.Bytes);
+            BecomeOriginal(ref packet, piece);
+        }
+
+        if (!Segmenter.TryAppendPiece(burst, index, datagram.Final.FrameLength, out int last))
+        {
+            burst.Trim(before);
+            return false;
+        }
+
+        ref Packet final = ref burst.Packets[last];
+        burst.Arena.Slab.AsSpan(datagram.FinalStart, datagram.Final.FrameLength).CopyTo(final.Bytes);
+        BecomeOriginal(ref final, datagram.Final);
+        return true;
+    }
+
+    private static void BecomeOriginal(ref Packet packet, in FragmentPiece piece)
+    {
+        packet.Kind = PacketKind.Fragment;
+        packet.Network = piece.Network;
+        packet.Transport = piece.Data;
+        packet.Payload = piece.Data;
+        packet.End = piece.Data + piece.Length;
+        packet.FragmentOffset = piece.Offset;
+        packet.MoreFragments = piece.More;
+        packet.FragmentHeader = packet.IsIPv4 ? (ushort)0 : (ushort)(piece.Data - IpHeader.FragmentHeaderLength);
+        packet.FragmentId = packet.IsIPv4
+            ? BinaryPrimitives.ReadUInt16BigEndian(packet.Datagram[4..])
+            : BinaryPrimitives.ReadUInt32BigEndian(packet.Bytes[(packet.FragmentHeader + 4)..]);
+        packet.Number = piece.Number;
+        packet.Time = piece.Time;
+    }
+
+    /// <summary>Gives up the oldest datagram, but not <paramref name="spared"/>.</summary>
+    private bool TryEvict(int spared)
+    {
+        int oldest = _table.OldestOfAll();
+        if (oldest == 0 || oldest == spared)
+        {
+            return false;
+        }
+
+        End(oldest, DropReason.FragmentLimit);
+        return true;
+    }
+
+    /// <summary>Ends what is held of a datagram, and remembers why for its later pieces.</summary>
+    private void GiveUp(int number, DropReason why)
+    {
+        _counters.EndHeld(why, FreePieces(number));
+        _table[number].Poison = why;
+    }
+
+    /// <summary>Ends a datagram.</summary>
+    private void End(int number, DropReason why)
+    {
+        _counters.EndHeld(why, FreePieces(number));
+        _table.Remove(number);
+    }
+
+    private int FreePieces(int number)
+    {
+        ref FragmentedDatagram datagram = ref _table[number];
+        _table.BlocksOfSender(number) -= datagram.Blocks;
+        for (int piece = datagram.First; piece != 0;)
+        {
+            int next = _pieces[piece].Next;
+            _pool.Free(piece);
+            piece = next;
+        }
+
+        int pieces = datagram.Pieces;
+        datagram.First = datagram.Last = datagram.Lowest = 0;
+        datagram.Pieces = datagram.Blocks = 0;
+        HeldNow -= pieces;
+        return pieces;
+    }
+}

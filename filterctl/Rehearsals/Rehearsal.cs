@@ -1,0 +1,135 @@
+using Filter.Ctl.Output;
+using Filter.Ctl.Service;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+using Filter.Engine.Wire;
+using Filter.Rules.Policy;
+
+namespace Filter.Ctl.Rehearsals;
+
+/// <summary>What became of a packet line.</summary>
+/// <param name="Line">The line, with the port it came in by.</param>
+/// <param name="Packet">The packet as it ended; its bytes are gone.</param>
+/// <param name="Rule">The rule that decided; its name is empty where none did.</param>
+/// <param name="Egress">The ports it left by.</param>
+/// <param name="Steps">The walk.</param>
+internal sealed record Outcome(PacketLine Line, Packet Packet, RuleName Rule, IReadOnlyList<string> Egress, IReadOnlyList<WalkStep> Steps)
+{
+    /// <summary>What became of it.</summary>
+    public Verdict Verdict => Packet.Verdict;
+
+    /// <summary>bypass, protect or opened; null where IPsec had no say.</summary>
+    public string? Ipsec => Wording.IpsecWord(Packet);
+}
+
+/// <summary>
+/// The data path itself with fresh state, ports in memory and a clock that stands still until it is
+/// told: packet lines go in, verdicts come out.
+/// </summary>
+internal sealed class Rehearsal : IDisposable
+{
+    /// <summary>Room for flows: a test has few, and each has a table of its own.</summary>
+    private const int Flows = 4096;
+
+    /// <summary>Time between two packets, in nanoseconds.</summary>
+    private const long Pace = 1_000;
+
+    /// <summary>How often the path looks at the time while it passes, in nanoseconds, as the worker does.</summary>
+    private const long TickInterval = 50_000_000;
+
+    /// <summary>A long pause is cut into no more than this many looks.</summary>
+    private const int MostTicks = 20_000;
+
+    private readonly Ruleset _ruleset;
+    private readonly Burst _burst;
+    private readonly List<WalkStep> _steps = [];
+    private readonly Gateway _gateway;
+    private long _number;
+
+    /// <summary>A rehearsal with nothing in its tables.</summary>
+    /// <param name="ruleset">What judges; its keys are there.</param>
+    /// <param name="burst">An empty burst to use; each has some megabytes, so several rehearsals share one.</param>
+    public Rehearsal(Ruleset ruleset, Burst burst)
+    {
+        _ruleset = ruleset;
+        _burst = burst;
+        _burst.Now = 1_000_000_000_000;
+        _gateway = Gateway.Compose(
+            ruleset, Gateway.PortsInMemory(ruleset), new StepRecorder(_steps), Math.Min(Flows, ruleset.Limits.Flows));
+        _gateway.Path.Events.Muted = true;
+    }
+
+    /// <summary>Lets a line's packet arrive and walks it.</summary>
+    /// <exception cref="Refusal">The line can't be read, or nothing says where it arrives.</exception>
+    public Outcome Send(string text)
+    {
+        if (!PacketLine.TryParse(text, out PacketLine? line, out string? error))
+        {
+            throw new Refusal($"'{text}': {error}");
+        }
+
+        PortConfig port = PortOf(line, text);
+        _burst.Now += Pace;
+        _steps.Clear();
+        if (!FrameBuilder.TryAppend(line, _burst, port.Number, out int index))
+        {
+            throw new Refusal($"'{text}': too large");
+        }
+
+        _burst.Packets[index].Number = ++_number;
+        _gateway.Path.Walk(_burst);
+        Transmit();
+        Packet packet = _burst.Packets[index];
+        Outcome outcome = new(
+            line with { Port = port.Name },
+            packet,
+            packet.Rule == 0 ? default : _gateway.Path.Ruleset.Name(packet.Rule),
+            [.. _gateway.Ports.Where(p => (p.Mask & packet.Egress) != 0).Select(static p => p.Name)],
+            [.. _steps]);
+        _burst.Reset();
+        return outcome;
+    }
+
+    /// <summary>Lets time pass.</summary>
+    public void Pause(long nanoseconds)
+    {
+        long end = _burst.Now + nanoseconds;
+        long interval = Math.Max(TickInterval, nanoseconds / MostTicks);
+        while (_burst.Now < end)
+        {
+            _burst.Now = Math.Min(end, _burst.Now + interval);
+            _gateway.Path.Tick(_burst);
+            Transmit();
+            _burst.Reset();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _burst.Reset();
+        _gateway.Dispose();
+    }
+
+    private void Transmit()
+    {
+        foreach (Port port in _gateway.Ports)
+        {
+            port.Transmit(_burst);
+        }
+    }
+
+    private PortConfig PortOf(PacketLine line, string text)
+    {
+        string known = string.Join(", ", _ruleset.Ports.Select(static port => port.Name));
+        if (line.Port is { } name)
+        {
+            return _ruleset.FindPort(name)
+                ?? throw new Refusal($"'{text}': {_ruleset.File} has no port '{name}'; it has {known}");
+        }
+
+        return (line.Kind == LineKind.Ether ? null : _ruleset.PortOf(line.Source))
+            ?? throw new Refusal($"'{text}': it names no port, and no port's prefixes have its source: begin it with one of {known}, as '{_ruleset.Ports[0].Name}: {text}'");
+    }
+}

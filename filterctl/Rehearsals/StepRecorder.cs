@@ -1,0 +1,20 @@
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+
+namespace Filter.Ctl.Rehearsals;
+
+/// <summary>A step of the walk, in people's words.</summary>
+/// <param name="Step">Its name.</param>
+/// <param name="What">What was found or decided.</param>
+internal sealed record WalkStep(string Step, string What);
+
+/// <summary>Listens to the walk and keeps what it hears.</summary>
+/// <param name="steps">Where to.</param>
+internal readonly struct StepRecorder(List<WalkStep> steps) : ITrace
+{
+    /// <inheritdoc/>
+    public static bool On => true;
+
+    /// <inheritdoc/>
+    public void Note(in Packet packet, string step, string what) => steps.Add(new WalkStep(step, what));
+}

@@ -1,0 +1,210 @@
+using Filter.Ctl.Control;
+using Filter.Engine.Flows;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+
+namespace Filter.Ctl.Service;
+
+/// <summary>Answers what comes over the control socket.</summary>
+internal sealed class ControlDesk
+{
+    /// <summary>Slots of the flow table that the worker looks at between two bursts, so that no packet waits for long.</summary>
+    private const int SlotsAtOnce = 2048;
+
+    /// <summary>Most rows of a list, whatever was asked for.</summary>
+    private const int MostRows = 1_000_000;
+
+    private const int LongestConfirm = 86400;
+    private static readonly TimeSpan s_workerPatience = TimeSpan.FromSeconds(10);
+
+    private readonly Gateway _gateway;
+    private readonly Worker _worker;
+    private readonly RulesetSwitch _switch;
+    private readonly EventFeed _feed;
+    private readonly StopOrder _stop;
+    private readonly Reporter _reporter;
+
+    /// <summary>A desk for a running daemon.</summary>
+    public ControlDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets, EventFeed feed, StopOrder stop)
+    {
+        _gateway = gateway;
+        _worker = worker;
+        _switch = rulesets;
+        _feed = feed;
+        _stop = stop;
+        _reporter = new Reporter(gateway, rulesets);
+    }
+
+    /// <summary>Answers a request.</summary>
+    public async Task AnswerAsync(ControlRequest request, PeerCredentials peer, ControlReply reply, CancellationToken cancel)
+    {
+        try
+        {
+            switch (request.Verb)
+            {
+                case "status":
+                    await reply.SendAsync(new ControlResponse { Status = await AskAsync(_reporter.Status).ConfigureAwait(false) }, cancel).ConfigureAwait(false);
+                    break;
+
+                case "counters":
+                    await reply.SendAsync(new ControlResponse { Counters = await AskAsync(_reporter.Counters).ConfigureAwait(false) }, cancel).ConfigureAwait(false);
+                    break;
+
+                case "flows":
+                    await ListAsync(request, reply, cancel).ConfigureAwait(false);
+                    break;
+
+                case "delete":
+                    await DeleteAsync(request, reply, cancel).ConfigureAwait(false);
+                    break;
+
+                case "drops":
+                    await StreamAsync(reply, cancel).ConfigureAwait(false);
+                    break;
+
+                case "reload":
+                    await reply.SendAsync(await ReloadAsync(request, peer).ConfigureAwait(false), cancel).ConfigureAwait(false);
+                    break;
+
+                case "confirm":
+                    await reply.SendAsync(_switch.Confirm(), cancel).ConfigureAwait(false);
+                    break;
+
+                case "stop":
+                    string outcome = await _stop.GiveAsync(request.Restore).ConfigureAwait(false);
+                    await reply.SendAsync(new ControlResponse { Message = outcome }, CancellationToken.None).ConfigureAwait(false);
+                    _stop.Told();
+                    break;
+
+                default:
+                    await reply.SendAsync(ControlResponse.Refuse("there is no such request"), cancel).ConfigureAwait(false);
+                    break;
+            }
+        }
+        catch (TimeoutException)
+        {
+            await reply.SendAsync(ControlResponse.Refuse("the worker does not answer"), cancel).ConfigureAwait(false);
+        }
+    }
+
+    private async Task<ControlResponse> ReloadAsync(ControlRequest request, PeerCredentials peer)
+    {
+        if (request.Confirm is < 1 or > LongestConfirm)
+        {
+            return ControlResponse.Refuse($"confirm takes 1 to {LongestConfirm} seconds");
+        }
+
+        // A reading tells of what it finds in a file, and the daemon may read every file.
+        return request.File is { } file && file != Path.GetFullPath(_switch.Current.File) && peer.Uid != 0
+            ? ControlResponse.Refuse("only root may name another file than the one in force")
+            : await _switch.ReloadAsync(request.File, request.Confirm).ConfigureAwait(false);
+    }
+
+    private async Task ListAsync(ControlRequest request, ControlReply reply, CancellationToken cancel)
+    {
+        if (FlowMatch.Parse(request.Match, out string? error) is not { } match)
+        {
+            await reply.SendAsync(ControlResponse.Refuse(error!), cancel).ConfigureAwait(false);
+            return;
+        }
+
+        long limit = Math.Clamp(request.Limit ?? MostRows, 0, MostRows), found = 0;
+        for (int first = 1; first > 0;)
+        {
+            List<(int Number, Flow Flow)> rows = [];
+            int from = first;
+            first = await AskAsync(path => Collect(path, from, match, rows)).ConfigureAwait(false);
+            long now = WallClock.Monotonic;
+            FlowReport[] reports = [.. rows.Take((int)Math.Max(0, limit - found)).Select(row => _reporter.Describe(row.Number, row.Flow, now))];
+            found += rows.Count;
+            if (reports.Length > 0 || first == 0)
+            {
+                await reply.SendAsync(new ControlResponse { Flows = reports, More = first != 0, Count = first == 0 ? found : null }, cancel).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async Task DeleteAsync(ControlRequest request, ControlReply reply, CancellationToken cancel)
+    {
+        if (FlowMatch.Parse(request.Match, out string? error) is not { } match || request.Match is null)
+        {
+            await reply.SendAsync(ControlResponse.Refuse(error ?? "say which flows"), cancel).ConfigureAwait(false);
+            return;
+        }
+
+        long deleted = 0;
+        for (int first = 1; first > 0;)
+        {
+            List<(int Number, Flow Flow)> rows = [];
+            int from = first;
+            first = await AskAsync(path =>
+            {
+                int next = Collect(path, from, match, rows);
+                rows.ForEach(row => path.Flows.Remove(row.Number));
+                return next;
+            }).ConfigureAwait(false);
+            deleted += rows.Count;
+        }
+
+        await reply.SendAsync(new ControlResponse { Count = deleted }, cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>Copies the flows that match out of one stretch of the table; gives where the next begins, or 0.</summary>
+    private static int Collect(PacketPath path, int first, FlowMatch match, List<(int Number, Flow Flow)> into)
+    {
+        int end = Math.Min(first + SlotsAtOnce, path.Flows.Last + 1);
+        for (int number = first; number < end; number++)
+        {
+            ref Flow flow = ref path.Flows[number];
+            if (flow.Live && match.Holds(number, flow))
+            {
+                into.Add((number, flow));
+            }
+        }
+
+        return end <= path.Flows.Last ? end : 0;
+    }
+
+    private async Task StreamAsync(ControlReply reply, CancellationToken cancel)
+    {
+        using CancellationTokenSource gone = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        using EventFeed.Listener listener = _feed.Listen();
+        Task watching = reply.GoneAsync(gone.Token).ContinueWith(_ => gone.Cancel(), TaskScheduler.Default);
+        try
+        {
+            await reply.SendAsync(new ControlResponse { More = true, Message = "listening" }, gone.Token).ConfigureAwait(false);
+            while (await listener.Events.WaitToReadAsync(gone.Token).ConfigureAwait(false))
+            {
+                while (listener.Events.TryRead(out PacketEvent? packet))
+                {
+                    long lost = listener.TakeLost();
+                    await reply.SendAsync(
+                        new ControlResponse { More = true, Event = packet, Lost = lost > 0 ? lost : null }, gone.Token).ConfigureAwait(false);
+                }
+            }
+        }
+        finally
+        {
+            await gone.CancelAsync().ConfigureAwait(false);
+            await watching.ConfigureAwait(false);
+        }
+    }
+
+    private Task<T> AskAsync<T>(Func<PacketPath, T> question)
+    {
+        TaskCompletionSource<T> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        _worker.Post(path =>
+        {
+            // What goes wrong in an answer is the asker's, not the packets'.
+            try
+            {
+                answer.SetResult(question(path));
+            }
+            catch (Exception failure) when (failure is not OutOfMemoryException)
+            {
+                answer.SetException(failure);
+            }
+        });
+        return answer.Task.WaitAsync(s_workerPatience);
+    }
+}

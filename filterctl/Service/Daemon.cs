@@ -1,0 +1,227 @@
+using System.Runtime.InteropServices;
+using Filter.Ctl.Control;
+using Filter.Ctl.Output;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+using Filter.Rules;
+using Filter.Rules.Policy;
+
+namespace Filter.Ctl.Service;
+
+/// <summary>
+/// `filterctl run`: one thread carries packets, one tells of them, the control socket is served beside,
+/// and the main thread looks after all of it until somebody says stop.
+/// </summary>
+internal sealed class Daemon : IDisposable
+{
+    /// <summary>How often the main thread looks around.</summary>
+    private const int LookInterval = 200;
+
+    private static readonly TimeSpan s_replyPatience = TimeSpan.FromSeconds(5);
+
+    private readonly RunSettings _settings;
+    private readonly ServiceLog _log;
+    private readonly Devices _devices;
+    private readonly Gateway _gateway;
+    private readonly PortPoller _poller;
+    private readonly Worker _worker;
+    private readonly Thread _thread;
+    private readonly Sequences _sequences;
+    private readonly RulesetSwitch _switch;
+    private readonly StopOrder _stop = new();
+    private readonly HashSet<Port> _failed = [];
+    private string? _workerFailure;
+    private long _breaths = -1;
+    private long _nextWatchdog;
+
+    private Daemon(RunSettings settings, ServiceLog log, RulesetLoader loader, Ruleset ruleset, Sequences sequences)
+    {
+        _settings = settings;
+        _log = log;
+        _sequences = sequences;
+        _devices = Devices.Open(ruleset, new NicGate(settings.State ?? NicGate.DefaultDirectory));
+        try
+        {
+            _gateway = Gateway.Compose<NoTrace>(ruleset, _devices.Ports, reserve: sequences.For(ruleset));
+            _poller = new PortPoller(_devices.Ports);
+            _worker = new Worker(_gateway.Path, milliseconds => _poller.Wait(milliseconds) != 0, _poller.Wake);
+        }
+        catch
+        {
+            _gateway?.Dispose();
+            _devices.Restore();
+            throw;
+        }
+
+        _switch = new RulesetSwitch(_gateway, _worker, loader, ruleset, sequences, log, _stop);
+        _thread = new Thread(Carry) { Name = "packets", IsBackground = true };
+    }
+
+    /// <summary>Runs until it is stopped, and gives the exit status.</summary>
+    public static int Run(RunSettings settings, Screen screen)
+    {
+        RulesetLoader loader = new(settings.Devices);
+        RulesetReading reading = loader.Read(settings.File);
+        screen.Complain(reading.Diagnostics.Select(static d => d.ToString()));
+        if (reading.Ruleset is not { } ruleset)
+        {
+            return Exit.No;
+        }
+
+        ServiceLog log = new(screen.Error, settings.Json);
+        ControlAccess access = ControlAccess.OfMachine();
+        ControlSocket socket = ControlSocket.Bind(settings.Socket, access);
+        bool served = false;
+        try
+        {
+            using Sequences sequences = new(settings.State ?? RunSettings.DefaultState);
+            using Daemon daemon = new(settings, log, loader, ruleset, sequences);
+            served = true;
+            return daemon.Serve(socket, access);
+        }
+        finally
+        {
+            if (!served)
+            {
+                socket.Dispose();
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _gateway.Dispose();
+        _poller.Dispose();
+        _switch.Dispose();
+        _stop.Dispose();
+    }
+
+    private int Serve(ControlSocket socket, ControlAccess access)
+    {
+        EventFeed feed = new();
+        using Systemd systemd = Systemd.FromEnvironment();
+        ControlDesk desk = new(_gateway, _worker, _switch, feed, _stop);
+        ControlServer server = new(socket, access, desk.AnswerAsync);
+        using (EventPump pump = new(_gateway.Path, _gateway.Ports, feed, _log))
+        {
+            using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, StopBySignal);
+            using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, StopBySignal);
+            using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+            {
+                context.Cancel = true;
+                _ = ReloadBySignalAsync(systemd);
+            });
+            _thread.Start();
+            pump.Start();
+            _switch.BeginTrial(_settings.Confirm);
+            server.Start();
+            Greet(systemd);
+            LookAfter(systemd);
+            systemd.Stopping();
+            _worker.Stop();
+            _thread.Join();
+        }
+
+        int status = End();
+        server.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        return status;
+    }
+
+    private void Greet(Systemd systemd)
+    {
+        foreach (string warning in _devices.Warnings)
+        {
+            _log.Line($"warning: {warning}");
+        }
+
+        string ports = string.Join(", ", _switch.Current.Ports.Select(static port => $"{port.Name} on {port.Device} ({port.Side.Word()})"));
+        _log.Line($"ready: {_switch.Current.File}, {ports}, socket {Path.GetFullPath(_settings.Socket)}");
+        systemd.Ready($"{_switch.Current.File}, {_gateway.Ports.Count} ports");
+    }
+
+    private void LookAfter(Systemd systemd)
+    {
+        while (!_stop.Wait(LookInterval) && _workerFailure is null)
+        {
+            foreach (Port port in _gateway.Ports)
+            {
+                if (port.Failure is { } failure && _failed.Add(port))
+                {
+                    _log.Line($"port {port.Name} is lost: {failure}");
+                }
+            }
+
+            _sequences.Renew(_gateway.Ipsec, _log);
+            _switch.LookAtTrial();
+            FeedWatchdog(systemd);
+        }
+    }
+
+    /// <summary>The watchdog is fed only while the worker turns: one that hangs is to be started anew.</summary>
+    private void FeedWatchdog(Systemd systemd)
+    {
+        long breaths = _worker.Breaths;
+        if (systemd.WatchdogInterval is { } interval && breaths != _breaths && Environment.TickCount64 >= _nextWatchdog)
+        {
+            systemd.Watchdog();
+            _breaths = breaths;
+            _nextWatchdog = Environment.TickCount64 + (long)interval.TotalMilliseconds;
+        }
+    }
+
+    private int End()
+    {
+        foreach (Port port in _gateway.Ports)
+        {
+            port.Dispose();
+        }
+
+        List<string> problems = [];
+        if (_stop.Restore)
+        {
+            problems.AddRange(_devices.Restore());
+        }
+
+        problems.ForEach(problem => _log.Line($"not as it was: {problem}"));
+        string told = _stop.Restore ? "stopped; the NICs are as they were" : "stopped; the ports stay closed";
+        _log.Line(_workerFailure is null ? told : $"ended by an internal error: {_workerFailure}; the ports stay closed");
+        _stop.Done(problems.Count == 0 ? told : $"stopped, but {string.Join("; ", problems)}", s_replyPatience);
+        return _workerFailure is null && problems.Count == 0 ? Exit.Done : Exit.No;
+    }
+
+    private void Carry()
+    {
+        try
+        {
+            _worker.Run();
+        }
+        catch (Exception failure) when (failure is not OutOfMemoryException)
+        {
+            _workerFailure = $"{failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}";
+            if (CommandLine.ShowsTraces)
+            {
+                _log.Line(failure.ToString());
+            }
+        }
+    }
+
+    private void StopBySignal(PosixSignalContext context)
+    {
+        context.Cancel = true;
+        _stop.Give(_settings.RestoreOnExit);
+    }
+
+    private async Task ReloadBySignalAsync(Systemd systemd)
+    {
+        systemd.Reloading();
+        ControlResponse response = await _switch.ReloadAsync(null, null).ConfigureAwait(false);
+        foreach (string finding in response.Diagnostics ?? [])
+        {
+            _log.Line(finding);
+        }
+
+        _log.Line(response.Ok ? response.Message! : $"reload: {response.Error}");
+        systemd.Ready(response.Ok ? $"{_switch.Current.File}, {_gateway.Ports.Count} ports" : "the last reload was refused");
+    }
+}

@@ -1,0 +1,186 @@
+using System.Globalization;
+using System.Reflection;
+using Filter.Ctl.Control;
+using Filter.Ctl.Output;
+using Filter.Engine.Flows;
+using Filter.Engine.Flows.Trackers;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+using Filter.Engine.Wire;
+using Filter.Ipsec;
+using Filter.Ipsec.Databases;
+using Filter.Rules.Policy;
+
+namespace Filter.Ctl.Service;
+
+/// <summary>What a running daemon tells of itself. Status and counters are asked on the worker, between two bursts.</summary>
+internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
+{
+    private const long Second = 1_000_000_000;
+    private readonly long _started = WallClock.Monotonic;
+
+    /// <summary>Version of the program.</summary>
+    public static string Version { get; } =
+        typeof(Reporter).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
+
+    /// <summary>What runs.</summary>
+    public StatusReport Status(PacketPath path) => new()
+    {
+        Version = Version,
+        Pid = Environment.ProcessId,
+        Uptime = (WallClock.Monotonic - _started) / Second,
+        Ruleset = rulesets.Current.File,
+        Generation = rulesets.Generation,
+        ConfirmWithin = rulesets.TrialLeft,
+        Flows = path.Flows.Count,
+        FlowCapacity = path.Flows.Capacity,
+        Ports = Ports(),
+        Sas = Sas(gateway.Ipsec),
+        Crypto = gateway.Ipsec is { } stage ? [stage.Backend] : [],
+        EventsLost = path.Events.Lost,
+    };
+
+    /// <summary>What was counted.</summary>
+    public CountersReport Counters(PacketPath path)
+    {
+        PathCounters counters = path.Counters;
+        List<RuleReport> rules = [];
+        for (int rule = 1; rule < path.Ruleset.RuleCount; rule++)
+        {
+            RuleName name = path.Ruleset.Name(rule);
+            rules.Add(new RuleReport(name.Name, name.File, name.Line, counters.Rule(rule)));
+        }
+
+        return new CountersReport
+        {
+            In = Volatile.Read(ref counters.In),
+            Out = Volatile.Read(ref counters.Out),
+            Own = Volatile.Read(ref counters.Own),
+            Opened = Volatile.Read(ref counters.Opened),
+            Expired = Volatile.Read(ref counters.Expired),
+            HeldNow = path.HeldNow,
+            Verdicts = [.. Enum.GetValues<Verdict>().Select(verdict => new CountReport(verdict.Word(), counters[verdict]))],
+            Reasons =
+            [
+                .. Enum.GetValues<DropReason>()
+                    .Where(reason => reason != DropReason.None && counters[reason] > 0)
+                    .Select(reason => new CountReport(reason.Name(), counters[reason])),
+            ],
+            Rules = rules,
+            Ports = Ports(),
+        };
+    }
+
+    /// <summary>A flow, from a copy of its record.</summary>
+    public FlowReport Describe(int number, in Flow flow, long now)
+    {
+        OpeningFacts opening = flow.Opening;
+        RuleName rule = gateway.Path.Ruleset.Name(flow.Rule);
+        return new FlowReport
+        {
+            Flow = number,
+            Line = Line(opening).ToString(),
+            State = State(flow),
+            Age = Math.Max(0, now - flow.Opened) / Second,
+            Expires = Math.Max(0, flow.Deadline - now) / Second,
+            Packets = flow.ForwardPackets,
+            Bytes = flow.ForwardBytes,
+            ReplyPackets = flow.ReplyPackets,
+            ReplyBytes = flow.ReplyBytes,
+            Rule = rule.Name,
+            Ipsec = flow.ForwardIpsec.Action.Word(),
+        };
+    }
+
+    private PacketLine Line(in OpeningFacts opening)
+    {
+        FlowKey key = opening.Key;
+        bool v4 = key.Source.IsIPv4, ports = IpProtocol.HasPorts(key.Protocol);
+        bool icmp = key.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6;
+        return new PacketLine
+        {
+            Port = gateway.Ports[opening.Ingress].Name,
+            Kind = LineKind.Ip,
+            EtherType = v4 ? EtherTypes.IPv4 : EtherTypes.IPv6,
+            Protocol = key.Protocol,
+            Source = key.Source,
+            Destination = key.Destination,
+            SourcePort = ports ? key.SourcePort : (ushort)0,
+            DestinationPort = ports ? key.DestinationPort : (ushort)0,
+            Flags = opening.TcpFlags,
+            IcmpType = opening.IcmpType,
+            IcmpCode = opening.IcmpCode,
+            IcmpId = icmp ? key.SourcePort : (ushort)0,
+            TrafficClass = opening.TrafficClass,
+            Segment = key.Segment,
+        };
+    }
+
+    private static string State(in Flow flow) => flow.Opening.Key.Protocol == IpProtocol.Tcp
+        ? (TcpPhase)flow.State switch
+        {
+            TcpPhase.SynSent => "syn-sent",
+            TcpPhase.BothSent => "both-sent",
+            TcpPhase.SynReceived => "syn-received",
+            TcpPhase.Established => "established",
+            TcpPhase.Closing => "closing",
+            TcpPhase.TimeWait => "time-wait",
+            TcpPhase.Reset => "reset",
+            _ => "closed",
+        }
+        : flow.Pinhole == PinholeKind.OneAnswer ? string.Create(CultureInfo.InvariantCulture, $"owes {flow.Owed}")
+        : (DatagramPhase)flow.State == DatagramPhase.Answered ? "answered" : "opening";
+
+    private PortReport[] Ports() => [.. gateway.Ports.Zip(rulesets.Current.Ports, Describe)];
+
+    private static PortReport Describe(Port port, PortConfig config)
+    {
+        PortCounters counters = port.Counters;
+        return new PortReport
+        {
+            Name = port.Name,
+            Device = config.Device,
+            Side = port.Side.Word(),
+            Driver = config.Kind == PortKind.Tap ? "tap" : config.Driver == PortDriver.Pcap ? "pcap" : "packet",
+            Mtu = port.Mtu,
+            Failure = port.Failure,
+            ReceivedPackets = Volatile.Read(ref counters.ReceivedPackets),
+            ReceivedBytes = Volatile.Read(ref counters.ReceivedBytes),
+            SentPackets = Volatile.Read(ref counters.SentPackets),
+            SentBytes = Volatile.Read(ref counters.SentBytes),
+            SendErrors = Volatile.Read(ref counters.SendErrors),
+            KernelDrops = Volatile.Read(ref counters.KernelDrops),
+        };
+    }
+
+    private static List<SaReport> Sas(IpsecStage? stage)
+    {
+        List<SaReport> reports = [];
+        foreach (SaPair pair in (stage?.Databases.Sad.Pairs ?? []).OrderBy(static pair => pair.Name, StringComparer.Ordinal))
+        {
+            reports.Add(Describe(pair, pair.Outbound, "out", pair.Outbound.Counter));
+            reports.Add(Describe(pair, pair.Inbound, "in", null));
+        }
+
+        return reports;
+    }
+
+    private static SaReport Describe(SaPair pair, SecurityAssociation sa, string direction, ulong? sequence)
+    {
+        SaStatistics statistics = sa.Statistics;
+        return new SaReport
+        {
+            Name = pair.Name,
+            Direction = direction,
+            Spi = string.Create(CultureInfo.InvariantCulture, $"0x{sa.Identity.Spi:x8}"),
+            Mode = pair.Mode == IpsecMode.Tunnel ? "tunnel" : "transport",
+            Suite = sa.Identity.Suite.Name,
+            Packets = Volatile.Read(ref statistics.Packets),
+            Bytes = Volatile.Read(ref statistics.Bytes),
+            Sequence = sequence is null ? null : (long)sequence,
+            BadIcv = Volatile.Read(ref statistics.BadIcv),
+            Replayed = Volatile.Read(ref statistics.Replayed),
+        };
+    }
+}

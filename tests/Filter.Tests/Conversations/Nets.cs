@@ -1,0 +1,45 @@
+namespace Filter.Tests.Conversations;
+
+/// <summary>Rulesets and addresses that conversations share.</summary>
+internal static class Nets
+{
+    private const string Ports = """
+        filter: 1
+        ports:
+          outside: { nic: eth0, side: unprotected }
+          inside: { nic: eth1, side: protected }
+
+        """;
+
+    /// <summary>What goes out opens a pinhole; nothing comes in by itself.</summary>
+    public const string OutOnly = Ports + """
+        defaults: { out: allow, in: drop }
+        """;
+
+    /// <summary>Everything well-formed passes.</summary>
+    public const string Open = Ports + """
+        defaults: { out: allow, in: allow }
+        """;
+
+    /// <summary>DNS out, one answer for each question.</summary>
+    public const string OneAnswer = Ports + """
+        rules:
+          - allow: questions
+            from: inside
+            to: outside
+            service: udp/53
+            pinhole: one-answer
+          - allow: discovery
+            service: [ nd, igmp ]
+        """;
+
+    /// <summary>An endpoint of a family, as packet lines write it.</summary>
+    /// <param name="family">4 or 6.</param>
+    /// <param name="host">1 is the client inside, 2 the server outside, 3 a router outside, above: others.</param>
+    /// <param name="port">Its port; without it the address alone.</param>
+    public static string At(int family, int host, int? port = null)
+    {
+        string address = family == 4 ? host == 1 ? "10.0.0.5" : $"203.0.113.{host}" : host == 1 ? "2001:db8::5" : $"2001:db8:f::{host}";
+        return port is null ? address : family == 4 ? $"{address}:{port}" : $"[{address}]:{port}";
+    }
+}
