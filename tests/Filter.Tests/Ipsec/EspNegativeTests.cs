@@ -248,7 +248,7 @@ public sealed class EspNegativeTests
         Assert.Equal([DropReason.None], right.Ended);
         Assert.Equal(1, right.Stage.Databases.Sad.Pairs.Single().Inbound.Statistics.Dummies);
 
-        static Rules.Policy.IpsecConfig RightConfig()
+        static IpsecConfig RightConfig()
         {
             SaConfig mirror = Gateway.Mirror(s_tunnel);
             return Gateway.Config([Gateway.Policy(1, IpsecAction.Protect, mirror)], mirror);
