@@ -80,6 +80,12 @@ internal sealed class Rehearsal : IDisposable
 
         _burst.Packets[index].Number = ++_number;
         Packet packet = _rehearsed.Walk(index);
+        if (packet.Policy > 0 && _ruleset.Ipsec is { } ipsec && packet.Policy <= ipsec.Policies.Length)
+        {
+            IpsecPolicy policy = ipsec.Policies[packet.Policy - 1];
+            _steps.Add(new WalkStep("ipsec", $"policy '{policy.Name}' ({policy.At.File}:{policy.At.Line}) says {policy.Action.ToString().ToLowerInvariant()}"));
+        }
+
         Outcome outcome = new(
             line with { Port = port.Name },
             packet,
