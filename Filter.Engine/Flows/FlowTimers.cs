@@ -20,7 +20,7 @@ public sealed record FlowTimers
     /// <summary>TCP after both FINs are acknowledged: only their retransmissions still pass.</summary>
     public long TcpTimeWait { get; init; } = 60 * Second;
 
-    /// <summary>TCP after a reset: only further resets still pass.</summary>
+    /// <summary>TCP after a reset: what the opener had in flight still passes, and further resets.</summary>
     public long TcpReset { get; init; } = 10 * Second;
 
     /// <summary>UDP and UDP-Lite before the first answer.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Filter.Engine.Flows;
 using Filter.Engine.Packets;
+using Filter.Engine.Path;
 using Filter.Engine.Wire;
 
 namespace Filter.Engine.Local;
@@ -24,6 +25,7 @@ public sealed class Neighbours
     private const int HeldPerNeighbour = 8;
 
     private readonly LocalNetwork _local;
+    private readonly PathCounters _counters;
     private readonly Entry[] _entries = new Entry[Entries];
     private readonly FlowHash _hash = FlowHash.Create();
     private readonly HeldFrame[] _held = new HeldFrame[Slots];
@@ -33,9 +35,12 @@ public sealed class Neighbours
     private long _lastHeld;
 
     /// <summary>A table for the gateway.</summary>
-    public Neighbours(LocalNetwork local)
+    /// <param name="local">Its addresses and routes.</param>
+    /// <param name="counters">Where held packets move on from held once their fate is known.</param>
+    public Neighbours(LocalNetwork local, PathCounters counters)
     {
         _local = local;
+        _counters = counters;
         _pool = local.CanAddress ? new byte[Slots * SlotSize] : [];
     }
 
@@ -56,9 +61,9 @@ public sealed class Neighbours
             Answer(packet.Key.Source, packet.Ingress, Parser.SourceMac(arp[2..]), packet.Time);
         }
         else if (packet.Kind == PacketKind.Untracked && packet.Key.Protocol == IpProtocol.IcmpV6
-            && packet.IcmpType == 136 && packet.IcmpCode == 0 && packet.HopLimit == 255 && packet.Key.Segment == 0)
+            && !packet.Fragmented && packet.IcmpType == 136 && packet.IcmpCode == 0 && packet.HopLimit == 255 && packet.Key.Segment == 0)
         {
-            // An advertisement's target link-layer address option (RFC 4861 §4.4, §7.1.2).
+            // Never out of fragments (RFC 6980 §5). An advertisement's target link-layer address option (RFC 4861 §4.4, §7.1.2).
             ReadOnlySpan<byte> message = packet.Segment;
             if (message.Length >= 32 && message[24] == 2 && message[25] == 1)
             {
@@ -71,8 +76,12 @@ public sealed class Neighbours
     /// Writes the link addresses of every passing packet that needs them; holds those whose neighbour
     /// is not known, and asks; appends those whose neighbour has answered.
     /// </summary>
-    /// <returns>How many held packets go on.</returns>
-    public int Resolve(Burst burst)
+    /// <param name="burst">The burst, after all else was done to it.</param>
+    /// <param name="came">
+    /// How many of its packets, the first ones, are counted by the walk; what was appended since are
+    /// pieces of those.
+    /// </param>
+    public void Resolve(Burst burst, int came)
     {
         int count = burst.Count;
         for (int i = 0; i < count; i++)
@@ -80,24 +89,20 @@ public sealed class Neighbours
             ref Packet packet = ref burst.Packets[i];
             if (packet.Egress != 0 && packet.NeedsNextHop && packet.Verdict == Verdict.Pass)
             {
-                ResolveOne(burst, ref packet);
+                ResolveOne(burst, ref packet, i < came && !packet.Own);
             }
         }
 
-        return _answered ? Release(burst) : 0;
+        if (_answered)
+        {
+            Release(burst);
+        }
     }
 
     /// <summary>Asks again, and gives up what was asked for too often.</summary>
-    /// <returns>How many held packets were given up.</returns>
-    public int Tick(Burst burst)
+    public void Tick(Burst burst)
     {
-        int given = 0;
-        if (_asking == 0)
-        {
-            return 0;
-        }
-
-        for (int i = 0; i < Entries; i++)
+        for (int i = 0; i < Entries && _asking > 0; i++)
         {
             ref Entry entry = ref _entries[i];
             if (!entry.Asking || entry.AskAgain > burst.Now)
@@ -111,19 +116,24 @@ public sealed class Neighbours
                 continue;
             }
 
-            given += Drop(i);
+            Drop(i);
             entry = default;
             _asking--;
         }
-
-        return given;
     }
 
-    private void ResolveOne(Burst burst, ref Packet packet)
+    private void ResolveOne(Burst burst, ref Packet packet, bool counted)
     {
         if (!_local.CanAddress)
         {
             packet.NeedsNextHop = false;                // a host's own stack has addressed the frame
+            return;
+        }
+
+        if (packet.NextHop.IsMulticast || packet.NextHop.IsLimitedBroadcast)
+        {
+            Write(packet.Bytes, GroupMac(packet.NextHop), _local.SelfMac);
+            packet.NeedsNextHop = false;
             return;
         }
 
@@ -133,42 +143,45 @@ public sealed class Neighbours
             return;
         }
 
-        byte port = (byte)System.Numerics.BitOperations.TrailingZeroCount(packet.Egress);
-        int index = Find(nextHop, port);
-        if (index < 0 && !TryMake(nextHop, port, out index))
+        int index = Find(nextHop, packet.Egress);
+        if (index < 0 && !TryMake(nextHop, packet.Egress, sender, out index))
         {
             packet.Drop(DropReason.HoldLimit);
             return;
         }
 
         ref Entry entry = ref _entries[index];
-        entry.Address = nextHop;
-        entry.Sender = sender;
-        entry.Port = port;
-
-        if (entry.Mac == 0 || entry.FreshUntil <= burst.Now)
+        if ((entry.Mac == 0 || entry.FreshUntil <= burst.Now) && !entry.Asking)
         {
-            if (!entry.Asking)
-            {
-                entry.Asking = true;
-                entry.Tries = 0;
-                _asking++;
-                Ask(burst, ref entry);
-            }
+            entry.Asking = true;
+            entry.Tries = 0;
+            _asking++;
+            Ask(burst, ref entry);
         }
 
-        if (entry.Mac != 0)
+        if (entry.Mac == 0)
         {
-            entry.Until = burst.Now + Stale;
-            Write(packet.Bytes, entry.Mac, _local.SelfMac);
-            packet.NeedsNextHop = false;
+            Hold(index, ref packet, counted);
             return;
         }
 
-        Hold(index, ref packet);
+        entry.Until = burst.Now + Stale;
+        Fill(ref packet, entry);
     }
 
-    private void Hold(int index, ref Packet packet)
+    private void Fill(ref Packet packet, in Entry entry)
+    {
+        Write(packet.Bytes, entry.Mac, _local.SelfMac);
+        packet.Egress &= entry.Ports;
+        packet.NeedsNextHop = false;
+    }
+
+    /// <summary>RFC 1112 §6.4, RFC 2464 §7.</summary>
+    private static ulong GroupMac(Address group) => !group.IsIPv4 ? 0x3333_0000_0000UL | (uint)group.Low
+        : group.IsMulticast ? 0x0100_5e00_0000UL | (group.IPv4 & 0x7f_ffff)
+        : 0xffff_ffff_ffff;
+
+    private void Hold(int index, ref Packet packet, bool counted)
     {
         int waiting = 0, free = -1;
         for (int slot = 0; slot < Slots; slot++)
@@ -190,25 +203,22 @@ public sealed class Neighbours
         }
 
         packet.Bytes.CopyTo(_pool.AsSpan(free * SlotSize, SlotSize));
-        _held[free] = new HeldFrame { Packet = packet, Entry = index, Used = true, Number = ++_lastHeld };
+        _held[free] = new HeldFrame { Packet = packet, Entry = index, Used = true, Counted = counted, Number = ++_lastHeld };
         _held[free].Packet.Slab = _pool;
         packet.Finish(Verdict.Held);
         HeldNow++;
     }
 
-    private int Release(Burst burst)
+    private void Release(Burst burst)
     {
         _answered = false;
-        int released = 0;
         while (Oldest() is var slot and >= 0)
         {
             ref HeldFrame held = ref _held[slot];
-            ref Entry entry = ref _entries[held.Entry];
-            held.Used = false;
-            HeldNow--;
             if (!burst.TryAppend(held.Packet.Length, out int index))
             {
-                continue;                               // counted as the burst's overflow
+                Settle(ref held, DropReason.NoRoom);
+                continue;
             }
 
             ref Packet packet = ref burst.Packets[index];
@@ -216,12 +226,19 @@ public sealed class Neighbours
             packet = held.Packet;
             (packet.Slab, packet.Start, packet.Floor, packet.Ceiling) = (slab, start, floor, ceiling);
             _pool.AsSpan(slot * SlotSize, packet.Length).CopyTo(packet.Bytes);
-            Write(packet.Bytes, entry.Mac, _local.SelfMac);
-            packet.NeedsNextHop = false;
-            released++;
+            Fill(ref packet, _entries[held.Entry]);
+            Settle(ref held, DropReason.None);
         }
+    }
 
-        return released;
+    private void Settle(ref HeldFrame held, DropReason why)
+    {
+        held.Used = false;
+        HeldNow--;
+        if (held.Counted)
+        {
+            _counters.SettleHeld(why == DropReason.None ? Verdict.Pass : Verdict.Drop, why, 1);
+        }
     }
 
     /// <summary>The oldest held packet whose neighbour is known: their order is kept.</summary>
@@ -240,35 +257,31 @@ public sealed class Neighbours
         return oldest;
     }
 
-    private int Drop(int index)
+    private void Drop(int index)
     {
-        int given = 0;
         foreach (ref HeldFrame held in _held.AsSpan())
         {
             if (held.Used && held.Entry == index)
             {
-                held.Used = false;
-                HeldNow--;
-                given++;
+                Settle(ref held, DropReason.NoNeighbour);
             }
         }
-
-        return given;
     }
 
-    private void Answer(Address address, byte port, ulong mac, long now)
+    private void Answer(Address address, byte ingress, ulong mac, long now)
     {
         if (mac == 0 || (mac >> 40 & 1) != 0)
         {
             return;
         }
 
-        int index = Find(address, port);
+        int index = Find(address, (ushort)(1 << ingress));
         if (index >= 0 && _entries[index].Asking)
         {
             ref Entry entry = ref _entries[index];
             entry.Asking = false;
             entry.Mac = mac;
+            entry.Ports = (ushort)(1 << ingress);
             entry.FreshUntil = now + Fresh;
             entry.Until = now + Stale;
             _asking--;
@@ -276,13 +289,14 @@ public sealed class Neighbours
         }
     }
 
-    private int Find(Address address, byte port)
+    /// <summary>The entry for an address on one of these ports, or -1.</summary>
+    private int Find(Address address, ushort ports)
     {
-        int home = Home(address, port);
+        int home = Home(address);
         for (int probe = 0; probe < Probes; probe++)
         {
             ref Entry entry = ref _entries[(home + probe) & (Entries - 1)];
-            if (entry.Until != 0 && entry.Address == address && entry.Port == port)
+            if (entry.Until != 0 && entry.Address == address && (entry.Ports & ports) != 0)
             {
                 return (home + probe) & (Entries - 1);
             }
@@ -292,9 +306,9 @@ public sealed class Neighbours
     }
 
     /// <summary>A fresh entry in the place of a free one or of the one longest idle; never of one that is asked for.</summary>
-    private bool TryMake(Address address, byte port, out int index)
+    private bool TryMake(Address address, ushort ports, Address sender, out int index)
     {
-        int home = Home(address, port);
+        int home = Home(address);
         index = -1;
         for (int probe = 0; probe < Probes; probe++)
         {
@@ -310,12 +324,12 @@ public sealed class Neighbours
             return false;
         }
 
-        _entries[index] = new Entry { Until = 1 };
+        _entries[index] = new Entry { Address = address, Sender = sender, Ports = ports, Until = 1 };
         return true;
     }
 
-    private int Home(Address address, byte port) =>
-        (int)(_hash.Of(new FlowKey(address, default, 0, 0, port, 0)) & (Entries - 1));
+    private int Home(Address address) =>
+        (int)(_hash.Of(new FlowKey(address, default, 0, 0, 0, 0)) & (Entries - 1));
 
     private void Ask(Burst burst, ref Entry entry)
     {
@@ -334,7 +348,7 @@ public sealed class Neighbours
         packet.Own = true;
         packet.Done = true;
         packet.Verdict = Verdict.Pass;
-        packet.Egress = (ushort)(1 << entry.Port);
+        packet.Egress = entry.Ports;
         packet.EtherType = arp ? EtherTypes.Arp : EtherTypes.IPv6;
         packet.Network = 14;
         Span<byte> frame = packet.Bytes;
@@ -400,7 +414,7 @@ public sealed class Neighbours
         public Address Address, Sender;
         public ulong Mac;
         public long Until, FreshUntil, AskAgain;
-        public byte Port;
+        public ushort Ports;            // where it is asked for; once known, where it is
         public byte Tries;
         public bool Asking;
     }
@@ -411,5 +425,6 @@ public sealed class Neighbours
         public long Number;
         public int Entry;
         public bool Used;
+        public bool Counted;            // by the walk, as held
     }
 }

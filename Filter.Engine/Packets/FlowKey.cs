@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Filter.Engine.Packets;
 
 /// <summary>
@@ -17,6 +19,10 @@ public readonly record struct FlowKey(
     /// <summary>The key that the answer shows.</summary>
     public FlowKey Reverse =>
         new(Destination, Source, DestinationPort, SourcePort, Protocol, Segment);
+
+    /// <summary>For people. The text a record makes by itself would hold <see cref="Reverse"/>, and so never end.</summary>
+    public override string ToString() =>
+        string.Create(CultureInfo.InvariantCulture, $"{Protocol}: {Source} {SourcePort} > {Destination} {DestinationPort}");
 }
 
 /// <summary>

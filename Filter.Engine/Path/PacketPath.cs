@@ -24,7 +24,7 @@ public sealed record PathSettings
     /// <summary>Most flows.</summary>
     public int Flows { get; init; } = 262_144;
 
-    /// <summary>Bounds of what waits for reassembly.</summary>
+    /// <summary>How much of what came in fragments may wait.</summary>
     public FragmentLimits Fragments { get; init; } = new();
 
     /// <summary>Lifetimes of flows.</summary>

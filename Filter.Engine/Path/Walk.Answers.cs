@@ -49,15 +49,16 @@ public sealed partial class PacketPath<TTrace>
             mtu = Math.Min(mtu, _mtus[BitOperations.TrailingZeroCount(ports)]);
         }
 
-        int length = packet.Assembly == 0 ? packet.End - packet.Network : _reassembler.Longest(packet.Assembly);
-        if (length <= mtu
+        bool whole = packet.Assembly == 0;
+        int length = whole ? packet.End - packet.Network : _reassembler.Longest(packet.Assembly);
+        if (length <= mtu || (!whole && !packet.DontFragment)
             || (packet.Offload.Gso != GsoKind.None
                 && packet.Payload - packet.Network + packet.Offload.SegmentSize <= mtu))
         {
             return;
         }
 
-        if (!packet.DontFragment && packet.Assembly == 0 && packet.Offload.Gso == GsoKind.None && Segmenter.TryFinishChecksum(ref packet)
+        if (whole && !packet.DontFragment && packet.Offload.Gso == GsoKind.None && Segmenter.TryFinishChecksum(ref packet)
             && Fragmenter.TryCut(burst, index, mtu, packet.FragmentId))
         {
             return;

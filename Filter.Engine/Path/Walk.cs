@@ -19,8 +19,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private const int ExpiryBudget = 256;
 
     private readonly TTrace _trace;
-    private readonly Bridge _bridge;
     private readonly Reassembler _reassembler;
+    private readonly Bridge _bridge;
     private readonly Neighbours _neighbours;
     private readonly int[] _mtus = new int[16];
     private RateLimits _limits;
@@ -30,9 +30,9 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         : base(settings)
     {
         _trace = trace;
-        _bridge = new Bridge(settings.Ports, settings.Local);
         _reassembler = new Reassembler(settings.Fragments, Counters);
-        _neighbours = new Neighbours(settings.Local);
+        _bridge = new Bridge(settings.Ports, settings.Local);
+        _neighbours = new Neighbours(settings.Local, Counters);
         _limits = new RateLimits(settings.Ruleset);
         Ipsec = settings.Ipsec;
         foreach (Port port in settings.Ports)
@@ -60,9 +60,9 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         OpenFlows(burst);                   // misses only: rules, SPD
         Track(burst);                       // one row of one table a packet
         Answer(burst);                      // what was rejected, or is too big for its far port
-        _reassembler.Release(burst);        // the original fragments go on in place of the datagram
         Ipsec?.Protect(burst);              // what policy says to seal
-        Counters.PassHeld(_neighbours.Resolve(burst));  // next hops of what Filter itself addressed
+        Release(burst);                     // fragments go on as they came
+        _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed
         Account(burst, came);
     }
 
@@ -71,12 +71,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     {
         Counters.Expired += Flows.Expire(burst.Now, ExpiryBudget);
         _reassembler.Expire(burst.Now, ExpiryBudget);
-        int given = _neighbours.Tick(burst);
-        if (given > 0)
-        {
-            Counters.EndHeld(DropReason.NoNeighbour, given);
-        }
-
+        _neighbours.Tick(burst);
         Account(burst, 0);
     }
 
@@ -95,7 +90,32 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         ParseUnknown(burst);
         if (_reassembler.Complete(burst, 0) > 0)
         {
-            ParseUnknown(burst);            // datagrams put together
+            ParseUnknown(burst);
+        }
+
+        TellHeld(burst);
+    }
+
+    private void TellHeld(Burst burst)
+    {
+        for (int i = 0; TTrace.On && i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Kind == PacketKind.Fragment && packet.Done && !packet.Own)
+            {
+                _trace.Note(packet, "reassemble", packet.Verdict == Verdict.Held ? "a fragment: waits for its rest" : packet.Reason.Name());
+            }
+        }
+    }
+
+    /// <summary>Original fragments that a far port is too small for are cut further, where they may be.</summary>
+    private void Release(Burst burst)
+    {
+        int before = burst.Count;
+        _reassembler.Release(burst);
+        for (int i = before, count = burst.Count; i < count; i++)
+        {
+            CheckSize(burst, i);
         }
     }
 

@@ -1,10 +1,13 @@
 using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace Filter.Rules.Policy;
 
 /// <summary>
 /// Key bytes: pinned, so that wiping leaves no copy behind, and shown by nothing (no property, no text form holds them).
 /// </summary>
+[JsonConverter(typeof(Hidden))]
 public sealed class SecretKey : IEquatable<SecretKey>
 {
     private readonly byte[] _bytes;
@@ -19,7 +22,7 @@ public sealed class SecretKey : IEquatable<SecretKey>
     /// <summary>How many bytes.</summary>
     public int Length => _bytes.Length;
 
-    /// <summary>The bytes themselves; all zero once wiped. A method, so that no serializer finds it.</summary>
+    /// <summary>The bytes themselves; all zero once wiped. A method, so that nothing that lists properties finds it.</summary>
     public ReadOnlySpan<byte> Reveal() => _bytes;
 
     /// <summary>Overwrites the bytes with zeros.</summary>
@@ -36,4 +39,16 @@ public sealed class SecretKey : IEquatable<SecretKey>
 
     /// <summary>Never the bytes.</summary>
     public override string ToString() => "(key)";
+
+    /// <summary>What JSON shows of a key.</summary>
+    internal sealed class Hidden : JsonConverter<SecretKey>
+    {
+        /// <summary>Keys come from rulesets alone.</summary>
+        public override SecretKey Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            throw new JsonException("a key cannot be read from JSON");
+
+        /// <summary>Never the bytes.</summary>
+        public override void Write(Utf8JsonWriter writer, SecretKey value, JsonSerializerOptions options) =>
+            writer.WriteStringValue(value.ToString());
+    }
 }

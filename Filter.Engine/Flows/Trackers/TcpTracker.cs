@@ -19,7 +19,7 @@ public enum TcpPhase : byte
     Closing,
     /// <summary>Both FINs are acknowledged: only they, again, and their acknowledgments pass.</summary>
     TimeWait,
-    /// <summary>A reset went by: only resets pass.</summary>
+    /// <summary>A reset went by: the way back is closed but for resets.</summary>
     Reset,
 }
 
@@ -122,6 +122,9 @@ public static class TcpTracker
         (TcpPhase.TimeWait, Forward, TcpEvent.Reset, TcpPhase.Reset),
         (TcpPhase.TimeWait, Reply, TcpEvent.Reset, TcpPhase.Reset),
 
+        (TcpPhase.Reset, Forward, TcpEvent.Ack, TcpPhase.Reset),               // in flight when the answerer reset:
+        (TcpPhase.Reset, Forward, TcpEvent.Fin, TcpPhase.Reset),               // it will reset them too
+        (TcpPhase.Reset, Forward, TcpEvent.StrayReset, TcpPhase.Reset),
         (TcpPhase.Reset, Forward, TcpEvent.Reset, TcpPhase.Reset),
         (TcpPhase.Reset, Reply, TcpEvent.Reset, TcpPhase.Reset));
 
