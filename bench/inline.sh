@@ -34,7 +34,7 @@ kernel_round() {
 
 filter_round() {
   on filter "$filterctl" run rules/bridge.yaml --device outside=eth0 --device inside=eth1 \
-    --socket "$folder/filter.sock" < /dev/null > "$folder/filter.log" 2>&1 &
+    --state "$folder/state" --socket "$folder/filter.sock" < /dev/null > "$folder/filter.log" 2>&1 &
   local daemon=$! i
   for i in $(seq 60); do
     if ctl status > /dev/null 2>&1; then break; fi

@@ -2,7 +2,6 @@ using Filter.Ctl.Output;
 using Filter.Ctl.Service;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
-using Filter.Engine.Ports;
 using Filter.Engine.Wire;
 using Filter.Rules.Policy;
 
@@ -45,6 +44,7 @@ internal sealed class Rehearsal : IDisposable
     private readonly Burst _burst;
     private readonly List<WalkStep> _steps = [];
     private readonly Gateway _gateway;
+    private readonly Rehearsed _rehearsed;
     private long _number;
 
     /// <summary>A rehearsal with nothing in its tables.</summary>
@@ -58,6 +58,7 @@ internal sealed class Rehearsal : IDisposable
         _gateway = Gateway.Compose(
             ruleset, Gateway.PortsInMemory(ruleset), new StepRecorder(_steps), Math.Min(Flows, ruleset.Limits.Flows));
         _gateway.Path.Events.Muted = true;
+        _rehearsed = new Rehearsed(_gateway, ruleset, burst, static () => { });
     }
 
     /// <summary>Lets a line's packet arrive and walks it.</summary>
@@ -78,16 +79,19 @@ internal sealed class Rehearsal : IDisposable
         }
 
         _burst.Packets[index].Number = ++_number;
-        _gateway.Path.Walk(_burst);
-        Transmit();
-        Packet packet = _burst.Packets[index];
+        Packet packet = _rehearsed.Walk(index);
+        if (packet.Policy > 0 && _ruleset.Ipsec is { } ipsec && packet.Policy <= ipsec.Policies.Length)
+        {
+            IpsecPolicy policy = ipsec.Policies[packet.Policy - 1];
+            _steps.Add(new WalkStep("ipsec", $"policy '{policy.Name}' ({policy.At.File}:{policy.At.Line}) says {policy.Action.ToString().ToLowerInvariant()}"));
+        }
+
         Outcome outcome = new(
             line with { Port = port.Name },
             packet,
             packet.Rule == 0 ? default : _gateway.Path.Ruleset.Name(packet.Rule),
             [.. _gateway.Ports.Where(p => (p.Mask & packet.Egress) != 0).Select(static p => p.Name)],
             [.. _steps]);
-        _burst.Reset();
         return outcome;
     }
 
@@ -98,10 +102,7 @@ internal sealed class Rehearsal : IDisposable
         long interval = Math.Max(TickInterval, nanoseconds / MostTicks);
         while (_burst.Now < end)
         {
-            _burst.Now = Math.Min(end, _burst.Now + interval);
-            _gateway.Path.Tick(_burst);
-            Transmit();
-            _burst.Reset();
+            _rehearsed.Tick(Math.Min(end, _burst.Now + interval));
         }
     }
 
@@ -110,14 +111,6 @@ internal sealed class Rehearsal : IDisposable
     {
         _burst.Reset();
         _gateway.Dispose();
-    }
-
-    private void Transmit()
-    {
-        foreach (Port port in _gateway.Ports)
-        {
-            port.Transmit(_burst);
-        }
     }
 
     private PortConfig PortOf(PacketLine line, string text)

@@ -8,7 +8,7 @@ namespace Filter.Ctl.Rehearsals;
 /// <param name="What">What was found or decided.</param>
 internal sealed record WalkStep(string Step, string What);
 
-/// <summary>Listens to the walk and keeps what it hears.</summary>
+/// <summary>Listens to the walk and keeps what it hears of packets that came in; what Filter makes itself has no number.</summary>
 /// <param name="steps">Where to.</param>
 internal readonly struct StepRecorder(List<WalkStep> steps) : ITrace
 {
@@ -16,5 +16,11 @@ internal readonly struct StepRecorder(List<WalkStep> steps) : ITrace
     public static bool On => true;
 
     /// <inheritdoc/>
-    public void Note(in Packet packet, string step, string what) => steps.Add(new WalkStep(step, what));
+    public void Note(in Packet packet, string step, string what)
+    {
+        if (packet.Number != 0)
+        {
+            steps.Add(new WalkStep(step, what));
+        }
+    }
 }

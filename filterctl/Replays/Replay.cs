@@ -1,3 +1,4 @@
+using Filter.Ctl.Rehearsals;
 using Filter.Ctl.Service;
 using Filter.Engine.Flows;
 using Filter.Engine.Packets;
@@ -29,6 +30,9 @@ internal sealed class Replay : IDisposable
     private readonly Dictionary<string, byte> _ports;
     private readonly IReadOnlyList<MemoryPort> _sinks;
     private readonly List<PcapngWriter> _writers = [];
+    private readonly long[] _verdicts = new long[(int)Verdict.Consumed + 1];
+    private readonly long[] _reasons = new long[DropReasons.Count];
+    private readonly Rehearsed _rehearsed;
     private long _serials;
     private long _ticked;
 
@@ -52,6 +56,7 @@ internal sealed class Replay : IDisposable
             _sinks = Gateway.PortsInMemory(ruleset, mtu, keepsSent: directory is not null);
             _gateway = Gateway.Compose<NoTrace>(ruleset, _sinks);
             _gateway.Path.Events.Muted = true;
+            _rehearsed = new Rehearsed(_gateway, ruleset, _burst, WriteSent);
             foreach (MemoryPort port in _sinks)
             {
                 AddWriter(port, directory);
@@ -66,8 +71,11 @@ internal sealed class Replay : IDisposable
         _ports = ruleset.Ports.ToDictionary(static port => port.Name, static port => port.Number);
     }
 
-    /// <summary>What was counted.</summary>
-    public PathCounters Counters => _gateway.Path.Counters;
+    /// <summary>Packets that ended so.</summary>
+    public long this[Verdict verdict] => _verdicts[(int)verdict];
+
+    /// <summary>Packets that ended for this reason.</summary>
+    public long this[DropReason reason] => _reasons[(int)reason];
 
     /// <summary>How many packets came.</summary>
     public long Packets { get; private set; }
@@ -127,10 +135,10 @@ internal sealed class Replay : IDisposable
         string port = isEthernet && capture.Far is { } far && !IsFromOpener(capture, packet) ? far : capture.Name;
         packet.Ingress = _ports[port];
 
-        _gateway.Path.Walk(_burst);
-        Transmit();
-        _log?.Write(Packets, frame.Time, port, packet, _gateway.Path.Ruleset, Serial(packet));
-        _burst.Reset();
+        Packet ended = _rehearsed.Walk(index);
+        _verdicts[(int)ended.Verdict]++;
+        _reasons[(int)ended.Reason]++;
+        _log?.Write(Packets, frame.Time, port, ended, _gateway.Path.Ruleset, Serial(ended));
     }
 
     private bool IsFromOpener(ReplayPort capture, in Packet packet)
@@ -157,20 +165,16 @@ internal sealed class Replay : IDisposable
         for (int i = 0; i < MostTicks && now - _ticked >= TickInterval; i++)
         {
             _ticked = i == MostTicks - 1 ? now : Math.Min(now, _ticked + Math.Max(TickInterval, (now - _ticked) / 2));
-            _burst.Now = _ticked;
-            _gateway.Path.Tick(_burst);
-            Transmit();
-            _burst.Reset();
+            _rehearsed.Tick(_ticked);
         }
 
         _burst.Now = now;
     }
 
-    private void Transmit()
+    private void WriteSent()
     {
         foreach (MemoryPort port in _sinks)
         {
-            port.Transmit(_burst);
             foreach (SentFrame sent in port.KeepsSent ? port.TakeSent() : [])
             {
                 _writers[port.Number].Write(0, sent.Time, sent.Bytes, sent.Bytes.Length);

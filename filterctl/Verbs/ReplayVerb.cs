@@ -100,14 +100,14 @@ internal static class ReplayVerb
     {
         screen.Line($"{replay.Packets} packets");
         Grid verdicts = new("VERDICT", ">PACKETS", "REASON");
-        foreach (Verdict verdict in Enum.GetValues<Verdict>().Where(v => replay.Counters[v] > 0))
+        foreach (Verdict verdict in Enum.GetValues<Verdict>().Where(v => replay[v] > 0))
         {
-            verdicts.Add(new Cell(verdict.Word(), verdict.Tint()), replay.Counters[verdict], "");
+            verdicts.Add(new Cell(verdict.Word(), verdict.Tint()), replay[verdict], "");
         }
 
-        foreach (DropReason reason in Enum.GetValues<DropReason>().Where(r => r != DropReason.None && replay.Counters[r] > 0))
+        foreach (DropReason reason in Enum.GetValues<DropReason>().Where(r => r != DropReason.None && replay[r] > 0))
         {
-            verdicts.Add("", replay.Counters[reason], reason.Name());
+            verdicts.Add("", replay[reason], reason.Name());
         }
 
         screen.Table(verdicts);
@@ -130,14 +130,14 @@ internal static class ReplayVerb
             writer.WriteStartObject("verdicts"u8);
             foreach (Verdict verdict in Enum.GetValues<Verdict>())
             {
-                writer.WriteNumber(verdict.Word(), replay.Counters[verdict]);
+                writer.WriteNumber(verdict.Word(), replay[verdict]);
             }
 
             writer.WriteEndObject();
             writer.WriteStartObject("reasons"u8);
-            foreach (DropReason reason in Enum.GetValues<DropReason>().Where(r => r != DropReason.None && replay.Counters[r] > 0))
+            foreach (DropReason reason in Enum.GetValues<DropReason>().Where(r => r != DropReason.None && replay[r] > 0))
             {
-                writer.WriteNumber(reason.Name(), replay.Counters[reason]);
+                writer.WriteNumber(reason.Name(), replay[reason]);
             }
 
             writer.WriteEndObject();

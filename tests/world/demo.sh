@@ -75,12 +75,13 @@ unsolicited() {
   done
 }
 
-# A burst of pings: the rule that lets them in has a limit, so some are answered and not all.
+# 60 pings at once, each a flow of its own: the rule that lets them in has a limit.
 limited() {
-  local said
-  said=$(on "$1" ping -q -c40 -i0.002 -W1 "$2" | grep received)
-  echo "$said"
-  [[ $said =~ ([0-9]+)\ received ]] && ((BASH_REMATCH[1] > 0 && BASH_REMATCH[1] < 40))
+  local answered
+  # shellcheck disable=SC2016   # the inner shell's variables
+  answered=$(on "$1" bash -c 'for i in {1..60}; do ping -q -c1 -W1 '"$2"' > /dev/null && echo yes & done; wait' | wc -l)
+  echo "$answered of 60 answered"
+  [ "$answered" -gt 0 ] && [ "$answered" -lt 60 ]
 }
 
 # --- worlds and Filters --------------------------------------------------------------------------
@@ -102,6 +103,7 @@ filter() {
   log=$(folder)/$host.filter.log
   typed "filterctl run $rules ${devices[*]}"
   setsid ip netns exec "$scene-$host" "$filterctl" run "$rules" "${devices[@]}" \
+    --state "$(folder)/$host.state" \
     --socket "$(folder)/$host.sock" < /dev/null > "$log" 2>&1 &
   for i in $(seq 60); do
     if ctl "$host" status > /dev/null 2>&1; then
@@ -127,7 +129,8 @@ dropped() {
     if grep -qF "$text" "$drops"; then passed "Filter says what it dropped" "$text"; else failed "Filter says what it dropped" "nothing of $text"; fi
   done
   typed "filterctl drops"
-  grep -vE 'ff02::|^$' "$drops" | quote 12
+  # One of each kind is enough: packets that differ only in ports and numbers are alike.
+  awk '{ kind = $0; gsub(/[0-9]+/, "", kind); if (!seen[kind]++) print }' "$drops" | quote 12
 }
 
 clean() {
@@ -163,12 +166,12 @@ END
   note "What rules let in:"
   works "a page of the inner web server, IPv4" on server curl -sS -m5 http://192.0.2.10/
   works "a page of the inner web server, IPv6" on server curl -sS -m5 'http://[2001:db8:1::10]/'
-  works "40 pings at once, a few a second" limited server 192.0.2.5
+  works "60 pings at once, where a few may" limited server 192.0.2.5
   note "What nobody inside asked for:"
   unsolicited server 192.0.2.5 2001:db8:1::5
   dropped filter 192.0.2.5:8080 192.0.2.5:8081 '[2001:db8:1::5]:8080' '[2001:db8:1::5]:8081'
   typed "filterctl counters"
-  ctl filter counters | quote 40
+  ctl filter counters | grep -vE '^[a-z -]+ +0( .*)?$' | quote 40     # what counted nothing says nothing
 }
 
 scene_host() {
@@ -193,7 +196,7 @@ END
   local box4 box6
   read -r box4 box6 < <(own_addresses filter)
   passed "the box is now" "$box4, $box6"
-  works "40 pings at once, a few a second" limited far "$box4"
+  works "60 pings at once, where a few may" limited far "$box4"
   unsolicited far "$box4" "$box6"
   dropped filter "$box4:8080" "[$box6]:8081"
 }
@@ -229,16 +232,17 @@ END
   kill "$capture" 2> /dev/null || true
   wait "$capture" 2> /dev/null || true
   note "What stood on the link:"
-  works "ESP" on_link "$wire" esp
-  fails "clear packets between the sites" on_link "$wire" \
+  works "tshark, with the keys of site A" tests/world/icv.sh "$wire" rules/site-to-site.yaml
+  works "packets between the sites, in the clear" none_on_link "$wire" \
     '(ip net 10.1.0.0/16 and ip net 10.2.0.0/16) or (ip6 net 2001:db8:a::/48 and ip6 net 2001:db8:b::/48)'
 }
 
-# on_link CAPTURE FILTER: how many packets of the capture match; no packet is a failure
-on_link() {
+# none_on_link CAPTURE FILTER: no packet of the capture may match
+none_on_link() {
   local count
   count=$(tcpdump -n -r "$1" "$2" 2> /dev/null | wc -l)
-  [ "$count" -gt 0 ] && echo "$count packets"
+  echo "$count"
+  [ "$count" = 0 ]
 }
 
 live() {
