@@ -49,6 +49,9 @@ public sealed class FlowTable
     /// <summary>The largest flow number used so far, for walking over <see cref="this"/>.</summary>
     public int Last => _unused - 1;
 
+    /// <summary>How many flows were taken out so far: where it has risen, a number may be another flow's.</summary>
+    public long Removals { get; private set; }
+
     /// <summary>The flow of that number, 1 to <see cref="Last"/>; it may not be <see cref="Flow.Live"/>.</summary>
     public ref Flow this[int flow] => ref _flows[flow];
 
@@ -142,6 +145,7 @@ public sealed class FlowTable
         record.Live = false;
         record.TimerNext = _free;
         _free = flow;
+        Removals++;
         Count--;
     }
 
@@ -181,6 +185,10 @@ public sealed class FlowTable
 
         return ended;
     }
+
+    /// <summary>Whether that number is, still, the flow that a packet with this key belongs to.</summary>
+    public bool Is(int flow, in FlowKey key, bool reply) =>
+        _flows[flow].Live && Shows(_flows[flow].Opening.Key, key, reply);
 
     private static bool Shows(in FlowKey opening, in FlowKey key, bool reply) => reply
         ? opening.Source == key.Destination && opening.Destination == key.Source

@@ -160,7 +160,9 @@ public struct PacketFacts
         _fragmentId = packet.FragmentId;
         bool piece = packet.FragmentOffset != 0 || packet.MoreFragments;
         _isFragment = piece || (packet.FragmentHeader != 0 && packet.Assembly == 0);
-        _hasTransport = !piece;
+        bool first = piece && packet.FragmentOffset == 0 && IpProtocol.HasPorts(protocol)
+            && packet.End - packet.Transport >= FrameBuilder.TransportLength(protocol);
+        _hasTransport = !piece || first;
         _segmentSize = packet.Offload.Gso == GsoKind.None ? (ushort)0 : packet.Offload.SegmentSize;
         _checksum = packet.Reason switch
         {
@@ -170,10 +172,10 @@ public struct PacketFacts
         };
 
         // Where parsing gave up early, it did not come to the transport header.
-        bool read = piece || packet.Payload > packet.Transport;
+        bool read = (piece && !first) || packet.Payload > packet.Transport;
         int start = packet.Payload == packet.Network ? packet.Network + Ipv6Header.Length : packet.Payload;
         _length = Math.Max(0, packet.End - start - (read ? 0 : FrameBuilder.TransportLength(protocol)));
-        if (!read && packet.Transport > packet.Network && IpProtocol.HasPorts(protocol))
+        if (!read && !piece && packet.Transport > packet.Network && IpProtocol.HasPorts(protocol))
         {
             _key = _key with { SourcePort = Word(frame, packet.Transport), DestinationPort = Word(frame, packet.Transport + 2) };
         }
@@ -186,6 +188,14 @@ public struct PacketFacts
                 _sequence = packet.Sequence;
                 _acknowledgment = packet.Acknowledgment;
                 _window = packet.Window;
+                break;
+
+            case IpProtocol.Tcp when first && packet.Transport + TcpHeader.Length <= frame.Length:
+                ReadOnlySpan<byte> tcp = frame[packet.Transport..];
+                _sequence = BinaryPrimitives.ReadUInt32BigEndian(tcp[4..]);
+                _acknowledgment = BinaryPrimitives.ReadUInt32BigEndian(tcp[8..]);
+                _flags = (TcpFlags)tcp[13];
+                _window = BinaryPrimitives.ReadUInt16BigEndian(tcp[14..]);
                 break;
 
             case IpProtocol.Esp or IpProtocol.Ah:

@@ -85,7 +85,7 @@ internal sealed partial class PacketLineReader
             case "win" when tcp:
                 return Number(value, ushort.MaxValue, out n) ? line with { Window = (ushort)n } : null;
             case "len" when line.Kind != LineKind.Arp:
-                return Number(value, LongestDatagram, out n) ? line with { Length = (int)n } : null;
+                return Number(value, ip ? LongestDatagram : LongestFrame, out n) ? line with { Length = (int)n } : null;
             case "total" when ip:
                 return Number(value, LongestDatagram, out n) ? line with { TotalLength = (int)n } : null;
             case "gso" when tcp || (ip && protocol == IpProtocol.Udp):

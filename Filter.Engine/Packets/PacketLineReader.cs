@@ -7,6 +7,9 @@ namespace Filter.Engine.Packets;
 internal sealed partial class PacketLineReader(string text, bool quoted = false)
 {
     private const int LongestDatagram = 65535;
+
+    /// <summary>No capture holds longer ones.</summary>
+    private const int LongestFrame = 262_144;
     private const int FirstPortlessWord = 3;
 
     private readonly List<Token> _tokens = [];
@@ -294,8 +297,8 @@ internal sealed partial class PacketLineReader(string text, bool quoted = false)
 
         int length = line.Kind == LineKind.Ip ? FrameBuilder.DatagramLength(line) : 0;
         int most = line.IsIPv4 ? LongestDatagram : LongestDatagram + Ipv6Header.Length;
-        return length > Math.Min(most, LongestDatagram)
-            ? Refuse(1, $"the packet would have {length} bytes; an IP packet has {LongestDatagram} at most")
+        return length > most
+            ? Refuse(1, $"the packet would have {length} bytes; an IP packet has {most} at most")
             : line;
     }
 

@@ -365,6 +365,7 @@ public sealed partial class PacketPath<TTrace>
 
     private void Track(Burst burst)
     {
+        long removals = Flows.Removals;
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
@@ -381,6 +382,25 @@ public sealed partial class PacketPath<TTrace>
                 continue;
             }
 
+            if (Flows.Removals != removals && !Flows.Is(packet.Flow, packet.Key, packet.Reply))
+            {
+                // Its flow ended by an earlier packet of this burst; the number may be another's by now.
+                Find(ref packet, packet.Key, burst.Now);
+                if (packet.Flow == 0)
+                {
+                    Open(ref packet, burst.Now);
+                }
+                else
+                {
+                    MeetFlow(ref packet);
+                }
+
+                if (packet.Done)
+                {
+                    continue;
+                }
+            }
+
             TrackOne(ref packet, burst.Now);
         }
     }
@@ -390,8 +410,7 @@ public sealed partial class PacketPath<TTrace>
         for (int attempt = 0; attempt < 2; attempt++)
         {
             ref Flow flow = ref Flows[packet.Flow];
-            TrackResult result = !flow.Live ? TrackResult.Reopen
-                : packet.Key.Protocol == IpProtocol.Tcp ? TcpTracker.Track(ref flow, packet)
+            TrackResult result = packet.Key.Protocol == IpProtocol.Tcp ? TcpTracker.Track(ref flow, packet)
                 : DatagramTracker.Track(ref flow, packet);
             if (result == TrackResult.Pass)
             {
@@ -406,8 +425,7 @@ public sealed partial class PacketPath<TTrace>
                 return;
             }
 
-            // The flow ended, by an earlier packet of this burst or because a new connection takes
-            // its place: judged afresh.
+            // A new connection takes the ended one's place: judged afresh.
             Flows.Remove(packet.Flow);
             packet.Flow = 0;
             packet.Reply = false;

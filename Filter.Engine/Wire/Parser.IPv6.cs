@@ -123,6 +123,7 @@ public static partial class Parser
                         packet.Payload = at + 8;
                         packet.Transport = (ushort)(at + 8);
                         packet.Kind = PacketKind.Fragment;
+                        ReadFirstPorts(ref packet, frame);
                         return DropReason.None;
                     }
 

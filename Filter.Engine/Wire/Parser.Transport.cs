@@ -110,6 +110,18 @@ public static partial class Parser
         return packet.Key.SourcePort == 0 || packet.Key.DestinationPort == 0 ? DropReason.PortZero : DropReason.None;
     }
 
+    /// <summary>
+    /// A first fragment mostly shows its ports. Nothing is decided by them before the datagram is
+    /// whole; they are for people.
+    /// </summary>
+    private static void ReadFirstPorts(ref Packet packet, ReadOnlySpan<byte> frame)
+    {
+        if (packet.FragmentOffset == 0 && IpProtocol.HasPorts(packet.Key.Protocol) && frame.Length - packet.Transport >= 4)
+        {
+            ReadPorts(ref packet, frame[packet.Transport..]);
+        }
+    }
+
     private static void ReadPorts(ref Packet packet, ReadOnlySpan<byte> header) =>
         packet.Key = packet.Key with
         {

@@ -165,6 +165,7 @@ public static partial class Parser
         {
             packet.Kind = PacketKind.Fragment;
             packet.Fragmented = true;
+            ReadFirstPorts(ref packet, frame[..packet.End]);
             return DropReason.None;
         }
 

@@ -49,6 +49,20 @@ internal sealed class ControlClient : IDisposable
         }
     }
 
+    /// <summary>Whether anybody listens there.</summary>
+    public static bool IsAnswered(string path)
+    {
+        try
+        {
+            using ControlClient client = Connect(path);
+            return true;
+        }
+        catch (Refusal)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Asks.</summary>
     public void Send(ControlRequest request)
     {

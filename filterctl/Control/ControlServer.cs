@@ -41,8 +41,12 @@ internal sealed class ControlServer : IAsyncDisposable
     /// <summary>How long a client may take to read a line.</summary>
     public TimeSpan WritePatience { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Starts to accept.</summary>
-    public void Start() => _accepting = AcceptAsync();
+    /// <summary>Starts to listen.</summary>
+    public void Start()
+    {
+        _socket.Listener.Listen(MaxClients);
+        _accepting = AcceptAsync();
+    }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

@@ -28,7 +28,7 @@ internal sealed class ControlSocket : IDisposable
     /// <summary>Where it stands in the file system.</summary>
     public string Path { get; }
 
-    /// <summary>The listening socket.</summary>
+    /// <summary>The bound socket. It listens when its daemon is ready: until then nobody can connect.</summary>
     public Socket Listener { get; }
 
     /// <summary>Takes the path, replacing what a dead daemon left there.</summary>
@@ -57,7 +57,6 @@ internal sealed class ControlSocket : IDisposable
             listener.Bind(new UnixDomainSocketEndPoint(path));
             File.SetUnixFileMode(path, SocketMode);
             GiveTo(path, access);
-            listener.Listen(ControlServer.MaxClients);
             ControlSocket bound = new(path, held, listener);
             held = null;
             listener = null;

@@ -69,7 +69,28 @@ internal sealed class Devices
     /// <returns>One line for each thing that is not as it was.</returns>
     public IReadOnlyList<string> Restore() => [.. _nics.SelectMany(nic => TryRestore(_gate, nic))];
 
-    private static IReadOnlyList<string> TryRestore(NicGate gate, string nic)
+    /// <summary>NICs of this network namespace that a Filter shut and nobody has given back.</summary>
+    public static IReadOnlyList<string> Recorded(string directory)
+    {
+        if (!Directory.Exists(directory))
+        {
+            return [];
+        }
+
+        NicGate gate = new(directory);
+        const string Prefix = "nic-";
+        return
+        [
+            .. Directory.EnumerateFiles(directory, $"{Prefix}*@*.json")
+                .Select(static path => Path.GetFileName(path)[Prefix.Length..])
+                .Select(static name => name[..name.LastIndexOf('@')])
+                .Distinct()
+                .Where(gate.IsClosed),
+        ];
+    }
+
+    /// <summary>Gives one NIC back; one line for each thing that is not as it was.</summary>
+    public static IReadOnlyList<string> TryRestore(NicGate gate, string nic)
     {
         try
         {

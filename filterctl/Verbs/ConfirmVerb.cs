@@ -17,7 +17,8 @@ internal static class ConfirmVerb
             Keep what `run --confirm` or `reload --confirm` began: it no longer goes back by itself.
 
             Example:
-              filterctl reload office.yaml --confirm 60 && filterctl confirm
+              filterctl reload office.yaml --confirm 60
+              filterctl confirm
             """)
         { socket, json };
         verb.SetAction(parsed => Asking.Once(

@@ -70,14 +70,16 @@ internal sealed class TestNet
     /// <summary>A frame comes in by a port.</summary>
     public void Sends(string port, byte[] frame, Offload offload = default)
     {
+        _burst.Now = _now;
         _ports[port].Inject(frame, offload);
+        _ports[port].Receive(_burst);
         if (!_gathering)
         {
             Breathe();
         }
     }
 
-    /// <summary>What is sent meanwhile is walked in one burst.</summary>
+    /// <summary>What is sent meanwhile is walked in one burst, in its order.</summary>
     public void InOneBurst(Action sends)
     {
         _gathering = true;
@@ -146,12 +148,6 @@ internal sealed class TestNet
 
     private void Breathe()
     {
-        _burst.Now = _now;
-        foreach (MemoryPort port in _ports.Values)
-        {
-            port.Receive(_burst);
-        }
-
         Path.Walk(_burst);
         Deliver();
         PathCounters counters = Path.Counters;

@@ -18,6 +18,8 @@ public sealed class PacketLineTests
         "udp 10.0.0.5:4000 > 9.9.9.9:53 csum=bad-header",
         "udp 10.0.0.5:4000 > 9.9.9.9:53 len=64 frag=0+ id=77 total=128",
         "udp 10.0.0.5 > 9.9.9.9 len=64 frag=72 id=77",
+        "tcp 10.0.0.5:4000 > 9.9.9.9:53 syn,ack seq=1 ack=2 win=3 len=12 frag=0+ id=77",
+        "tcp 10.0.0.5 > 9.9.9.9 len=16 frag=0+ id=77",
         "udp [2001:db8::5]:4000 > [2001:db8:9::9]:53 len=8 frag=0 id=4000000000",
         "udp 2001:db8::5 > 2001:db8:9::9 len=64 frag=72+ id=4000000000",
         "icmp 2001:db8::5 > 2001:db8:9::9 len=64 frag=72 id=4000000000",

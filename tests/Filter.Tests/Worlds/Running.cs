@@ -53,6 +53,13 @@ public sealed class Running : IDisposable
         }
     }
 
+    /// <summary>Sends a signal (`HUP`) that does not end it.</summary>
+    public void Signal(string signal)
+    {
+        using Process kill = Process.Start("kill", [$"-{signal}", $"{Id}"]);
+        kill.WaitForExit();
+    }
+
     /// <summary>Sends a signal (`TERM`, `INT`, `KILL`) and waits for the end; gives the exit status.</summary>
     public int End(string signal = "TERM", TimeSpan? limit = null)
     {

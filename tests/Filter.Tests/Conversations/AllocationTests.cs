@@ -1,0 +1,80 @@
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+using Filter.Engine.Wire;
+
+namespace Filter.Tests.Conversations;
+
+/// <summary>The walk allocates nothing, whatever it does with its packets.</summary>
+public sealed class AllocationTests
+{
+    [Fact]
+    public void The_walk_allocates_no_byte_for_any_packet()
+    {
+        var net = new TestNet(Nets.OneAnswer.Replace("allow: questions", "reject: web\n    service: tcp/80\n  - allow: tcp\n    from: inside\n    service: tcp/443\n  - allow: questions", StringComparison.Ordinal), flows: 65536);
+        string[] lines =
+        [
+            "inside: udp 10.0.0.5:4000 > 203.0.113.9:53 len=30",
+            "outside: udp 203.0.113.9:53 > 10.0.0.5:4000 len=100",
+            "outside: udp 203.0.113.9:53 > 10.0.0.5:4000 len=100",
+            "inside: udp [2001:db8::5]:4000 > [2001:db8:f::9]:53 len=30",
+            "outside: udp [2001:db8:f::9]:53 > [2001:db8::5]:4000 len=100",
+            "inside: tcp 10.0.0.5:4000 > 203.0.113.9:443 syn seq=1",
+            "outside: tcp 203.0.113.9:443 > 10.0.0.5:4000 syn,ack seq=1 ack=2",
+            "inside: tcp 10.0.0.5:4000 > 203.0.113.9:443 ack seq=2 ack=2 len=1000",
+            "outside: tcp 203.0.113.9:443 > 10.0.0.5:4000 rst,ack seq=2 ack=1002",
+            "inside: tcp [2001:db8::5]:4000 > [2001:db8:f::9]:443 syn",
+            "inside: tcp 10.0.0.5:4000 > 203.0.113.9:80 syn",
+            "outside: tcp 203.0.113.9:80 > 10.0.0.5:22 syn",
+            "outside: tcp 203.0.113.9:80 > 10.0.0.5:22 syn csum=bad",
+            "outside: icmp 203.0.113.7 > 10.0.0.5 time-exceeded quote=\"udp 10.0.0.5:4000 > 203.0.113.9:53\"",
+            "outside: icmp fe80::1 > ff02::1:ff00:5 neighbour-solicitation len=24 ttl=255",
+            "outside: arp 10.0.0.1 > 10.0.0.5 request",
+            "inside: udp 10.0.0.5:4001 > 203.0.113.9:53 len=800 total=1000 frag=0+ id=3",
+            "inside: udp 10.0.0.5 > 203.0.113.9 len=200 frag=808 id=3",
+        ];
+        (byte Port, byte[] Frame)[] frames = [.. lines.Select(text =>
+        {
+            PacketLine line = PacketLine.Parse(text);
+            byte[] frame = new byte[FrameBuilder.Length(line)];
+            FrameBuilder.Write(line, frame);
+            return (net[line.Port!].Number, frame);
+        })];
+
+        var burst = new Burst { Now = 1_000_000_000_000 };
+        long walked = Run(net.Path, burst, frames, 200);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        walked += Run(net.Path, burst, frames, 500);
+        long after = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Equal(before, after);
+        Assert.Equal(700L * frames.Length, walked);
+        Assert.True(net.Path.Counters[Verdict.Pass] > 3000 && net.Path.Counters[Verdict.Reject] > 500 && net.Path.Counters[Verdict.Drop] > 1000);
+    }
+
+    private static long Run(PacketPath path, Burst burst, (byte Port, byte[] Frame)[] frames, int rounds)
+    {
+        long walked = 0;
+        for (int round = 0; round < rounds; round++)
+        {
+            burst.Now += 100_000_000;
+            foreach ((byte port, byte[] frame) in frames)
+            {
+                if (burst.TryAppend(frame.Length, out int index))
+                {
+                    ref Packet packet = ref burst.Packets[index];
+                    packet.Length = frame.Length;
+                    packet.Ingress = port;
+                    frame.CopyTo(packet.Bytes);
+                    walked++;
+                }
+            }
+
+            path.Walk(burst);
+            burst.Reset();
+            path.Tick(burst);
+            burst.Reset();
+        }
+
+        return walked;
+    }
+}

@@ -1,0 +1,247 @@
+using System.Text.Json;
+using Filter.Tests.Worlds;
+
+namespace Filter.Tests.Filterctl;
+
+/// <summary>The life of `filterctl run` in a world of its own: how it starts, changes, ends, and what it says of each.</summary>
+[Collection(InNamespaces.Name)]
+public sealed class DaemonTests
+{
+    private const string Ruleset = "rules/bridge.yaml";
+    private const string Ping = $"ping -q -c1 -W1 {World.Www4}";
+    private static readonly string[] s_devices = ["outside=eth0", "inside=eth1"];
+
+    [Fact]
+    public void Status_counters_and_flows_tell_of_what_passes()
+    {
+        using World world = World.Bridge();
+        using Daemon daemon = Daemon.Start(world.Filter, Ruleset, s_devices);
+        world.Client.Must($"ping -q -c3 -i0.05 {World.Www4} && ping -q -c3 -i0.05 {World.Www6}");
+
+        JsonElement status = daemon.Json("status").GetProperty("status");
+        Assert.Equal(Ruleset, status.GetProperty("ruleset").GetString());
+        Assert.Equal(1, status.GetProperty("generation").GetInt32());
+        Assert.Equal(["outside", "inside"], status.GetProperty("ports").EnumerateArray().Select(static p => p.GetProperty("name").GetString()));
+
+        JsonElement counters = daemon.Json("counters").GetProperty("counters");
+        long input = counters.GetProperty("in").GetInt64();
+        Assert.Equal(input, counters.GetProperty("verdicts").EnumerateArray().Sum(static v => v.GetProperty("packets").GetInt64()));
+        Assert.True(Rule(counters, "outbound") >= 12, daemon.Must("counters"));
+
+        JsonElement flow = Assert.Single(daemon.Json($"flows list icmp {World.Www4}").GetProperty("flows").EnumerateArray().ToArray());
+        Assert.Equal("outbound", flow.GetProperty("rule").GetString());
+        Assert.Equal(3, flow.GetProperty("replyPackets").GetInt64());
+        Assert.Contains($"inside: icmp {World.Client4} > {World.Www4} echo-request", daemon.Must("flows list icmp"), StringComparison.Ordinal);
+        Assert.Equal("1 deleted\n", daemon.Must($"flows delete {World.Www4}"));
+        Assert.Empty(daemon.Json($"flows list icmp {World.Www4}").GetProperty("flows").EnumerateArray().ToArray());
+    }
+
+    [Fact]
+    public void A_drop_is_told_live_as_a_line_that_explain_takes()
+    {
+        using World world = World.Bridge();
+        using Daemon daemon = Daemon.Start(world.Filter, Ruleset, s_devices);
+        using Running drops = daemon.Watch($"drops --count 1 --json");
+        // Whether it listens yet cannot be seen from here: knock until it has heard.
+        for (int i = 0; i < 50 && !drops.HasEnded; i++)
+        {
+            world.Server.Run($"ncat -w1 {World.Client4} 8080 < /dev/null", TimeSpan.FromMilliseconds(300));
+        }
+
+        Assert.Equal(0, drops.Ends());
+        string told = drops.Said.Split('\n').First(static line => line.Contains("\"event\"", StringComparison.Ordinal));
+        JsonElement dropped = JsonDocument.Parse(told).RootElement.GetProperty("event");
+        Assert.Equal("default-deny", dropped.GetProperty("reason").GetString());
+        Assert.Equal("default in", dropped.GetProperty("rule").GetString());
+        Assert.StartsWith($"{Ruleset}:", dropped.GetProperty("place").GetString(), StringComparison.Ordinal);
+
+        string line = dropped.GetProperty("line").GetString()!;
+        Assert.StartsWith($"outside: tcp {World.Gateway4}:", line, StringComparison.Ordinal);
+        JsonElement explained = Typed.Run("explain", Path.Combine(Repository.Root, Ruleset), line, "--json").Json;
+        Assert.Equal(line, explained.GetProperty("line").GetString());
+        Assert.Equal("default-deny", explained.GetProperty("reason").GetString());
+    }
+
+    [Fact]
+    public void A_missing_device_is_one_line_and_the_other_nic_is_left_as_it_was()
+    {
+        using World world = World.Bridge();
+        string before = world.Filter.Must("ip -br addr show eth0; nft list ruleset");
+        Ran ran = world.Filter.Run($"{Daemon.Filterctl} run {Ruleset} --device outside=eth0 --device inside=nothere --socket {world.Folder}/f.sock");
+        Assert.Equal(1, ran.Status);
+        Assert.Contains("nothere", Assert.Single(ran.Errors.TrimEnd().Split('\n')), StringComparison.Ordinal);
+        Assert.Equal(before, world.Filter.Must("ip -br addr show eth0; nft list ruleset"));
+        Assert.False(File.Exists($"{world.Folder}/f.sock"));
+    }
+
+    [Fact]
+    public void Missing_rights_are_one_line()
+    {
+        using World world = World.Bridge();
+        Ran ran = world.Filter.Run(
+            $"setpriv --bounding-set=-net_admin,-net_raw --inh-caps=-net_admin,-net_raw "
+            + $"{Daemon.Filterctl} run {Ruleset} --device outside=eth0 --device inside=eth1 --socket {world.Folder}/f.sock");
+        Assert.Equal(1, ran.Status);
+        Assert.StartsWith("filterctl: ", Assert.Single(ran.Errors.TrimEnd().Split('\n')), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_second_daemon_on_the_socket_is_refused_in_one_line_and_the_first_carries_on()
+    {
+        using World world = World.Bridge();
+        using Daemon daemon = Daemon.Start(world.Filter, Ruleset, s_devices);
+        Ran ran = world.Filter.Run($"{Daemon.Filterctl} run {Ruleset} --device outside=eth0 --device inside=eth1 --socket {world.Folder}/filter.sock");
+        Assert.Equal(1, ran.Status);
+        Assert.Contains("another filterctl runs on", Assert.Single(ran.Errors.TrimEnd().Split('\n')), StringComparison.Ordinal);
+        world.Client.Must(Ping);
+    }
+
+    [Fact]
+    public void Killed_nothing_passes_and_a_restart_works_at_once()
+    {
+        using World world = World.Bridge();
+        using (Daemon first = Daemon.Start(world.Filter, Ruleset, s_devices))
+        {
+            world.Client.Must(Ping);
+            first.Process.End("KILL");
+        }
+
+        Assert.False(world.Client.Run(Ping).Ok);
+        using Daemon second = Daemon.Start(world.Filter, Ruleset, s_devices);
+        world.Client.Must(Ping);
+    }
+
+    [Fact]
+    public void Stop_leaves_the_ports_closed_and_stop_restore_gives_back_what_was()
+    {
+        using World world = World.Bridge();
+        world.Filter.Must("ip addr add 192.0.2.200/24 dev eth1");
+        string before = world.Filter.Must("ip -br -4 addr show eth1; nft list ruleset");
+        using (Daemon first = Daemon.Start(world.Filter, Ruleset, s_devices))
+        {
+            Assert.DoesNotContain("192.0.2.200", world.Filter.Must("ip addr show eth1"), StringComparison.Ordinal);
+            Assert.Contains("stay closed", first.Must("stop"), StringComparison.Ordinal);
+            Assert.Equal(0, first.Process.Ends());
+        }
+
+        Assert.False(world.Client.Run("ping -q -c1 -W1 192.0.2.200").Ok);
+        using (Daemon second = Daemon.Start(world.Filter, Ruleset, s_devices))
+        {
+            Assert.Contains("as they were", second.Must("stop --restore"), StringComparison.Ordinal);
+            Assert.Equal(0, second.Process.Ends());
+        }
+
+        Assert.Equal(before, world.Filter.Must("ip -br -4 addr show eth1; nft list ruleset"));
+        world.Client.Must("ping -q -c1 -W1 192.0.2.200");
+    }
+
+    [Fact]
+    public void After_a_kill_stop_restore_gives_the_nics_back_without_a_daemon()
+    {
+        using World world = World.Bridge();
+        string before = world.Filter.Must("nft list ruleset");
+        using (Daemon daemon = Daemon.Start(world.Filter, Ruleset, s_devices))
+        {
+            daemon.Process.End("KILL");
+        }
+
+        Assert.NotEqual(before, world.Filter.Must("nft list ruleset"));
+        world.Filter.Must($"{Daemon.Filterctl} stop --restore --socket {world.Folder}/filter.sock");
+        Assert.Equal(before, world.Filter.Must("nft list ruleset"));
+    }
+
+    [Fact]
+    public void A_port_that_vanishes_is_one_line_and_the_daemon_lives_on()
+    {
+        using World world = World.Bridge();
+        using Daemon daemon = Daemon.Start(world.Filter, Ruleset, s_devices);
+        world.Filter.Must("ip link delete eth1");
+        daemon.Process.Says("port inside is lost: ");
+        Assert.DoesNotContain("   at ", daemon.Process.Said, StringComparison.Ordinal);
+        JsonElement port = daemon.Json("status").GetProperty("status").GetProperty("ports")[1];
+        Assert.Contains("eth1", port.GetProperty("failure").GetString(), StringComparison.Ordinal);
+        daemon.Must("stop");
+    }
+
+    [Fact]
+    public void A_wrong_ruleset_changes_nothing_and_a_right_one_is_in_force_at_once()
+    {
+        using World world = World.Bridge();
+        string file = world.Write("own.yaml", Policy("allow"));
+        using Daemon daemon = Daemon.Start(world.Filter, file, s_devices);
+        world.Client.Must(Ping);
+
+        world.Write("own.yaml", "filter: 1\nports: nonsense\n");
+        Ran refused = daemon.Ctl("reload");
+        Assert.Equal(1, refused.Status);
+        Assert.Contains($"{file}:2:8: error: ", refused.Errors, StringComparison.Ordinal);
+        world.Client.Must(Ping);
+
+        world.Write("own.yaml", Policy("drop"));
+        Assert.Contains("generation 2", daemon.Must("reload"), StringComparison.Ordinal);
+        Assert.False(world.Client.Run(Ping).Ok);
+
+        world.Write("own.yaml", Policy("allow"));
+        daemon.Process.Signal("HUP");
+        daemon.Process.Says("generation 3");
+        world.Client.Must(Ping);
+
+        world.Write("own.yaml", Policy("allow").Replace("side: protected", "side: protected, driver: pcap", StringComparison.Ordinal));
+        Assert.Contains("a reload can't change ports", daemon.Ctl("reload").Errors, StringComparison.Ordinal);
+        Assert.Equal(3, daemon.Json("status").GetProperty("status").GetProperty("generation").GetInt32());
+    }
+
+    [Fact]
+    public void An_unconfirmed_reload_goes_back_and_a_confirmed_one_stays()
+    {
+        using World world = World.Bridge();
+        string file = world.Write("own.yaml", Policy("allow"));
+        using Daemon daemon = Daemon.Start(world.Filter, file, s_devices);
+        world.Write("own.yaml", Policy("drop"));
+        daemon.Must("reload --confirm 1");
+        daemon.Process.Says("is in force again");
+        world.Client.Must(Ping);
+
+        daemon.Must("reload --confirm 60");
+        Assert.True(daemon.Json("status").GetProperty("status").GetProperty("confirmWithin").GetInt64() > 0);
+        Assert.Contains("on trial", daemon.Ctl("reload").Errors, StringComparison.Ordinal);
+        daemon.Must("confirm");
+        Assert.Equal(1, daemon.Ctl("confirm").Status);
+        Assert.False(world.Client.Run(Ping).Ok);
+    }
+
+    [Fact]
+    public void An_unconfirmed_start_ends_by_itself_and_gives_the_nics_back()
+    {
+        using World world = World.Bridge();
+        string before = world.Filter.Must("nft list ruleset");
+        using Daemon daemon = Daemon.Start(world.Filter, Ruleset, s_devices, "--confirm 1");
+        Assert.Equal(0, daemon.Process.Ends());
+        Assert.Contains("not confirmed in time", daemon.Process.Said, StringComparison.Ordinal);
+        Assert.Equal(before, world.Filter.Must("nft list ruleset"));
+    }
+
+    [Fact]
+    public void A_rule_that_logs_writes_a_line_for_each_packet_it_meets()
+    {
+        using World world = World.Bridge();
+        string file = world.Write("own.yaml", Policy("drop") + "rules:\n  - allow: pings\n    service: ping\n    log: true\n");
+        using Daemon daemon = Daemon.Start(world.Filter, file, s_devices);
+        world.Client.Must(Ping);
+        daemon.Process.Says($"pass 'inside: icmp {World.Client4} > {World.Www4} echo-request");
+        Assert.Contains($"by pings ({file}:", daemon.Process.Said, StringComparison.Ordinal);
+        Assert.Equal(0, daemon.Process.End());
+    }
+
+    private static string Policy(string word) => $$"""
+        filter: 1
+        ports:
+          outside: { nic: eth0, side: unprotected }
+          inside: { nic: eth1, side: protected }
+        defaults: { out: {{word}}, in: {{word}}, across: {{word}} }
+
+        """;
+
+    private static long Rule(JsonElement counters, string name) => counters.GetProperty("rules").EnumerateArray()
+        .Single(rule => rule.GetProperty("name").GetString() == name).GetProperty("packets").GetInt64();
+}
