@@ -156,7 +156,10 @@ public sealed partial class PacketPath<TTrace>
         }
     }
 
-    private void Open(ref Packet packet, long now)
+    /// <param name="packet">An opening.</param>
+    /// <param name="now">The path's clock.</param>
+    /// <param name="ended">The ended flow of the same key in whose place it comes; 0 for none.</param>
+    private void Open(ref Packet packet, long now, int ended = 0)
     {
         bool opens = packet.Key.Protocol == IpProtocol.Tcp
             ? (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn
@@ -172,6 +175,11 @@ public sealed partial class PacketPath<TTrace>
         if (!Judge(ref packet, now, out Judgement judgement))
         {
             return;
+        }
+
+        if (ended != 0)
+        {
+            Flows.Remove(ended);
         }
 
         OpeningFacts opening = Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress));
@@ -425,11 +433,11 @@ public sealed partial class PacketPath<TTrace>
                 return;
             }
 
-            // A new connection takes the ended one's place: judged afresh.
-            Flows.Remove(packet.Flow);
+            // A new connection takes the ended one's place, if the rules let it in.
+            int ended = packet.Flow;
             packet.Flow = 0;
             packet.Reply = false;
-            Open(ref packet, now);
+            Open(ref packet, now, ended);
             if (packet.Done)
             {
                 return;

@@ -108,10 +108,12 @@ public sealed class TcpTests
         (TestHost client, TestHost server) = Connect(net, family);
         server.Reaches(client, "RST,ACK seq=10 ack=100");
         server.Sends("ACK,PSH seq=10 ack=100 len=10");
+        server.Sends("SYN seq=500");
         client.HearsNothing();
-        client.Sends("ACK,PSH seq=100 ack=10 len=10");
-        server.HearsNothing();
-        net.Expects(DropReason.InvalidState, 2);
+        client.Reaches(server, "ACK,PSH seq=100 ack=10 len=10");                // was in flight
+        server.Reaches(client, "RST seq=10");
+        Assert.Equal(1, net.Path.Counters[DropReason.InvalidState]);
+        Assert.Equal(1, net.Path.Counters[DropReason.DefaultDeny]);
         net.After("61s");
         net.ExpectsFlows(0);
     }

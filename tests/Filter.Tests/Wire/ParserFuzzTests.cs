@@ -89,7 +89,8 @@ public sealed class ParserFuzzTests
         return packet.Reason == DropReason.None && packet.Kind == PacketKind.IcmpError && Parser.TryReadQuote(packet, out quoted);
     }
 
-    private static IEnumerable<byte[]> Seeds()
+    /// <summary>Good frames of every kind, and the first ones of each capture at hand.</summary>
+    internal static IEnumerable<byte[]> Seeds()
     {
         foreach (TheoryDataRow<string> row in Packets.PacketLineTests.CanonicalLines)
         {
