@@ -111,7 +111,7 @@ public sealed class ParserFuzzTests
             var frames = new List<byte[]>();
             using (var reader = new CaptureReader(path))
             {
-                while (reader.IsEthernet && frames.Count < 8 && reader.TryRead(out CapturedFrame frame))
+                while (frames.Count < 8 && reader.TryRead(out CapturedFrame frame) && frame.IsEthernet)
                 {
                     frames.Add(frame.Bytes.ToArray());
                 }
