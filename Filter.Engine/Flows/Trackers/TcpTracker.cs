@@ -151,6 +151,12 @@ public static class TcpTracker
             return TrackResult.Invalid;
         }
 
+        if (fin && sender.Finished && end == sender.Sent)
+        {
+            // Sent again: it will be acknowledged again, perhaps after all is over.
+            flow.Owed = Math.Min(flow.Owed + 1, 16);
+        }
+
         if (phase == TcpPhase.TimeWait && !AllowedInTimeWait(ref flow, packet, sender, end))
         {
             return TrackResult.Invalid;
@@ -234,7 +240,6 @@ public static class TcpTracker
 
         if ((packet.TcpFlags & TcpFlags.Fin) != 0)
         {
-            flow.Owed = end == sender.Sent ? Math.Min(flow.Owed + 1, 16) : flow.Owed;
             return end == sender.Sent;
         }
 

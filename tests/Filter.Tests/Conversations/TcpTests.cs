@@ -102,6 +102,27 @@ public sealed class TcpTests
     [Theory]
     [InlineData(4)]
     [InlineData(6)]
+    public void Each_FIN_that_was_sent_again_may_be_acknowledged_again_and_no_more(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Connect(net, family);
+        client.Reaches(server, "FIN,ACK seq=100 ack=10");
+        server.Reaches(client, "ACK seq=10 ack=101");
+        server.Reaches(client, "FIN,ACK seq=10 ack=101");
+        server.Reaches(client, "FIN,ACK seq=10 ack=101");
+        server.Reaches(client, "FIN,ACK seq=10 ack=101");
+        client.Reaches(server, "ACK seq=101 ack=11");
+        client.Reaches(server, "ACK seq=101 ack=11");
+        client.Reaches(server, "ACK seq=101 ack=11");
+        net.ExpectsNoDrops();
+        client.Sends("ACK seq=101 ack=11");
+        server.HearsNothing();
+        net.Expects(DropReason.InvalidState, 1);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
     public void After_a_reset_the_port_is_closed(int family)
     {
         var net = new TestNet(Nets.OutOnly);
