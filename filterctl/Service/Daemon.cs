@@ -49,7 +49,7 @@ internal sealed class Daemon : IDisposable
         catch
         {
             _gateway?.Dispose();
-            _devices.Restore();
+            _devices.Undo();
             throw;
         }
 
