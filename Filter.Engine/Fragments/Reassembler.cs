@@ -147,6 +147,27 @@ public sealed class Reassembler
         }
     }
 
+    /// <summary>
+    /// Ends every datagram whose pieces came out of an SA: the policies are others now, and what the pieces' number
+    /// stood for with them.
+    /// </summary>
+    public void ForgetOpened()
+    {
+        foreach (bool ipv4 in (ReadOnlySpan<bool>)[true, false])
+        {
+            for (int number = _table.Oldest(ipv4); number != 0;)
+            {
+                int next = _table[number].Newer;
+                if (_table[number].Key.ArrivedBy != 0)
+                {
+                    End(number, DropReason.WrongSelectors);
+                }
+
+                number = next;
+            }
+        }
+    }
+
     private bool IsOver(int number, long now)
     {
         ref FragmentedDatagram datagram = ref _table[number];

@@ -172,7 +172,7 @@ public sealed partial class PacketPath<TTrace>
         }
 
         ushort asked = packet.Egress;
-        if (!Judge(ref packet, now, out Judgement judgement))
+        if (!CameAsPolicySays(ref packet) || !Judge(ref packet, now, out Judgement judgement))
         {
             return;
         }
@@ -271,19 +271,6 @@ public sealed partial class PacketPath<TTrace>
         return true;
     }
 
-    /// <summary>Untracked packets: judged one by one, both ways.</summary>
-    private void JudgeAlone(ref Packet packet, long now)
-    {
-        if (Judge(ref packet, now, out _))
-        {
-            // Neighbour and router discovery, MLD and IGMP stay on their link, as ARP does: they are
-            // not for IPsec between gateways.
-            packet.Ipsec = Ipsec is null ? IpsecAction.None : IpsecAction.Bypass;
-            packet.Verdict = Verdict.Pass;
-            packet.Done = true;
-        }
-    }
-
     /// <summary>Judges a flow for further far ports, by its opening.</summary>
     private void JudgeFor(ref Flow flow, ushort ports)
     {
@@ -327,49 +314,6 @@ public sealed partial class PacketPath<TTrace>
         Direction.In => Direction.Out,
         _ => Direction.Across,
     };
-
-    private static void DecideIpsec(ref Flow flow, IIpsecStage stage)
-    {
-        flow.IpsecGeneration = stage.Generation;
-        if (flow.Opening.Direction == Direction.Across)
-        {
-            flow.ForwardIpsec = flow.ReplyIpsec = default;
-            return;
-        }
-
-        OpeningFacts opening = flow.Opening;
-        flow.ForwardIpsec = stage.Decide(opening);
-        flow.ReplyIpsec = stage.Decide(opening with
-        {
-            Key = opening.Key.Reverse,
-            Ingress = opening.Egress,
-            Egress = opening.Ingress,
-            Direction = Opposite(opening.Direction),
-        });
-    }
-
-    private void ApplyIpsec(ref Packet packet, IpsecDecision decision)
-    {
-        packet.Ipsec = decision.Action;
-        packet.Policy = decision.Policy;
-        if (decision.Action == IpsecAction.Drop)
-        {
-            packet.Drop(DropReason.PolicyDrop);
-            Tell(packet, "ipsec", "policy discards it");
-        }
-        else if (packet.Direction == Direction.In)
-        {
-            if (decision.Action == IpsecAction.Protect && packet.ArrivedBy != decision.Policy)
-            {
-                // RFC 4301 §5.2: traffic that policy protects may not come in the clear, or by another's SA.
-                packet.Drop(packet.ArrivedBy == 0 ? DropReason.ClearForProtected : DropReason.WrongSelectors);
-                Tell(packet, "ipsec", "should have come protected");
-                return;
-            }
-
-            packet.Ipsec = packet.ArrivedBy != 0 ? IpsecAction.Opened : decision.Action;
-        }
-    }
 
     private void Track(Burst burst)
     {

@@ -23,6 +23,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private readonly Bridge _bridge;
     private readonly Neighbours _neighbours;
     private readonly int[] _mtus = new int[16];
+    private readonly ushort _protected;
     private RateLimits _limits;
 
     /// <summary>Builds the walk; everything it will ever need is allocated here.</summary>
@@ -38,6 +39,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         foreach (Port port in settings.Ports)
         {
             _mtus[port.Number] = port.Mtu;
+            _protected |= port.Side == Side.Protected ? port.Mask : (ushort)0;
         }
     }
 
@@ -82,6 +84,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _limits = new RateLimits(ruleset);
         Ruleset = ruleset;
         Ipsec = ipsec;
+        _reassembler.ForgetOpened();
         Generation++;
     }
 
@@ -177,7 +180,9 @@ public sealed partial class PacketPath<TTrace> : PacketPath
                 continue;
             }
 
-            packet.Egress = OutOfTheGateway(ref packet);
+            packet.Egress = packet.ArrivedBy == 0
+                ? OutOfTheGateway(ref packet)
+                : (ushort)(packet.Egress & _protected);         // what was opened never leaves in the clear
             if (packet.Egress == 0)
             {
                 packet.Drop(DropReason.NoEgress);
