@@ -57,6 +57,11 @@ public static partial class Parser
             return DropReason.PortZero;
         }
 
+        if ((packet.TcpFlags & TcpFlags.Syn) != 0)
+        {
+            packet.WindowScale = ReadWindowScale(tcp[20..headerLength]);
+        }
+
         // What RFC 9293 §3.10 lets a sender form; all else is a scanner's or a broken stack's.
         return (packet.TcpFlags & Judged) switch
         {
@@ -71,6 +76,28 @@ public static partial class Parser
             TcpFlags.Ack | TcpFlags.Urg => DropReason.None,
             _ => DropReason.BadFlags,
         };
+    }
+
+    /// <summary>RFC 7323 §2.2. Options that are cut or malformed end the search: the receiver must look to them.</summary>
+    private static byte ReadWindowScale(ReadOnlySpan<byte> options)
+    {
+        while (!options.IsEmpty && options[0] != 0)
+        {
+            int length = options[0] == 1 ? 1 : options.Length < 2 ? 0 : options[1];
+            if (length == 0 || length > options.Length || (length == 1 && options[0] != 1))
+            {
+                break;
+            }
+
+            if (options[0] == 3 && length == 3)
+            {
+                return Math.Min(options[2], (byte)14);      // §2.3: more counts as 14
+            }
+
+            options = options[length..];
+        }
+
+        return Packet.NoWindowScale;
     }
 
     private static DropReason ParseUdp(ref Packet packet, ReadOnlySpan<byte> udp)
@@ -237,6 +264,22 @@ public static partial class Parser
         packet.Offload.Checksum = ChecksumState.Valid;
         return DropReason.None;
     }
+
+    /// <summary>
+    /// Whether an untracked packet is of those that never leave their link: IGMP, MLD (RFC 2710 §3) and multicast router
+    /// discovery, and discovery whose receivers take it only with the hop limit unspent (RFC 4861 §6.1, §7.1).
+    /// </summary>
+    public static bool StaysOnLink(in Packet packet) => packet.Key.Protocol switch
+    {
+        IpProtocol.Igmp => true,
+        IpProtocol.IcmpV6 => packet.IcmpType switch
+        {
+            130 or 131 or 132 or 143 or 151 or 152 or 153 => packet.HopLimit == 1,
+            133 or 134 or 135 or 136 or 137 or 141 or 142 or 148 or 149 => packet.HopLimit == 255,
+            _ => false,
+        },
+        _ => false,
+    };
 
     /// <summary>
     /// Reads the packet that an ICMP error quotes, as far as it goes: the key that it showed, so with
