@@ -13,6 +13,9 @@ internal static class CommandLine
     /// <summary>Set to anything, it shows the stack trace of what nobody expected.</summary>
     private const string DebugVariable = "FILTERCTL_DEBUG";
 
+    /// <summary>EPIPE.</summary>
+    private const int BrokenPipe = 32;
+
     /// <summary>Whether somebody wants to see where an internal error comes from.</summary>
     public static bool ShowsTraces => Environment.GetEnvironmentVariable(DebugVariable) is { Length: > 0 };
 
@@ -42,6 +45,10 @@ internal static class CommandLine
         {
             screen.Complain(refusal.Message);
             return refusal.Status;
+        }
+        catch (IOException closed) when (closed.HResult == BrokenPipe)
+        {
+            return Exit.No;                     // whoever read has had enough
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or PortException)
         {

@@ -153,7 +153,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
 
             if (TTrace.On)
             {
-                _trace.Note(packet, "parse", why == DropReason.None ? packet.Kind.ToString() : why.Name());
+                _trace.Note(packet, "parse", why == DropReason.None ? Describe(packet) : why.Name());
             }
         }
     }
@@ -243,6 +243,18 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     }
 
     private bool IsProtected(byte port) => ((_protected >> port) & 1) != 0;
+
+    private static string Describe(in Packet packet) => packet.Kind switch
+    {
+        PacketKind.Tracked => $"{ProtocolOf(packet)}, tracked",
+        PacketKind.Untracked => $"{ProtocolOf(packet)}, judged packet by packet",
+        PacketKind.IcmpError => "an ICMP error: belongs to the flow it quotes",
+        PacketKind.Fragment => "a fragment",
+        _ => "not IP: the link policy decides",
+    };
+
+    private static string ProtocolOf(in Packet packet) =>
+        ProtocolNames.Word(packet.Key.Protocol) ?? $"protocol {packet.Key.Protocol}";
 
     private string PortNames(ushort mask) =>
         string.Join(", ", Settings.Ports.Where(port => (port.Mask & mask) != 0).Select(port => port.Name));

@@ -10,6 +10,7 @@ public static class CaptureIntake
     /// Appends a captured frame. What is not Ethernet comes already dropped, for that reason. A frame of which the
     /// capture kept all headers is walked at its full length, the missing payload as zeros that no
     /// checksum is asked of (<see cref="Packet.Kept"/>); one whose headers are cut is dropped as truncated.
+    /// A checksum that the capturing host had left to its NIC counts as unfinished, not as wrong.
     /// </summary>
     /// <param name="burst">The burst.</param>
     /// <param name="bytes">What the capture kept.</param>
@@ -36,7 +37,11 @@ public static class CaptureIntake
         {
             packet.Drop(DropReason.NotEthernet);
         }
-        else if (!whole)
+        else if (whole)
+        {
+            packet.Offload = OffloadGuess.Of(packet, int.MaxValue);
+        }
+        else
         {
             packet.Bytes[kept..].Clear();
             packet.Kept = kept;

@@ -7,8 +7,11 @@ namespace Filter.Engine.Ports;
 /// <param name="bytes">What the file holds of it.</param>
 /// <param name="originalLength">How long it was on the wire.</param>
 /// <param name="time">When it was captured: nanoseconds since 1970.</param>
-public readonly ref struct CapturedFrame(ReadOnlySpan<byte> bytes, int originalLength, long time)
+/// <param name="linkType">Its link type; 1 is Ethernet.</param>
+public readonly ref struct CapturedFrame(ReadOnlySpan<byte> bytes, int originalLength, long time, int linkType)
 {
+    private const int LinkTypeEthernet = 1;
+
     /// <summary>What the file holds of it.</summary>
     public ReadOnlySpan<byte> Bytes { get; } = bytes;
 
@@ -18,27 +21,30 @@ public readonly ref struct CapturedFrame(ReadOnlySpan<byte> bytes, int originalL
     /// <summary>When it was captured: nanoseconds since 1970.</summary>
     public long Time { get; } = time;
 
+    /// <summary>Whether it is an Ethernet frame.</summary>
+    public bool IsEthernet => linkType == LinkTypeEthernet;
+
     /// <summary>The capture kept only the packet's beginning.</summary>
     public bool IsSnapped => Bytes.Length < OriginalLength;
 }
 
 /// <summary>
-/// Reads a capture file, pcap or pcapng of any link type, from front to back (libpcap through SharpPcap). A file that
-/// is cut short gives its good packets first and then <see cref="Failure"/>.
+/// Reads a capture file of any link type from front to back: pcap by libpcap through SharpPcap, pcapng by a reader of
+/// ours. A file that is cut short gives its good packets first and then <see cref="Failure"/>.
 /// </summary>
 public sealed unsafe class CaptureReader : IDisposable
 {
-    /// <summary>DLT_EN10MB.</summary>
-    private const int LinkTypeEthernet = 1;
-
+    private const int FileBuffer = 128 * 1024;
     private const int PacketRead = 1;
     private const int EndOfFile = -2;
     private const long NanosecondsPerSecond = 1_000_000_000;
     private const long LastSecond = (long.MaxValue / NanosecondsPerSecond) - 1;
 
-    private readonly CaptureFileReaderDevice _device;
+    private readonly CaptureFileReaderDevice? _device;
+    private readonly PcapngReader? _pcapng;
     private readonly string _path;
     private readonly long _nanosecondsPerTick;
+    private readonly int _linkType;
     private bool _atEnd;
 
     /// <summary>Opens a capture file.</summary>
@@ -51,11 +57,17 @@ public sealed unsafe class CaptureReader : IDisposable
             throw new PortException($"{path}: there is no such file");
         }
 
+        _pcapng = OpenPcapng(path);
+        if (_pcapng is not null)
+        {
+            return;
+        }
+
         try
         {
             _device = new CaptureFileReaderDevice(path);
             _device.Open(new DeviceConfiguration { TimestampResolution = TimestampResolution.Nanosecond });
-            LinkType = (int)_device.LinkType;
+            _linkType = (int)_device.LinkType;
         }
         catch (Exception e) when (e is PcapException or IOException or UnauthorizedAccessException)
         {
@@ -70,12 +82,6 @@ public sealed unsafe class CaptureReader : IDisposable
         _nanosecondsPerTick = _device.TimestampResolution == TimestampResolution.Nanosecond ? 1 : 1000;
     }
 
-    /// <summary>The file's link type, as libpcap numbers them (DLT_ values: 1 is Ethernet).</summary>
-    public int LinkType { get; }
-
-    /// <summary>Whether its packets are Ethernet frames.</summary>
-    public bool IsEthernet => LinkType == LinkTypeEthernet;
-
     /// <summary>One line, once the file turned out to be damaged; else null.</summary>
     public string? Failure { get; private set; }
 
@@ -88,8 +94,13 @@ public sealed unsafe class CaptureReader : IDisposable
             return false;
         }
 
+        if (_pcapng is not null)
+        {
+            return TryReadPcapng(_pcapng, out frame);
+        }
+
         IntPtr header = 0, data = 0;
-        int status = _device.GetNextPacketPointers(ref header, ref data);
+        int status = _device!.GetNextPacketPointers(ref header, ref data);
         if (status != PacketRead)
         {
             _atEnd = true;
@@ -109,12 +120,65 @@ public sealed unsafe class CaptureReader : IDisposable
         int captured = (int)Math.Min(lengths[0], int.MaxValue);
         int original = (int)Math.Min(lengths[1], int.MaxValue);
         frame = new CapturedFrame(
-            new ReadOnlySpan<byte>((void*)data, captured), Math.Max(original, captured), (seconds * NanosecondsPerSecond) + fraction);
+            new ReadOnlySpan<byte>((void*)data, captured), Math.Max(original, captured), (seconds * NanosecondsPerSecond) + fraction, _linkType);
         return true;
     }
 
+    private static PcapngReader? OpenPcapng(string path)
+    {
+        FileStream? file = null;
+        try
+        {
+            file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, FileBuffer);
+            Span<byte> first = stackalloc byte[4];
+            if (file.ReadAtLeast(first, first.Length, throwOnEndOfStream: false) == first.Length
+                && BitConverter.ToUInt32(first) == PcapngReader.SectionHeaderBlock)
+            {
+                file.Position = 0;
+                PcapngReader reader = new(file);
+                file = null;
+                return reader;
+            }
+
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            throw new PortException($"{path}: it cannot be read as a capture: {OneLine(e.Message)}", e);
+        }
+        finally
+        {
+            file?.Dispose();
+        }
+    }
+
+    private bool TryReadPcapng(PcapngReader reader, out CapturedFrame frame)
+    {
+        frame = default;
+        try
+        {
+            if (reader.TryRead(out frame))
+            {
+                return true;
+            }
+
+            Failure = reader.Failure is { } why ? $"{_path}: it ends in the middle or is damaged: {why}" : null;
+        }
+        catch (IOException e)
+        {
+            Failure = $"{_path}: it cannot be read to its end: {OneLine(e.Message)}";
+        }
+
+        _atEnd = true;
+        return false;
+    }
+
     /// <inheritdoc/>
-    public void Dispose() => _device.Dispose();
+    public void Dispose()
+    {
+        _device?.Dispose();
+        _pcapng?.Dispose();
+    }
 
     private static string OneLine(string? text)
         => string.IsNullOrWhiteSpace(text) ? "no reason given" : text.ReplaceLineEndings(" ").Trim();

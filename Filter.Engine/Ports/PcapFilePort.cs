@@ -15,6 +15,7 @@ public sealed class PcapFilePort : Port
     private int _nextLength;
     private int _nextOriginalLength;
     private long _nextTime;
+    private bool _nextIsEthernet;
     private bool _hasNext;
     private long _number;
 
@@ -40,7 +41,7 @@ public sealed class PcapFilePort : Port
     public override int Receive(Burst burst)
     {
         if (!_hasNext || !CaptureIntake.TryAppend(
-            burst, _next.AsSpan(0, _nextLength), _nextOriginalLength, _reader!.IsEthernet, out int index))
+            burst, _next.AsSpan(0, _nextLength), _nextOriginalLength, _nextIsEthernet, out int index))
         {
             return 0;
         }
@@ -95,6 +96,7 @@ public sealed class PcapFilePort : Port
         frame.Bytes[.._nextLength].CopyTo(_next);
         _nextOriginalLength = frame.OriginalLength;
         _nextTime = frame.Time;
+        _nextIsEthernet = frame.IsEthernet;
         return true;
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Filter.Engine.Packets;
 using Filter.Engine.Ports.Native;
 using Filter.Engine.Ports.Netlink;
@@ -19,8 +18,6 @@ public sealed unsafe class PcapLivePort : Port
     private const int SnapLength = 262144;
     private const int PacketRead = 1;
     private const int NothingWaits = 0;
-    private const ushort TcpChecksum = 16;
-    private const ushort UdpChecksum = 6;
 
     private readonly LibPcapLiveDevice _pcap;
     private readonly nint _handle;
@@ -106,7 +103,7 @@ public sealed unsafe class PcapLivePort : Port
             }
             else
             {
-                packet.Offload = Guess(packet);
+                packet.Offload = OffloadGuess.Of(packet, Mtu);
             }
 
             Counters.ReceivedPackets++;
@@ -156,44 +153,6 @@ public sealed unsafe class PcapLivePort : Port
         }
 
         base.Dispose(disposing);
-    }
-
-    /// <summary>
-    /// The offload metadata of a frame that comes without. A checksum field that holds the pseudo-header's sum alone is
-    /// unfinished: a sender on this box, or the kernel's own merging, left it to the device. A TCP packet larger than
-    /// the MTU is a super-frame.
-    /// </summary>
-    private Offload Guess(in Packet packet)
-    {
-        Packet parsed = packet;
-        parsed.Offload.Checksum = ChecksumState.Valid;      // only where the headers are; the walk verifies
-        if (Parser.Parse(ref parsed) != DropReason.None || parsed.Kind != PacketKind.Tracked || parsed.Fragmented
-            || parsed.Key.Protocol is not (IpProtocol.Tcp or IpProtocol.Udp))
-        {
-            return default;
-        }
-
-        bool tcp = parsed.Key.Protocol == IpProtocol.Tcp;
-        ushort field = tcp ? TcpChecksum : UdpChecksum;
-        ReadOnlySpan<byte> segment = parsed.Segment;
-        ulong pseudo = Checksum.PseudoHeader(parsed.Key.Source, parsed.Key.Destination, parsed.Key.Protocol, segment.Length);
-        Offload offload = default;
-        if (BinaryPrimitives.ReadUInt16BigEndian(segment[field..]) == Checksum.Fold(pseudo))
-        {
-            offload.Checksum = ChecksumState.Partial;
-            offload.ChecksumStart = parsed.Transport;
-            offload.ChecksumOffset = field;
-        }
-
-        int headers = parsed.Payload - parsed.Network;
-        if (tcp && parsed.End - parsed.Network > Mtu && headers < Mtu)
-        {
-            offload.Gso = parsed.IsIPv4 ? GsoKind.TcpV4 : GsoKind.TcpV6;
-            offload.SegmentSize = (ushort)(Mtu - headers);
-            offload.HeaderLength = (ushort)parsed.Payload;
-        }
-
-        return offload;
     }
 
     /// <summary>Filter's mark on what this handle sends, so that the NIC's gate lets it through.</summary>

@@ -162,7 +162,8 @@ public static partial class Parser
         // §3.1). UDP may leave a surplus behind its length (RFC 9868 §7).
         bool wrong = packet.Key.Protocol == IpProtocol.UdpLite
             ? length != 0 && (length < 8 || length > udp.Length)
-            : (length < 8 || length > udp.Length) && packet.Offload.Gso != GsoKind.Udp;
+            : (length < 8 || length > udp.Length)
+                && (packet.Offload.Gso != GsoKind.Udp || packet.Offload.Checksum == ChecksumState.Unknown);
         if (wrong)
         {
             return DropReason.BadLength;

@@ -1,25 +1,26 @@
 using System.Globalization;
+using Filter.Ctl.Service;
 
 namespace Filter.Ctl.Control;
 
-/// <summary>Who may speak to the daemon: root, and the members of one group.</summary>
+/// <summary>Who may speak to the daemon: root, its own user, and the members of one group.</summary>
 /// <param name="Group">The group's number; null where there is none.</param>
-/// <param name="Owner">The user that runs the daemon: root, but for tests.</param>
+/// <param name="Owner">The user that runs the daemon.</param>
 internal sealed record ControlAccess(uint? Group, uint Owner = 0)
 {
     /// <summary>The group whose members may control Filter, where the machine has it.</summary>
     public const string GroupName = "filter";
 
-    /// <summary>Root, and the members of group `filter` if /etc/group has one.</summary>
+    /// <summary>Root, who runs the daemon, and the members of group `filter` if /etc/group has one.</summary>
     public static ControlAccess OfMachine()
     {
         try
         {
-            return new ControlAccess(FindGroup(File.ReadLines("/etc/group"), GroupName));
+            return new ControlAccess(FindGroup(File.ReadLines("/etc/group"), GroupName), ProcessRights.User);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            return new ControlAccess(Group: null);
+            return new ControlAccess(Group: null, ProcessRights.User);
         }
     }
 

@@ -1,3 +1,5 @@
+using System.Text;
+using Microsoft.Win32.SafeHandles;
 using Spectre.Console;
 
 namespace Filter.Ctl.Output;
@@ -57,7 +59,29 @@ internal sealed class Screen
             && Environment.GetEnvironmentVariable("TERM") is { Length: > 0 } and not "dumb";
         bool interactive = !Console.IsOutputRedirected;
         return new Screen(
-            Console.Out, Console.Error, interactive, mayColour && interactive, mayColour && !Console.IsErrorRedirected);
+            interactive ? Console.Out : Pipe(), Console.Error, interactive, mayColour && interactive, mayColour && !Console.IsErrorRedirected);
+    }
+
+    /// <summary>
+    /// Console.Out swallows what a closed pipe refuses, and `filterctl drops | head -1` would never end.
+    /// For files it is right: they may share their offset with other programs.
+    /// </summary>
+    private static TextWriter Pipe()
+    {
+        const int StandardOutput = 1;
+        FileStream stream;
+        try
+        {
+            stream = new(new SafeFileHandle(StandardOutput, ownsHandle: false), FileAccess.Write, bufferSize: 0);
+        }
+        catch (Exception closed) when (closed is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return Console.Out;
+        }
+
+        return stream.CanSeek
+            ? Console.Out
+            : new StreamWriter(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { AutoFlush = true };
     }
 
     /// <summary>Writes a line to stdout.</summary>
@@ -104,14 +128,14 @@ internal sealed class Screen
         Table table = new() { Border = TableBorder.Rounded };
         foreach ((string name, bool right) in grid.Columns)
         {
-            TableColumn column = new(new Text(name, Style(Tint.Strong)));
+            TableColumn column = new(new Spectre.Console.Text(name, Style(Tint.Strong)));
             column.Alignment = right ? Justify.Right : Justify.Left;
             table.AddColumn(column);
         }
 
         foreach (IReadOnlyList<Cell> row in grid.Rows)
         {
-            table.AddRow(row.Select(cell => new Text(cell.Text, Style(cell.Tint))));
+            table.AddRow(row.Select(cell => new Spectre.Console.Text(cell.Text, Style(cell.Tint))));
         }
 
         console.Write(table);

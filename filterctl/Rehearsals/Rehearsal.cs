@@ -58,7 +58,7 @@ internal sealed class Rehearsal : IDisposable
         _gateway = Gateway.Compose(
             ruleset, Gateway.PortsInMemory(ruleset), new StepRecorder(_steps), Math.Min(Flows, ruleset.Limits.Flows));
         _gateway.Path.Events.Muted = true;
-        _rehearsed = new Rehearsed(_gateway, ruleset, burst, static () => { });
+        _rehearsed = new Rehearsed(_gateway, ruleset, burst);
     }
 
     /// <summary>Lets a line's packet arrive and walks it.</summary>

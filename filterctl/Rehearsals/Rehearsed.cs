@@ -6,7 +6,7 @@ using Filter.Rules.Policy;
 namespace Filter.Ctl.Rehearsals;
 
 /// <summary>A gateway whose ports are in memory, walked one packet at a time, with neighbours that answer at once.</summary>
-internal sealed class Rehearsed(Gateway gateway, Ruleset ruleset, Burst burst, Action sent)
+internal sealed class Rehearsed(Gateway gateway, Ruleset ruleset, Burst burst)
 {
     private readonly Neighbourhood _neighbours = new(gateway, ruleset);
 
@@ -58,7 +58,6 @@ internal sealed class Rehearsed(Gateway gateway, Ruleset ruleset, Burst burst, A
             port.Transmit(burst);
         }
 
-        sent();
         _neighbours.Listen(burst);
         burst.Reset();
     }

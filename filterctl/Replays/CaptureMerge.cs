@@ -15,6 +15,9 @@ internal sealed class MergedFrame
     /// <summary>When it was captured: nanoseconds since 1970.</summary>
     public long Time { get; private set; }
 
+    /// <summary>Whether it is an Ethernet frame.</summary>
+    public bool IsEthernet { get; private set; }
+
     /// <summary>Its length on the wire: the capture may have kept only its beginning.</summary>
     public int OriginalLength { get; private set; }
 
@@ -29,6 +32,7 @@ internal sealed class MergedFrame
         _length = frame.Bytes.Length;
         Time = frame.Time;
         OriginalLength = frame.OriginalLength;
+        IsEthernet = frame.IsEthernet;
     }
 }
 
@@ -73,7 +77,7 @@ internal sealed class CaptureMerge : IDisposable
     public IReadOnlyList<string> Failures => _failures;
 
     /// <summary>The next packet, valid until the next call; false at the end of all.</summary>
-    public bool TryNext(out MergedFrame frame, out ReplayPort capture, out bool isEthernet)
+    public bool TryNext(out MergedFrame frame, out ReplayPort capture)
     {
         if (_given is { } given)
         {
@@ -91,7 +95,6 @@ internal sealed class CaptureMerge : IDisposable
 
         frame = _given?.Next!;
         capture = _given?.Capture!;
-        isEthernet = _given?.Reader.IsEthernet ?? false;
         return _given is not null;
     }
 

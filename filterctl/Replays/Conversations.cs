@@ -86,12 +86,25 @@ internal sealed class Conversations
     private static bool TryReadPorts(in Packet packet, out ushort source, out ushort destination)
     {
         source = destination = 0;
-        if (!IpProtocol.HasPorts(packet.Key.Protocol) || packet.Transport == 0 || packet.Transport + 4 > packet.Length)
+        if (packet.Transport == 0 || packet.Transport + 8 > packet.Length)
         {
             return false;
         }
 
         ReadOnlySpan<byte> header = packet.Bytes[packet.Transport..];
+        bool isQuery = (packet.Key.Protocol, header[0]) is (IpProtocol.Icmp, 0 or 8 or (>= 13 and <= 18)) or (IpProtocol.IcmpV6, 128 or 129);
+        if (isQuery)
+        {
+            // Both ends of a query show its identifier.
+            source = destination = BinaryPrimitives.ReadUInt16BigEndian(header[4..]);
+            return true;
+        }
+
+        if (!IpProtocol.HasPorts(packet.Key.Protocol))
+        {
+            return false;
+        }
+
         source = BinaryPrimitives.ReadUInt16BigEndian(header);
         destination = BinaryPrimitives.ReadUInt16BigEndian(header[2..]);
         return true;

@@ -28,8 +28,7 @@ internal sealed class Replay : IDisposable
     private readonly Dictionary<string, Conversations> _conversations = [];
     private readonly Dictionary<int, (long Opened, FlowKey Key, long Serial)> _flows = [];
     private readonly Dictionary<string, byte> _ports;
-    private readonly IReadOnlyList<MemoryPort> _sinks;
-    private readonly List<PcapngWriter> _writers = [];
+    private readonly List<SinkPort> _sinks = [];
     private readonly long[] _verdicts = new long[(int)Verdict.Consumed + 1];
     private readonly long[] _reasons = new long[DropReasons.Count];
     private readonly Rehearsed _rehearsed;
@@ -53,14 +52,23 @@ internal sealed class Replay : IDisposable
             }
 
             int mtu = Math.Max(Gateway.OrdinaryMtu, _captures.LongestDatagram);
-            _sinks = Gateway.PortsInMemory(ruleset, mtu, keepsSent: directory is not null);
+            foreach (PortConfig port in ruleset.Ports)
+            {
+                _sinks.Add(new SinkPort(
+                    directory is null ? null : PcapngWriter.Create(Path.Combine(directory, $"{port.Name}.pcapng")),
+                    port.Name,
+                    port.Mtu ?? mtu,
+                    Gateway.MacInMemory(port))
+                {
+                    Name = port.Name,
+                    Number = port.Number,
+                    Side = port.Side,
+                });
+            }
+
             _gateway = Gateway.Compose<NoTrace>(ruleset, _sinks);
             _gateway.Path.Events.Muted = true;
-            _rehearsed = new Rehearsed(_gateway, ruleset, _burst, WriteSent);
-            foreach (MemoryPort port in _sinks)
-            {
-                AddWriter(port, directory);
-            }
+            _rehearsed = new Rehearsed(_gateway, ruleset, _burst);
         }
         catch
         {
@@ -90,9 +98,9 @@ internal sealed class Replay : IDisposable
     /// <summary>Walks every packet.</summary>
     public void Run()
     {
-        while (_captures.TryNext(out MergedFrame frame, out ReplayPort capture, out bool isEthernet))
+        while (_captures.TryNext(out MergedFrame frame, out ReplayPort capture))
         {
-            Step(frame, capture, isEthernet);
+            Step(frame, capture);
         }
 
         // What waits at the end (fragments, answers of ours) gets its time.
@@ -110,31 +118,20 @@ internal sealed class Replay : IDisposable
     {
         _log?.Dispose();
         _captures.Dispose();
-        _writers.ForEach(static writer => writer.Dispose());
+        _sinks.ForEach(static port => port.Dispose());
     }
 
-    private void AddWriter(MemoryPort port, string? directory)
-    {
-        if (directory is not null)
-        {
-            PcapngWriter writer = PcapngWriter.Create(Path.Combine(directory, $"{port.Name}.pcapng"));
-            writer.AddInterface(port.Name);
-            _writers.Add(writer);
-        }
-    }
-
-    private void Step(MergedFrame frame, ReplayPort capture, bool isEthernet)
+    private void Step(MergedFrame frame, ReplayPort capture)
     {
         // A capture's clock may step back; the path's must not.
         Tick(Math.Max(frame.Time, _burst.Now));
         Packets++;
-        CaptureIntake.TryAppend(_burst, frame.Bytes, frame.OriginalLength, isEthernet, out int index);
+        CaptureIntake.TryAppend(_burst, frame.Bytes, frame.OriginalLength, frame.IsEthernet, out int index);
         ref Packet packet = ref _burst.Packets[index];
         packet.Time = frame.Time;
         packet.Number = Packets;
-        string port = isEthernet && capture.Far is { } far && !IsFromOpener(capture, packet) ? far : capture.Name;
+        string port = frame.IsEthernet && capture.Far is { } far && !IsFromOpener(capture, packet) ? far : capture.Name;
         packet.Ingress = _ports[port];
-
         Packet ended = _rehearsed.Walk(index);
         _verdicts[(int)ended.Verdict]++;
         _reasons[(int)ended.Reason]++;
@@ -169,17 +166,6 @@ internal sealed class Replay : IDisposable
         }
 
         _burst.Now = now;
-    }
-
-    private void WriteSent()
-    {
-        foreach (MemoryPort port in _sinks)
-        {
-            foreach (SentFrame sent in port.KeepsSent ? port.TakeSent() : [])
-            {
-                _writers[port.Number].Write(0, sent.Time, sent.Bytes, sent.Bytes.Length);
-            }
-        }
     }
 
     /// <summary>

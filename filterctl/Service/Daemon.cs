@@ -49,7 +49,7 @@ internal sealed class Daemon : IDisposable
         catch
         {
             _gateway?.Dispose();
-            _devices.Restore();
+            _devices.Undo();
             throw;
         }
 
@@ -66,6 +66,11 @@ internal sealed class Daemon : IDisposable
         if (reading.Ruleset is not { } ruleset)
         {
             return Exit.No;
+        }
+
+        if (!ProcessRights.MayOpenPorts)
+        {
+            throw new Refusal("opening ports needs root, or the capabilities CAP_NET_ADMIN and CAP_NET_RAW");
         }
 
         ServiceLog log = new(screen.Error, settings.Json);
@@ -103,7 +108,7 @@ internal sealed class Daemon : IDisposable
         using Systemd systemd = Systemd.FromEnvironment();
         ControlDesk desk = new(_gateway, _worker, _switch, feed, _stop);
         ControlServer server = new(socket, access, desk.AnswerAsync);
-        using (EventPump pump = new(_gateway.Path, _gateway.Ports, feed, _log))
+        using (EventPump pump = new(_gateway.Path, _gateway.Ports, feed, _log, () => _switch.Current.Rules.Any(static rule => rule.Log)))
         {
             using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, StopBySignal);
             using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, StopBySignal);

@@ -13,6 +13,7 @@ internal sealed class Devices
     private readonly NicGate _gate;
     private readonly List<Port> _ports = [];
     private readonly List<string> _nics = [];
+    private readonly List<string> _shut = [];
     private readonly List<string> _warnings = [];
 
     private Devices(NicGate gate) => _gate = gate;
@@ -28,7 +29,6 @@ internal sealed class Devices
     public static Devices Open(Ruleset ruleset, NicGate gate)
     {
         Devices devices = new(gate);
-        List<string> shut = [];
         try
         {
             foreach (PortConfig port in ruleset.Ports)
@@ -37,7 +37,7 @@ internal sealed class Devices
                 {
                     if (!gate.IsClosed(port.Device))
                     {
-                        shut.Add(port.Device);
+                        devices._shut.Add(port.Device);
                     }
 
                     if (gate.Close(port.Device) is { } warning)
@@ -55,14 +55,16 @@ internal sealed class Devices
         }
         catch
         {
-            devices._ports.ForEach(static port => port.Dispose());
-            foreach (string nic in shut)
-            {
-                TryRestore(gate, nic);
-            }
-
+            devices.Undo();
             throw;
         }
+    }
+
+    /// <summary>Closes them; NICs that were open before this start are open again, the others stay shut.</summary>
+    public void Undo()
+    {
+        _ports.ForEach(static port => port.Dispose());
+        _shut.ForEach(nic => TryRestore(_gate, nic));
     }
 
     /// <summary>Gives the NICs back as they were before Filter first came.</summary>

@@ -24,6 +24,7 @@ internal sealed class EventPump : IDisposable
     private readonly IReadOnlyList<Port> _ports;
     private readonly EventFeed _feed;
     private readonly ServiceLog _log;
+    private readonly Func<bool> _rulesLog;
     private readonly long[] _dropped = new long[DropReasons.Count];
     private readonly ManualResetEventSlim _stop = new();
     private readonly Thread _thread;
@@ -34,8 +35,14 @@ internal sealed class EventPump : IDisposable
     private long _nextSummary;
 
     /// <summary>A pump from a path to its listeners.</summary>
-    public EventPump(PacketPath path, IReadOnlyList<Port> ports, EventFeed feed, ServiceLog log)
+    /// <param name="path">Its ring is muted while nobody wants events: a flood of drops then costs no more than counting.</param>
+    /// <param name="ports">They name where packets came in.</param>
+    /// <param name="feed">Who listens.</param>
+    /// <param name="log">Where rules that log are heard.</param>
+    /// <param name="rulesLog">Whether a rule in force logs.</param>
+    public EventPump(PacketPath path, IReadOnlyList<Port> ports, EventFeed feed, ServiceLog log, Func<bool> rulesLog)
     {
+        _rulesLog = rulesLog;
         _ring = path.Events;
         _counters = path.Counters;
         _ports = ports;
@@ -63,6 +70,7 @@ internal sealed class EventPump : IDisposable
         do
         {
             stopping = _stop.IsSet;
+            _ring.Muted = !_feed.Heard && !_rulesLog();
             while (_ring.TryRead(out PathEvent taken))
             {
                 Take(taken);

@@ -106,17 +106,17 @@ internal sealed class Gateway : IDisposable
         ruleset.Ports.SelectMany(static port => port.Addresses).Select(static address => address.Address);
 
     /// <summary>Ports in memory, as a ruleset describes them: for rehearsals without a device.</summary>
-    /// <param name="ruleset">It describes them.</param>
-    /// <param name="mtu">Largest IP packet of a port that does not say it, in bytes.</param>
-    /// <param name="keepsSent">Whether they keep what they send.</param>
-    public static IReadOnlyList<MemoryPort> PortsInMemory(Ruleset ruleset, int mtu = OrdinaryMtu, bool keepsSent = false) =>
-        [.. ruleset.Ports.Select(port => new MemoryPort(port.Mtu ?? mtu, port.Kind == PortKind.Tap ? port.Mac ?? MadeUpMac : 0)
+    public static IReadOnlyList<MemoryPort> PortsInMemory(Ruleset ruleset) =>
+        [.. ruleset.Ports.Select(static port => new MemoryPort(port.Mtu ?? OrdinaryMtu, MacInMemory(port))
         {
             Name = port.Name,
             Number = port.Number,
             Side = port.Side,
-            KeepsSent = keepsSent,
+            KeepsSent = false,
         })];
+
+    /// <summary>The link address of a port that has no device: a TAP's own, or one made up; 0 of a NIC.</summary>
+    public static ulong MacInMemory(PortConfig port) => port.Kind == PortKind.Tap ? port.Mac ?? MadeUpMac : 0;
 
     private static LocalNetwork LocalOf(Ruleset ruleset, IReadOnlyList<Port> ports)
     {

@@ -43,12 +43,17 @@ hosts() {
     on "$host" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 \
       net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.router_solicitations=0 \
       net.ipv6.conf.default.mldv2_unsolicited_report_interval=10
-    if [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then
-      on "$host" sysctl -qw net.bridge.bridge-nf-call-iptables=0 \
-        net.bridge.bridge-nf-call-ip6tables=0 net.bridge.bridge-nf-call-arptables=0
-    fi
+    bridge_netfilter "$host" 0
     ip_on "$host" link set lo up
   done
+}
+
+# bridge_netfilter HOST 0|1: whether nftables sees what a kernel bridge forwards; quiet where the kernel has no such thing
+bridge_netfilter() {
+  if [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then
+    on "$1" sysctl -qw "net.bridge.bridge-nf-call-iptables=$2" \
+      "net.bridge.bridge-nf-call-ip6tables=$2" net.bridge.bridge-nf-call-arptables=0
+  fi
 }
 
 # wire HOST DEV HOST DEV: a cable. Checksum and segmentation offload stay on, as real NICs have it.
@@ -213,7 +218,8 @@ kernel() {
       gateway "$host" 192.0.2.1 2001:db8:1::1
     fi
     if [ "${1-}" = nft ]; then
-      on "$host" sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
+      [ -e /proc/sys/net/bridge ] || modprobe br_netfilter || die "the kernel has no br_netfilter"
+      bridge_netfilter "$host" 1
       on "$host" nft -f "$here/baseline.nft"
     fi
   done
@@ -224,7 +230,7 @@ unkernel() {
   for host in $host; do
     ip_on "$host" link del br0 2> /dev/null || true
     on "$host" nft delete table inet baseline 2> /dev/null || true
-    on "$host" sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0
+    bridge_netfilter "$host" 0
   done
 }
 

@@ -102,16 +102,40 @@ public sealed class TcpTests
     [Theory]
     [InlineData(4)]
     [InlineData(6)]
+    public void Each_FIN_that_was_sent_again_may_be_acknowledged_again_and_no_more(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Connect(net, family);
+        client.Reaches(server, "FIN,ACK seq=100 ack=10");
+        server.Reaches(client, "ACK seq=10 ack=101");
+        server.Reaches(client, "FIN,ACK seq=10 ack=101");
+        server.Reaches(client, "FIN,ACK seq=10 ack=101");
+        server.Reaches(client, "FIN,ACK seq=10 ack=101");
+        client.Reaches(server, "ACK seq=101 ack=11");
+        client.Reaches(server, "ACK seq=101 ack=11");
+        client.Reaches(server, "ACK seq=101 ack=11");
+        net.ExpectsNoDrops();
+        client.Sends("ACK seq=101 ack=11");
+        server.HearsNothing();
+        net.Expects(DropReason.InvalidState, 1);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
     public void After_a_reset_the_port_is_closed(int family)
     {
         var net = new TestNet(Nets.OutOnly);
         (TestHost client, TestHost server) = Connect(net, family);
         server.Reaches(client, "RST,ACK seq=10 ack=100");
         server.Sends("ACK,PSH seq=10 ack=100 len=10");
+        server.Sends("SYN seq=500");
         client.HearsNothing();
-        client.Reaches(server, "ACK,PSH seq=100 ack=10 len=10");        // was under way when the server reset
-        net.Expects(DropReason.InvalidState, 1);
-        net.After("11s");
+        client.Reaches(server, "ACK,PSH seq=100 ack=10 len=10");                // was in flight
+        server.Reaches(client, "RST seq=10");
+        Assert.Equal(1, net.Path.Counters[DropReason.InvalidState]);
+        Assert.Equal(1, net.Path.Counters[DropReason.DefaultDeny]);
+        net.After("61s");
         net.ExpectsFlows(0);
     }
 

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Filter.Ctl;
 using Filter.Ctl.Control;
+using Filter.Ctl.Service;
 
 namespace Filter.Tests.Filterctl;
 
@@ -247,7 +248,7 @@ public sealed class ControlServerTests : IDisposable
 
     private ControlServer Serve(ControlHandler? handler = null, TimeSpan? patience = null, TimeSpan? writePatience = null)
     {
-        ControlAccess access = new(Group: 4242);
+        ControlAccess access = new(Group: 4242, ProcessRights.User);
         ControlServer server = new(ControlSocket.Bind(SocketPath, access), access, handler ?? Echo)
         {
             Patience = patience ?? TimeSpan.FromMinutes(1),

@@ -18,13 +18,13 @@ public sealed class CaptureFileTests : IDisposable
         WriteCapture(path, frames);
 
         using var reader = new CaptureReader(path);
-        Assert.True(reader.IsEthernet);
         for (int i = 0; i < frames.Length; i++)
         {
             Assert.True(reader.TryRead(out CapturedFrame frame));
             Assert.Equal(frames[i], frame.Bytes.ToArray());
             Assert.Equal(Start + i, frame.Time);
             Assert.False(frame.IsSnapped);
+            Assert.True(frame.IsEthernet);
         }
 
         Assert.False(reader.TryRead(out _));
@@ -187,7 +187,7 @@ public sealed class CaptureFileTests : IDisposable
         }
 
         Assert.Single(All(path, out string? failure));
-        Assert.StartsWith($"{path}: it ends in the middle, is damaged, or is beyond libpcap: ", failure, StringComparison.Ordinal);
+        Assert.StartsWith($"{path}: it ends in the middle", failure, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', failure!);
     }
 

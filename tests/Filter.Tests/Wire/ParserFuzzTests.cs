@@ -89,7 +89,8 @@ public sealed class ParserFuzzTests
         return packet.Reason == DropReason.None && packet.Kind == PacketKind.IcmpError && Parser.TryReadQuote(packet, out quoted);
     }
 
-    private static IEnumerable<byte[]> Seeds()
+    /// <summary>Good frames of every kind, and the first ones of each capture at hand.</summary>
+    internal static IEnumerable<byte[]> Seeds()
     {
         foreach (TheoryDataRow<string> row in Packets.PacketLineTests.CanonicalLines)
         {
@@ -110,7 +111,7 @@ public sealed class ParserFuzzTests
             var frames = new List<byte[]>();
             using (var reader = new CaptureReader(path))
             {
-                while (reader.IsEthernet && frames.Count < 8 && reader.TryRead(out CapturedFrame frame))
+                while (frames.Count < 8 && reader.TryRead(out CapturedFrame frame) && frame.IsEthernet)
                 {
                     frames.Add(frame.Bytes.ToArray());
                 }

@@ -32,7 +32,7 @@ public sealed class ParserOracleTests
         foreach (string path in Directory.EnumerateFiles(folder, "*cap*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
         {
             using var reader = new CaptureReader(path);
-            for (int n = 1; reader.IsEthernet && reader.TryRead(out CapturedFrame frame); n++)
+            for (int n = 1; reader.TryRead(out CapturedFrame frame) && frame.IsEthernet; n++)
             {
                 byte[] bytes = frame.Bytes.ToArray();
                 var packet = new Packet { Slab = bytes, Length = bytes.Length, Ceiling = bytes.Length };
