@@ -26,6 +26,7 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
+        packet.Direction = Crossing(packet.Ingress, packet.Egress);
         if (onLink)
         {
             packet.Ipsec = Ipsec is null ? IpsecAction.None : IpsecAction.Bypass;
@@ -42,23 +43,19 @@ public sealed partial class PacketPath<TTrace>
         }
     }
 
-    private static void DecideIpsec(ref Flow flow, IIpsecStage stage)
+    /// <summary>What the SPD says of a flow where it crosses the boundary, which one that began across may do yet.</summary>
+    private void DecideIpsec(ref Flow flow, IIpsecStage stage)
     {
+        bool goesOut = IsProtected(flow.Opening.Ingress);
+        OpeningFacts opening = flow.Opening with { Direction = goesOut ? Direction.Out : Direction.In };
         flow.IpsecGeneration = stage.Generation;
-        if (flow.Opening.Direction == Direction.Across)
-        {
-            flow.ForwardIpsec = flow.ReplyIpsec = default;
-            return;
-        }
-
-        OpeningFacts opening = flow.Opening;
         flow.ForwardIpsec = stage.Decide(opening);
         flow.ReplyIpsec = stage.Decide(opening with
         {
             Key = opening.Key.Reverse,
             Ingress = opening.Egress,
             Egress = opening.Ingress,
-            Direction = Opposite(opening.Direction),
+            Direction = goesOut ? Direction.In : Direction.Out,
         });
     }
 
@@ -95,7 +92,12 @@ public sealed partial class PacketPath<TTrace>
 
     private void ApplyIpsec(ref Packet packet, IpsecDecision decision)
     {
-        if (CameAs(ref packet, decision))
+        if (packet.Direction == Direction.Across)
+        {
+            packet.Ipsec = IpsecAction.None;
+            packet.Policy = 0;
+        }
+        else if (CameAs(ref packet, decision))
         {
             packet.Ipsec = packet.Direction == Direction.In && packet.ArrivedBy != 0 ? IpsecAction.Opened : decision.Action;
             packet.Policy = decision.Policy;
