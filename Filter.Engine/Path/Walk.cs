@@ -69,7 +69,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         OpenFlows(burst);                   // misses only: rules, SPD
         Track(burst);                       // one row of one table a packet
         Answer(burst);                      // what was rejected, or is too big for its far port
-        Ipsec?.Protect(burst);              // what policy says to seal
+        Protect(burst);                     // what policy says to seal
         Release(burst);                     // fragments go on as they came
         _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed
         Account(burst, came);
@@ -115,6 +115,15 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             {
                 _trace.Note(packet, "reassemble", packet.Verdict == Verdict.Held ? "a fragment: waits for its rest" : packet.Reason.Name());
             }
+        }
+    }
+
+    private void Protect(Burst burst)
+    {
+        if (Ipsec is { } stage)
+        {
+            _reassembler.Restore(burst, stage);
+            stage.Protect(burst);
         }
     }
 
