@@ -13,6 +13,7 @@ public sealed partial class PacketPath<TTrace>
 
     private readonly Rejections _rejections = new(s_answers);
     private TokenBucket _tooBig = new(s_answers);
+    private uint _fragmentIdentification = (uint)Random.Shared.NextInt64();
 
     private void Answer(Burst burst)
     {
@@ -58,8 +59,12 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
-        if (whole && !packet.DontFragment && packet.Offload.Gso == GsoKind.None && Segmenter.TryFinishChecksum(ref packet)
-            && Fragmenter.TryCut(burst, index, mtu, packet.FragmentId))
+        // What left its sender in fragments and was sealed as a whole, in transport mode, becomes fragments again:
+        // Filter stands in for that sender (RFC 4303 §3.3.4).
+        bool again = packet.Fragmented && packet.Depth > 0 && packet.FragmentHeader == 0;
+        uint identification = again && !packet.IsIPv4 ? ++_fragmentIdentification : packet.FragmentId;
+        if (whole && (!packet.DontFragment || again) && packet.Offload.Gso == GsoKind.None
+            && Segmenter.TryFinishChecksum(ref packet) && Fragmenter.TryCut(burst, index, mtu, identification))
         {
             return;
         }

@@ -175,7 +175,7 @@ public sealed partial class PacketPath<TTrace>
         }
 
         ushort asked = packet.Egress;
-        if (!Judge(ref packet, now, out Judgement judgement))
+        if (!CameAsPolicySays(ref packet) || !Judge(ref packet, now, out Judgement judgement))
         {
             return;
         }

@@ -64,35 +64,6 @@ public sealed partial class PacketPath<TTrace>
         return true;
     }
 
-    /// <summary>Untracked packets: judged one by one, both ways.</summary>
-    private void JudgeAlone(ref Packet packet, long now)
-    {
-        if (!Judge(ref packet, now, out _))
-        {
-            return;
-        }
-
-        packet.Direction = Crossing(packet.Ingress, packet.Egress);
-        if (Ipsec is { } stage && packet.Direction != Direction.Across && !Parser.StaysOnLink(packet))
-        {
-            OpeningFacts facts = Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress));
-            ApplyIpsec(ref packet, stage.Decide(facts with { Direction = packet.Direction }));
-            if (packet.Done)
-            {
-                return;
-            }
-        }
-        else
-        {
-            // Neighbour and router discovery, MLD and IGMP stay on their link, as ARP does: they are
-            // not for IPsec between gateways.
-            packet.Ipsec = Ipsec is null ? IpsecAction.None : IpsecAction.Bypass;
-        }
-
-        packet.Verdict = Verdict.Pass;
-        packet.Done = true;
-    }
-
     /// <summary>Judges a flow for further far ports, by its opening.</summary>
     private void JudgeFor(ref Flow flow, ushort ports)
     {
@@ -156,50 +127,4 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>An opening as another far port would have seen it.</summary>
     private OpeningFacts Towards(in OpeningFacts opening, byte egress) =>
         opening with { Egress = egress, Direction = Crossing(opening.Ingress, (ushort)(1 << egress)) };
-
-    /// <summary>What the SPD says of a flow where it crosses the boundary, which one that began across may do yet.</summary>
-    private void DecideIpsec(ref Flow flow, IIpsecStage stage)
-    {
-        bool goesOut = IsProtected(flow.Opening.Ingress);
-        OpeningFacts opening = flow.Opening with { Direction = goesOut ? Direction.Out : Direction.In };
-        flow.IpsecGeneration = stage.Generation;
-        flow.ForwardIpsec = stage.Decide(opening);
-        flow.ReplyIpsec = stage.Decide(opening with
-        {
-            Key = opening.Key.Reverse,
-            Ingress = opening.Egress,
-            Egress = opening.Ingress,
-            Direction = goesOut ? Direction.In : Direction.Out,
-        });
-    }
-
-    private void ApplyIpsec(ref Packet packet, IpsecDecision decision)
-    {
-        if (packet.Direction == Direction.Across)
-        {
-            packet.Ipsec = IpsecAction.None;
-            packet.Policy = 0;
-            return;
-        }
-
-        packet.Ipsec = decision.Action;
-        packet.Policy = decision.Policy;
-        if (decision.Action == IpsecAction.Drop)
-        {
-            packet.Drop(DropReason.PolicyDrop);
-            Tell(packet, "ipsec", "policy discards it");
-        }
-        else if (packet.Direction == Direction.In)
-        {
-            if (decision.Action == IpsecAction.Protect && packet.ArrivedBy != decision.Policy)
-            {
-                // RFC 4301 §5.2: traffic that policy protects may not come in the clear, or by another's SA.
-                packet.Drop(packet.ArrivedBy == 0 ? DropReason.ClearForProtected : DropReason.WrongSelectors);
-                Tell(packet, "ipsec", "should have come protected");
-                return;
-            }
-
-            packet.Ipsec = packet.ArrivedBy != 0 ? IpsecAction.Opened : decision.Action;
-        }
-    }
 }

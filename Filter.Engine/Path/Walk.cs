@@ -69,7 +69,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         OpenFlows(burst);                   // misses only: rules, SPD
         Track(burst);                       // one row of one table a packet
         Answer(burst);                      // what was rejected, or is too big for its far port
-        Ipsec?.Protect(burst);              // what policy says to seal
+        Protect(burst);                     // what policy says to seal
         Release(burst);                     // fragments go on as they came
         _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed
         Account(burst, came);
@@ -91,6 +91,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _limits = new RateLimits(ruleset);
         Ruleset = ruleset;
         Ipsec = ipsec;
+        _reassembler.ForgetOpened();
         Generation++;
     }
 
@@ -114,6 +115,15 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             {
                 _trace.Note(packet, "reassemble", packet.Verdict == Verdict.Held ? "a fragment: waits for its rest" : packet.Reason.Name());
             }
+        }
+    }
+
+    private void Protect(Burst burst)
+    {
+        if (Ipsec is { } stage)
+        {
+            _reassembler.Restore(burst, stage);
+            stage.Protect(burst);
         }
     }
 
@@ -186,7 +196,9 @@ public sealed partial class PacketPath<TTrace> : PacketPath
                 continue;
             }
 
-            packet.Egress = OutOfTheGateway(ref packet);
+            packet.Egress = packet.ArrivedBy == 0
+                ? OutOfTheGateway(ref packet)
+                : (ushort)(packet.Egress & _protected);         // what was opened never leaves in the clear
             if (packet.Egress == 0)
             {
                 packet.Drop(DropReason.NoEgress);

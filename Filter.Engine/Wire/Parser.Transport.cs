@@ -313,22 +313,6 @@ public static partial class Parser
     }
 
     /// <summary>
-    /// Whether an untracked packet is of those that never leave their link: IGMP, MLD (RFC 2710 §3) and multicast router
-    /// discovery, and discovery whose receivers take it only with the hop limit unspent (RFC 4861 §6.1, §7.1).
-    /// </summary>
-    public static bool StaysOnLink(in Packet packet) => packet.Key.Protocol switch
-    {
-        IpProtocol.Igmp => true,
-        IpProtocol.IcmpV6 => packet.IcmpType switch
-        {
-            130 or 131 or 132 or 143 or 151 or 152 or 153 => packet.HopLimit == 1,
-            133 or 134 or 135 or 136 or 137 or 141 or 142 or 148 or 149 => packet.HopLimit == 255,
-            _ => false,
-        },
-        _ => false,
-    };
-
-    /// <summary>
     /// Reads the packet that an ICMP error quotes, as far as it goes: the key that it showed, so with
     /// the error's receiver as source.
     /// </summary>

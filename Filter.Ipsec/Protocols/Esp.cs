@@ -198,7 +198,7 @@ internal static class Esp
         sa.Statistics.Bytes += carried;
         packet.Kind = PacketKind.Unknown;
         packet.Offload = default;
-        packet.Fragmented = false;
+        packet.Fragmented &= pair.Mode == IpsecMode.Transport;     // what its sender had cut may be cut again
         packet.FragmentHeader = 0;
         packet.Assembly = 0;
         packet.Spi = 0;

@@ -108,6 +108,8 @@ public sealed class PolicyTests
 
         public IpsecDecision Decide(in OpeningFacts facts) => new(IpsecAction.Protect, 1);
 
+        public bool SealsFragments(ushort policy) => false;
+
         public void Protect(Burst burst)
         {
         }

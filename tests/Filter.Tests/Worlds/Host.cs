@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 namespace Filter.Tests.Worlds;
@@ -27,6 +28,9 @@ public sealed class Host(World world, string name, string space)
     /// <summary>Starts a shell command line that runs on, until disposed or the world ends.</summary>
     public Running Start(string command) => world.Keep(new Running(Line(command)));
 
+    /// <summary>Calls on a thread that lives on the host; sockets opened there stay there, whoever uses them later.</summary>
+    public T Inside<T>(Func<T> call) => NetNs.RunIn(space, call);
+
     /// <summary>The kernel's own counts of a device, as `ip -s link` shows them.</summary>
     public LinkCounts Counts(string device)
     {
@@ -39,8 +43,26 @@ public sealed class Host(World world, string name, string space)
         static long Of(JsonElement counts, string name) => counts.GetProperty(name).GetInt64();
     }
 
+    /// <summary>Datagrams that came, but found their socket's buffer full: the host's own losses, of both families.</summary>
+    public long Overflows() => Snmp("Udp", "RcvbufErrors") + Snmp6("Udp6RcvbufErrors");
+
+    /// <summary>IP packets, of both families, that reached the kernel's stack by whatever way.</summary>
+    public long Arrivals() => Snmp("Ip", "InReceives") + Snmp6("Ip6InReceives");
+
     /// <summary>The MAC address of a device, as `02:00:00:00:00:01`.</summary>
     public string Mac(string device) => Must($"cat /sys/class/net/{device}/address").Trim();
+
+    /// <summary>A count of /proc/net/snmp, which has a line of names and a line of values for each protocol.</summary>
+    private long Snmp(string protocol, string name)
+    {
+        string[][] lines = [.. Must("cat /proc/net/snmp").Split('\n')
+            .Where(line => line.StartsWith($"{protocol}:", StringComparison.Ordinal)).Select(static line => line.Split(' '))];
+        return long.Parse(lines[1][Array.IndexOf(lines[0], name)], CultureInfo.InvariantCulture);
+    }
+
+    private long Snmp6(string name) => long.Parse(
+        Must("cat /proc/net/snmp6").Split('\n').Select(static line => line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+            .First(words => words[0] == name)[1], CultureInfo.InvariantCulture);
 
     private string[] Line(string command) => ["ip", "netns", "exec", space, "bash", "-c", command];
 }

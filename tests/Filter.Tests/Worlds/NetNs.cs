@@ -81,7 +81,10 @@ public sealed class NetNs : IDisposable
         => Must("ip", ["netns", "exec", Name, program, .. arguments]);
 
     /// <summary>Calls on a thread that lives in the namespace.</summary>
-    public T Run<T>(Func<T> call)
+    public T Run<T>(Func<T> call) => RunIn(Name, call);
+
+    /// <summary>Calls on a thread that lives in a namespace that ip knows by this name.</summary>
+    public static T RunIn<T>(string name, Func<T> call)
     {
         T? result = default;
         ExceptionDispatchInfo? thrown = null;
@@ -89,7 +92,7 @@ public sealed class NetNs : IDisposable
         {
             try
             {
-                Enter();
+                Enter(name);
                 result = call();
             }
             catch (Exception e)
@@ -97,7 +100,7 @@ public sealed class NetNs : IDisposable
                 thrown = ExceptionDispatchInfo.Capture(e);
             }
         })
-        { IsBackground = true, Name = Name };
+        { IsBackground = true, Name = name };
         thread.Start();
         thread.Join();
         thrown?.Throw();
@@ -128,12 +131,12 @@ public sealed class NetNs : IDisposable
             : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)}: status {status}: {output}");
     }
 
-    private void Enter()
+    private static void Enter(string name)
     {
-        using SafeFileHandle file = File.OpenHandle($"/run/netns/{Name}", share: FileShare.ReadWrite | FileShare.Delete);
+        using SafeFileHandle file = File.OpenHandle($"/run/netns/{name}", share: FileShare.ReadWrite | FileShare.Delete);
         if (SetNamespace(file, CloneNewNet) != 0)
         {
-            throw new InvalidOperationException($"cannot enter {Name}: errno {Marshal.GetLastPInvokeError()}");
+            throw new InvalidOperationException($"cannot enter {name}: errno {Marshal.GetLastPInvokeError()}");
         }
     }
 

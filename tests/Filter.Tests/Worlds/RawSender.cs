@@ -1,0 +1,38 @@
+using Filter.Engine.Packets;
+using Filter.Engine.Ports;
+using Filter.Engine.Wire;
+
+namespace Filter.Tests.Worlds;
+
+/// <summary>Puts frames on a host's cable past the host's own stack: what an attacker there can do.</summary>
+internal sealed class RawSender : IDisposable
+{
+    private readonly PacketSocketPort _port;
+    private readonly Burst _burst = new();
+    private readonly string _source;
+
+    /// <param name="host">Who sends.</param>
+    /// <param name="device">Its end of the cable.</param>
+    public RawSender(Host host, string device)
+    {
+        _source = host.Mac(device);
+        _port = host.Inside(() => new PacketSocketPort(device) { Name = device, Number = 0, Side = Side.Protected });
+    }
+
+    /// <summary>Sends the frame that a packet line describes.</summary>
+    /// <param name="line">The packet, without link addresses.</param>
+    /// <param name="receiver">The link address of its receiver.</param>
+    public void Send(string line, string receiver)
+    {
+        _burst.Reset();
+        Assert.True(FrameBuilder.TryAppend(PacketLine.Parse($"{line} src-mac={_source} dst-mac={receiver}"), _burst, 0, out int index));
+        ref Packet packet = ref _burst.Packets[index];
+        packet.Verdict = Verdict.Pass;
+        packet.Egress = _port.Mask;
+        long sent = _port.Counters.SentPackets;
+        _port.Transmit(_burst);
+        Assert.Equal(sent + 1, _port.Counters.SentPackets);
+    }
+
+    public void Dispose() => _port.Dispose();
+}
