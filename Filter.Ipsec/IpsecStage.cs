@@ -178,6 +178,9 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
     }
 
     /// <inheritdoc/>
+    public bool SealsFragments(ushort policy) => _databases.Spd?.Entry(policy) is { Sa.Mode: IpsecMode.Tunnel };
+
+    /// <inheritdoc/>
     public void Protect(Burst burst)
     {
         // 1. Sizes, segments and headers. What is cut into pieces has them appended, so the end moves.

@@ -26,13 +26,14 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
+        packet.Direction = Crossing(packet.Ingress, packet.Egress);
         if (onLink)
         {
             packet.Ipsec = Ipsec is null ? IpsecAction.None : IpsecAction.Bypass;
         }
         else if (Ipsec is { } stage && packet.Direction != Direction.Across)
         {
-            ApplyIpsec(ref packet, stage.Decide(Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress))));
+            ApplyIpsec(ref packet, Decide(packet, stage));
         }
 
         if (!packet.Done)
@@ -42,23 +43,19 @@ public sealed partial class PacketPath<TTrace>
         }
     }
 
-    private static void DecideIpsec(ref Flow flow, IIpsecStage stage)
+    /// <summary>What the SPD says of a flow where it crosses the boundary, which one that began across may do yet.</summary>
+    private void DecideIpsec(ref Flow flow, IIpsecStage stage)
     {
+        bool goesOut = IsProtected(flow.Opening.Ingress);
+        OpeningFacts opening = flow.Opening with { Direction = goesOut ? Direction.Out : Direction.In };
         flow.IpsecGeneration = stage.Generation;
-        if (flow.Opening.Direction == Direction.Across)
-        {
-            flow.ForwardIpsec = flow.ReplyIpsec = default;
-            return;
-        }
-
-        OpeningFacts opening = flow.Opening;
         flow.ForwardIpsec = stage.Decide(opening);
         flow.ReplyIpsec = stage.Decide(opening with
         {
             Key = opening.Key.Reverse,
             Ingress = opening.Egress,
             Egress = opening.Ingress,
-            Direction = Opposite(opening.Direction),
+            Direction = goesOut ? Direction.In : Direction.Out,
         });
     }
 
@@ -68,7 +65,11 @@ public sealed partial class PacketPath<TTrace>
     /// </summary>
     private bool CameAsPolicySays(ref Packet packet) =>
         Ipsec is not { } stage || packet.Direction != Direction.In
-        || CameAs(ref packet, stage.Decide(Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress))));
+        || CameAs(ref packet, Decide(packet, stage));
+
+    /// <summary>What the SPD says of a packet that crosses the boundary, whichever of its far ports stands first.</summary>
+    private IpsecDecision Decide(in Packet packet, IIpsecStage stage) =>
+        stage.Decide(Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress)) with { Direction = packet.Direction });
 
     /// <summary>Ends a packet that policy discards, or that came otherwise than policy says.</summary>
     private bool CameAs(ref Packet packet, IpsecDecision decision)
@@ -95,7 +96,12 @@ public sealed partial class PacketPath<TTrace>
 
     private void ApplyIpsec(ref Packet packet, IpsecDecision decision)
     {
-        if (CameAs(ref packet, decision))
+        if (packet.Direction == Direction.Across)
+        {
+            packet.Ipsec = IpsecAction.None;
+            packet.Policy = 0;
+        }
+        else if (CameAs(ref packet, decision))
         {
             packet.Ipsec = packet.Direction == Direction.In && packet.ArrivedBy != 0 ? IpsecAction.Opened : decision.Action;
             packet.Policy = decision.Policy;

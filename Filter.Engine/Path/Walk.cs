@@ -15,8 +15,14 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     /// <summary>Most tunnels inside each other, and most rounds of parse and open.</summary>
     private const int MaxDepth = 4;
 
-    /// <summary>Most flows looked at for expiry a tick.</summary>
+    /// <summary>Least flows, and fragments, looked at for expiry a tick.</summary>
     private const int ExpiryBudget = 256;
+
+    /// <summary>The part of the table looked at a tick: a flood that has ended is gone some seconds after its timers.</summary>
+    private const int ExpiryPart = 64;
+
+    /// <summary>Most flows looked at for one opening that finds the table full.</summary>
+    private const int RoomBudget = 32;
 
     private readonly TTrace _trace;
     private readonly Reassembler _reassembler;
@@ -26,6 +32,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private readonly PacketFacts[] _kept = new PacketFacts[Burst.Intake];
     private readonly ushort _protected;
     private RateLimits _limits;
+    private long _removals;
 
     /// <summary>Builds the walk; everything it will ever need is allocated here.</summary>
     public PacketPath(PathSettings settings, TTrace trace = default)
@@ -64,7 +71,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Track(burst);                       // one row of one table a packet
         Answer(burst);                      // what was rejected, or is too big for its far port
         KeepFacts(burst, came);
-        Ipsec?.Protect(burst);              // what policy says to seal
+        Protect(burst);                     // what policy says to seal
         Release(burst);                     // fragments go on as they came
         _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed
         Account(burst, came);
@@ -73,7 +80,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     /// <inheritdoc/>
     public override void Tick(Burst burst)
     {
-        Counters.Expired += Flows.Expire(burst.Now, ExpiryBudget);
+        Counters.Expired += Flows.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Count / ExpiryPart));
         _reassembler.Expire(burst.Now, ExpiryBudget);
         _neighbours.Tick(burst);
         Account(burst, 0);
@@ -110,6 +117,15 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             {
                 _trace.Note(packet, "reassemble", packet.Verdict == Verdict.Held ? "a fragment: waits for its rest" : packet.Reason.Name());
             }
+        }
+    }
+
+    private void Protect(Burst burst)
+    {
+        if (Ipsec is { } stage)
+        {
+            _reassembler.Restore(burst, stage);
+            stage.Protect(burst);
         }
     }
 
@@ -215,13 +231,12 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         LocalNetwork local = Settings.Local;
         if (Ipsec is null || !local.CanAddress || packet.Egress != local.SelfMask || local.UnprotectedMask == 0
             || packet.Kind != PacketKind.Tracked || local.Owns(packet.Key.Destination)
-            || Settings.Ports[packet.Ingress].Side != Side.Protected)
+            || !IsProtected(packet.Ingress))
         {
             return packet.Egress;
         }
 
         byte far = (byte)BitOperations.TrailingZeroCount(local.UnprotectedMask);
-        packet.Direction = Direction.Out;
         if (Ipsec.Decide(Facts(packet, far)).Action != IpsecAction.Protect)
         {
             return packet.Egress;
@@ -233,22 +248,16 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     }
 
     /// <summary>
-    /// Which way a frame goes; one that is flooded to both sides crosses the boundary, and is judged and protected as
-    /// what crosses it.
+    /// Which way a frame goes; one that is flooded to both sides crosses the boundary, and is protected as what crosses it.
     /// </summary>
     private Direction Crossing(byte ingress, ushort egress)
     {
-        Side from = Settings.Ports[ingress].Side;
-        for (int ports = egress; ports != 0; ports &= ports - 1)
-        {
-            if (Settings.Ports[BitOperations.TrailingZeroCount(ports)].Side != from)
-            {
-                return from == Side.Protected ? Direction.Out : Direction.In;
-            }
-        }
-
-        return Direction.Across;
+        bool fromProtected = IsProtected(ingress);
+        int far = egress & (fromProtected ? ~_protected : _protected);
+        return far == 0 ? Direction.Across : fromProtected ? Direction.Out : Direction.In;
     }
+
+    private bool IsProtected(byte port) => ((_protected >> port) & 1) != 0;
 
     private static string Describe(in Packet packet) => packet.Kind switch
     {

@@ -17,7 +17,7 @@ public static class LinkScope
         {
             // IGMP speaks to groups (RFC 9776 §4), MLD and multicast router discovery too (RFC 9777 §5, RFC 4286 §3).
             (IpProtocol.Igmp, _) => packet.Key.Destination.IsMulticast,
-            (IpProtocol.IcmpV6, (>= 130 and <= 132) or 143 or (>= 151 and <= 153)) => packet.Key.Destination.IsMulticast,
+            (IpProtocol.IcmpV6, (>= 130 and <= 132) or 143 or (>= 151 and <= 153)) => packet.Key.Destination.IsMulticast && packet.HopLimit == 1,
 
             // Neighbour discovery, inverse too (RFC 3122 §4), and the certificates of SEND (RFC 3971 §6.4).
             (IpProtocol.IcmpV6, (>= 133 and <= 137) or 141 or 142 or 148 or 149) => packet.HopLimit == NoHopBetween,

@@ -171,7 +171,7 @@ public sealed class DaemonTests
         }
 
         Assert.Equal(before, world.Filter.Must("ip -br -4 addr show eth1; nft list ruleset"));
-        world.Client.Must("ping -q -c1 -W1 192.0.2.200");
+        world.Client.Must("ip neigh flush dev eth0; ping -q -c1 -W1 192.0.2.200");      // it had given that neighbour up
     }
 
     [Fact]
