@@ -25,10 +25,10 @@ internal sealed record Iperf(long SentBytes, long ReceivedBytes, long Datagrams,
     /// <summary>The command line whose output <see cref="Read"/> takes.</summary>
     public static string Command(string server, string options) => $"iperf3 -J -c {server} --connect-timeout 3000 {options}";
 
-    /// <summary>Reads what it printed.</summary>
+    /// <summary>Reads what it printed, warnings before it included.</summary>
     public static Iperf Read(string output)
     {
-        using JsonDocument document = JsonDocument.Parse(output);
+        using JsonDocument document = JsonDocument.Parse(output[output.IndexOf('{')..]);
         JsonElement end = document.RootElement.GetProperty("end");
         JsonElement sent = end.GetProperty("sum_sent"), received = end.GetProperty("sum_received");
         return new Iperf(
