@@ -28,6 +28,7 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
     private readonly int[] _packets = new int[Burst.Capacity];
     private readonly SaPair[] _pairs = new SaPair[Burst.Capacity];
     private readonly ushort _protectedMask;
+    private readonly ulong _hostMac;
     private IpsecDatabases _databases;
     private TokenBucket _answers = new(new RateLimit(1_000_000_000 / 200, 200));     // RFC 4443 §2.4 (f)
     private int _count;
@@ -38,9 +39,14 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
     /// <param name="ports">By number: their sides and MTUs count.</param>
     /// <param name="crypto">Its own from now on.</param>
     /// <param name="databases">What is in force.</param>
-    public IpsecStage(IReadOnlyList<Port> ports, CryptoBackend crypto, IpsecDatabases databases)
+    /// <param name="host">
+    /// The port behind which stands the box's own stack and nobody else; null in a bridge. Whatever address that stack
+    /// has given itself, ESP to its link address is meant for us.
+    /// </param>
+    public IpsecStage(IReadOnlyList<Port> ports, CryptoBackend crypto, IpsecDatabases databases, Port? host = null)
     {
         _ports = ports;
+        _hostMac = host?.Mac ?? 0;
         _crypto = crypto;
         _databases = databases;
         foreach (Port port in ports)
@@ -172,6 +178,9 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
     }
 
     /// <inheritdoc/>
+    public bool SealsFragments(ushort policy) => _databases.Spd?.Entry(policy) is { Sa.Mode: IpsecMode.Tunnel };
+
+    /// <inheritdoc/>
     public void Protect(Burst burst)
     {
         // 1. Sizes, segments and headers. What is cut into pieces has them appended, so the end moves.
@@ -219,10 +228,12 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
 
     private void Address(ref Packet packet, int index)
     {
-        if (_databases.Sad.Find(packet.Spi, IpProtocol.Esp, packet.Key.Destination) is not { } pair)
+        if (_databases.Sad.Find(packet.Spi, IpProtocol.Esp, packet.Key.Destination) is not { } pair
+            || !pair.Receives(packet.Key))
         {
             // ESP of other hosts is transit, for the rules to judge.
-            if (_databases.Own.Contains(packet.Key.Destination))
+            if (_databases.Own.Contains(packet.Key.Destination)
+                || (_hostMac != 0 && Parser.DestinationMac(packet.Bytes) == _hostMac))
             {
                 packet.Drop(DropReason.UnknownSpi);
             }
@@ -290,7 +301,8 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
     private static bool MatchesQuote(SpdEntry entry, in Packet packet) =>
         packet.Kind == PacketKind.IcmpError
         && Parser.TryReadQuote(packet, out FlowKey quoted)
-        && entry.Matches(quoted.Source, quoted.Destination, quoted.Protocol, quoted.DestinationPort, 8, 0);
+        && entry.Matches(
+            quoted.Source, quoted.Destination, quoted.Protocol, quoted.DestinationPort, packet.IsIPv4 ? (byte)8 : (byte)128, 0);
 
     /// <summary>Makes one packet ready to be sealed, or puts what it becomes behind the burst's end.</summary>
     private void Prepare(Burst burst, int index)

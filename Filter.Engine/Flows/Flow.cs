@@ -3,17 +3,29 @@ using Filter.Engine.Path;
 
 namespace Filter.Engine.Flows;
 
-/// <summary>What one endpoint of a TCP flow has shown so far.</summary>
+/// <summary>What one endpoint of a TCP flow has shown so far, in segments that the other could take.</summary>
 public struct TcpEnd
 {
-    /// <summary>One behind the highest sequence number it sent, in segments that state allowed.</summary>
+    /// <summary>The number of the first byte behind its SYN.</summary>
+    public uint First;
+
+    /// <summary>One behind the highest sequence number it sent.</summary>
     public uint Sent;
 
-    /// <summary>The highest acknowledgment it sent.</summary>
+    /// <summary>The highest acknowledgment it sent; counts where <see cref="Acks"/>.</summary>
     public uint Acknowledged;
 
-    /// <summary>It has sent a segment, so <see cref="Sent"/> counts.</summary>
+    /// <summary>The largest window it offered, in bytes.</summary>
+    public uint Window;
+
+    /// <summary>The shift its SYN offered, or <see cref="Packet.NoWindowScale"/>.</summary>
+    public byte Scale;
+
+    /// <summary>It has sent its SYN, so <see cref="Sent"/> counts.</summary>
     public bool Seen;
+
+    /// <summary>It has acknowledged something.</summary>
+    public bool Acks;
 
     /// <summary>It has sent its FIN, which ends at <see cref="Sent"/>.</summary>
     public bool Finished;
@@ -52,13 +64,18 @@ public struct Flow
     /// <summary>The answerer's end.</summary>
     public TcpEnd Answerer;
 
+    /// <summary>
+    /// What the opener's SYN said that contradicted the state: if the answerer's next SYN acknowledges it, both began anew.
+    /// </summary>
+    public TcpEnd Again;
+
     /// <summary>The rule that let it in.</summary>
     public int Rule;
 
     /// <summary>The policy generation under which it was judged.</summary>
     public int Generation;
 
-    /// <summary>Answers that a one-answer pinhole owes.</summary>
+    /// <summary>Answers that a one-answer pinhole owes; acknowledgments that a closed TCP flow does.</summary>
     public int Owed;
 
     /// <summary>Ports for which the rules were asked.</summary>
@@ -84,6 +101,9 @@ public struct Flow
 
     /// <summary>Its rule logs.</summary>
     public bool Log;
+
+    /// <summary>Both ends have shown that they are there: a full table does not give it up.</summary>
+    public bool Proven;
 
     /// <summary>Neighbours in its slot of the timer wheel; 0 for none. And the slot.</summary>
     internal int TimerNext, TimerPrevious, TimerSlot;

@@ -25,6 +25,7 @@ public sealed class FlowTable
     private readonly FlowHash _hash = FlowHash.Create();
     private int _unused = 1;
     private int _free;
+    private int _hand;
 
     /// <summary>A table for at most <paramref name="capacity"/> flows (1 to 2^28).</summary>
     public FlowTable(int capacity)
@@ -125,7 +126,7 @@ public sealed class FlowTable
         return flow;
     }
 
-    /// <summary>Takes a flow out.</summary>
+    /// <summary>Takes a flow out; nothing where it is in no more, or the number is 0.</summary>
     public void Remove(int flow)
     {
         ref Flow record = ref _flows[flow];
@@ -184,6 +185,28 @@ public sealed class FlowTable
         }
 
         return ended;
+    }
+
+    /// <summary>
+    /// Gives up a flow that is not <see cref="Flow.Proven"/>. The search goes on where the last one ended, so that about
+    /// the oldest goes first.
+    /// </summary>
+    /// <param name="most">Most flows to look at.</param>
+    /// <returns>False where all that were looked at are proven.</returns>
+    public bool TryEvict(int most)
+    {
+        for (; most > 0; most--)
+        {
+            _hand = _hand >= Last ? 1 : _hand + 1;
+            ref Flow flow = ref _flows[_hand];
+            if (flow.Live && !flow.Proven)
+            {
+                Remove(_hand);
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>Whether that number is, still, the flow that a packet with this key belongs to.</summary>

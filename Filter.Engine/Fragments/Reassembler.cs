@@ -88,6 +88,33 @@ public sealed class Reassembler
     }
 
     /// <summary>
+    /// Before sealing: what was put together and goes into a tunnel goes there as its original fragments, appended to be
+    /// sealed one by one; the far gateway could not make them of the whole. Transport mode seals the whole.
+    /// </summary>
+    public void Restore(Burst burst, IIpsecStage stage)
+    {
+        for (int group = _firstComplete; group != 0; group = _table[group].Newer)
+        {
+            ref FragmentedDatagram datagram = ref _table[group];
+            ref Packet whole = ref burst.Packets[datagram.Slot];
+            if (whole.Assembly != group || whole.Depth != datagram.Key.Depth || whole.Verdict != Verdict.Pass
+                || whole.Egress == 0 || whole.Ipsec != IpsecAction.Protect || !stage.SealsFragments(whole.Policy))
+            {
+                continue;
+            }
+
+            if (TryAppendOriginals(burst, datagram.Slot))
+            {
+                whole.Egress = 0;
+            }
+            else
+            {
+                whole.Drop(DropReason.NoRoom);
+            }
+        }
+    }
+
+    /// <summary>
     /// After the verdict: what was put together and passes, unprotected, goes on as its original
     /// fragments, appended in the order of their arrival with all that was decided of the whole, which
     /// then leaves by no port itself. All groups are freed.
@@ -143,6 +170,27 @@ public sealed class Reassembler
             for (int oldest; budget > 0 && (oldest = _table.Oldest(ipv4)) != 0 && IsOver(oldest, now); budget--)
             {
                 End(oldest, DropReason.FragmentTimeout);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Ends every datagram whose pieces came out of an SA: the policies are others now, and what the pieces' number
+    /// stood for with them.
+    /// </summary>
+    public void ForgetOpened()
+    {
+        foreach (bool ipv4 in (ReadOnlySpan<bool>)[true, false])
+        {
+            for (int number = _table.Oldest(ipv4); number != 0;)
+            {
+                int next = _table[number].Newer;
+                if (_table[number].Key.ArrivedBy != 0)
+                {
+                    End(number, DropReason.WrongSelectors);
+                }
+
+                number = next;
             }
         }
     }

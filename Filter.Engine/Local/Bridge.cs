@@ -100,7 +100,8 @@ public sealed class Bridge
             return;
         }
 
-        int oldest = Slot(mac, 0);
+        bool fromProtected = (_protected & port) != 0;
+        int oldest = -1;
         for (int probe = 0; probe < Probes; probe++)
         {
             int slot = Slot(mac, probe);
@@ -108,7 +109,7 @@ public sealed class Bridge
             if (entry.Mac == mac)
             {
                 // The unprotected side can't take over a machine that is alive on the protected one.
-                if (entry.Port == port || (_protected & port) != 0 || (_protected & entry.Port) == 0 || entry.Until <= now)
+                if (entry.Port == port || fromProtected || (_protected & entry.Port) == 0 || entry.Until <= now)
                 {
                     entry.Port = port;
                     entry.Until = now + Lifetime;
@@ -117,10 +118,17 @@ public sealed class Bridge
                 return;
             }
 
-            if (entry.Until < _table[oldest].Until)
+            // Nor can it push one out, to have what is meant for it flooded.
+            bool mayGo = fromProtected || (_protected & entry.Port) == 0 || entry.Until <= now;
+            if (mayGo && (oldest < 0 || entry.Until < _table[oldest].Until))
             {
                 oldest = slot;
             }
+        }
+
+        if (oldest < 0)
+        {
+            return;
         }
 
         _table[oldest] = new Entry { Mac = mac, Port = port, Until = now + Lifetime };

@@ -47,10 +47,13 @@ public sealed class Neighbours
     /// <summary>Packets that wait for a neighbour.</summary>
     public int HeldNow { get; private set; }
 
-    /// <summary>Looks at every ARP and neighbour discovery packet that passes: it may be the answer.</summary>
+    /// <summary>
+    /// Looks at every ARP and neighbour discovery packet that passes: it may be the answer. What comes out of a tunnel
+    /// is no neighbour's.
+    /// </summary>
     public void Learn(ref Packet packet)
     {
-        if (_asking == 0)
+        if (_asking == 0 || packet.ArrivedBy != 0)
         {
             return;
         }

@@ -9,7 +9,10 @@ namespace Filter.Engine.Packets;
 /// </summary>
 /// <param name="Source">The sender.</param>
 /// <param name="Destination">The receiver.</param>
-/// <param name="SourcePort">Port (TCP, UDP, SCTP, …); the identifier of an ICMP query; else 0.</param>
+/// <param name="SourcePort">
+/// Port (TCP, UDP, SCTP, …). Of an ICMP query the asker's is the identifier, the other's the type of the question, as of
+/// its answer. Else 0.
+/// </param>
 /// <param name="DestinationPort">As <paramref name="SourcePort"/>.</param>
 /// <param name="Protocol">IANA protocol number of the upper layer.</param>
 /// <param name="Segment">VLAN stack: see <see cref="VlanStack"/>; 0 where the frame had no tag.</param>

@@ -51,6 +51,9 @@ public enum PacketKind : byte
 [DebuggerDisplay("{Key} {Verdict} {Reason}")]
 public struct Packet
 {
+    /// <summary>A SYN without a window scale option.</summary>
+    public const byte NoWindowScale = 255;
+
     // ---- bytes
 
     /// <summary>The arena's slab that holds the frame.</summary>
@@ -125,6 +128,9 @@ public struct Packet
 
     /// <summary>TCP window as the header has it, unscaled.</summary>
     public ushort Window;
+
+    /// <summary>The shift that a SYN's window scale option offers (RFC 7323 §2.2), or <see cref="NoWindowScale"/>; of SYNs only.</summary>
+    public byte WindowScale;
 
     /// <summary>ICMP or ICMPv6 type.</summary>
     public byte IcmpType;

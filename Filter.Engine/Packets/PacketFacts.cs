@@ -101,7 +101,7 @@ public struct PacketFacts
             Window = _window,
             IcmpType = _icmpType,
             IcmpCode = _icmpCode,
-            IcmpId = query ? _key.SourcePort : (ushort)0,
+            IcmpId = query ? IcmpQueries.Identifier(_key, _icmpType) : (ushort)0,
             Mtu = _mtu,
             Spi = _hasQuote ? 0 : _spi,
             ArpOperation = _arpOperation,
@@ -123,9 +123,8 @@ public struct PacketFacts
     }
 
     /// <summary>Whether an ICMP or ICMPv6 type has an identifier and a sequence number.</summary>
-    internal static bool IsQuery(byte protocol, byte type) => protocol == IpProtocol.IcmpV6
-        ? type is 128 or 129
-        : protocol == IpProtocol.Icmp && type is 0 or 8 or 13 or 14 or 15 or 16 or 17 or 18;
+    internal static bool IsQuery(byte protocol, byte type) =>
+        IcmpQueries.Asks(protocol, type) || IcmpQueries.Answers(protocol, type);
 
     /// <summary>Whether an ICMP message tells an MTU (RFC 1191 §4, RFC 4443 §3.2).</summary>
     internal static bool TellsMtu(byte protocol, byte type, byte code) =>
@@ -286,7 +285,7 @@ public struct PacketFacts
             DestinationPort = ports ? _quoted.DestinationPort : (ushort)0,
             Flags = _quotedFlags,
             IcmpType = _quotedType,
-            IcmpId = query ? _quoted.SourcePort : (ushort)0,
+            IcmpId = query ? IcmpQueries.Identifier(_quoted, _quotedType) : (ushort)0,
             Spi = _quoted.Protocol == IpProtocol.Esp ? _spi : 0,
             Sequence = _quotedSequence,
         };

@@ -46,6 +46,12 @@ public interface IIpsecStage
     IpsecDecision Decide(in OpeningFacts facts);
 
     /// <summary>
+    /// Whether a policy seals what came in fragments piece by piece, as a tunnel does (RFC 4301 §7), rather than whole, as
+    /// transport mode must (RFC 4303 §3.3.4).
+    /// </summary>
+    bool SealsFragments(ushort policy);
+
+    /// <summary>
     /// Seals every packet that passes with <see cref="Packet.Ipsec"/> = Protect, in place, or as new
     /// packets appended to the burst (segments of a super-frame, fragments), which inherit number,
     /// egress and verdict while the original is finished with Egress 0. What would not fit the

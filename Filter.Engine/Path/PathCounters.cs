@@ -28,6 +28,9 @@ public sealed class PathCounters
     /// <summary>Flows that ended by their timer.</summary>
     public long Expired;
 
+    /// <summary>Flows that were given up, unanswered, because the table was full.</summary>
+    public long Evicted;
+
     /// <summary>Packets dropped or rejected for this reason.</summary>
     public long this[DropReason reason] => Volatile.Read(ref _reasons[(int)reason]);
 
@@ -50,7 +53,8 @@ public sealed class PathCounters
             _reasons[(int)packet.Reason]++;
         }
 
-        if (packet.Rule != 0)
+        // Whatever else may go wrong, a rule's number from before a reload must not end the worker.
+        if (packet.Rule != 0 && (uint)packet.Rule < (uint)_rules.Length)
         {
             _rules[packet.Rule]++;
         }

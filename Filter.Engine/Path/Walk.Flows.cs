@@ -6,11 +6,12 @@ using Filter.Engine.Wire;
 
 namespace Filter.Engine.Path;
 
-/// <content>Flows: found, opened by the rules, tracked.</content>
+/// <content>Flows: found, met, opened.</content>
 public sealed partial class PacketPath<TTrace>
 {
     private void FindFlows(Burst burst)
     {
+        _removals = Flows.Removals;
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
@@ -71,7 +72,6 @@ public sealed partial class PacketPath<TTrace>
     private void MeetFlow(ref Packet packet)
     {
         ref Flow flow = ref Flows[packet.Flow];
-        packet.Rule = flow.Rule;
         if (flow.Generation != Generation && !JudgeAgain(packet.Flow))
         {
             packet.Flow = 0;
@@ -84,9 +84,9 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
-        byte opener = flow.Opening.Ingress;
-        Direction expected = packet.Reply ? Opposite(flow.Opening.Direction) : flow.Opening.Direction;
-        if (packet.Direction != expected)
+        packet.Rule = flow.Rule;
+        packet.Log = flow.Log;
+        if (!ComesFromItsSide(packet, flow))
         {
             packet.Drop(DropReason.WrongSide);
             return;
@@ -95,7 +95,7 @@ public sealed partial class PacketPath<TTrace>
         if (packet.Reply)
         {
             // Answers go where the questions came from.
-            packet.Egress = (ushort)(packet.Egress & (1 << opener));
+            packet.Egress = (ushort)(packet.Egress & (1 << flow.Opening.Ingress));
         }
         else
         {
@@ -114,18 +114,23 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
+        packet.Direction = Crossing(packet.Ingress, packet.Egress);
         if (Ipsec is { } stage && flow.IpsecGeneration != stage.Generation)
         {
             DecideIpsec(ref flow, stage);
         }
 
-        packet.Log = flow.Log;
         ApplyIpsec(ref packet, packet.Reply ? flow.ReplyIpsec : flow.ForwardIpsec);
         if (TTrace.On)
         {
             _trace.Note(packet, "flow", $"belongs to flow {packet.Flow}{(packet.Reply ? ", reply" : "")}, let in by '{Ruleset.Name(flow.Rule).Name}'");
         }
     }
+
+    /// <summary>Questions come from the opener's side, answers from where questions went.</summary>
+    private bool ComesFromItsSide(in Packet packet, in Flow flow) => packet.Reply
+        ? ((flow.Allowed >> packet.Ingress) & 1) != 0
+        : IsProtected(packet.Ingress) == IsProtected(flow.Opening.Ingress);
 
     private void OpenFlows(Burst burst)
     {
@@ -156,9 +161,7 @@ public sealed partial class PacketPath<TTrace>
         }
     }
 
-    /// <param name="packet">An opening.</param>
-    /// <param name="now">The path's clock.</param>
-    /// <param name="ended">The ended flow of the same key in whose place it comes; 0 for none.</param>
+    /// <summary>Opens a flow, where the rules let it, in the place of an ended one with the same key.</summary>
     private void Open(ref Packet packet, long now, int ended = 0)
     {
         bool opens = packet.Key.Protocol == IpProtocol.Tcp
@@ -172,18 +175,19 @@ public sealed partial class PacketPath<TTrace>
         }
 
         ushort asked = packet.Egress;
-        if (!Judge(ref packet, now, out Judgement judgement))
+        if (!CameAsPolicySays(ref packet) || !Judge(ref packet, now, out Judgement judgement))
         {
             return;
         }
 
-        if (ended != 0)
+        OpeningFacts opening = Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress));
+        Flows.Remove(ended);
+        int number = Flows.Add(opening, now, long.MaxValue);
+        if (number == 0 && TryMakeRoom(now))
         {
-            Flows.Remove(ended);
+            number = Flows.Add(opening, now, long.MaxValue);
         }
 
-        OpeningFacts opening = Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress));
-        int number = Flows.Add(opening, now, long.MaxValue);
         if (number == 0)
         {
             packet.Drop(DropReason.TableFull);
@@ -202,6 +206,7 @@ public sealed partial class PacketPath<TTrace>
             DecideIpsec(ref flow, stage);
         }
 
+        packet.Direction = Crossing(packet.Ingress, packet.Egress);
         ApplyIpsec(ref packet, flow.ForwardIpsec);
         if (packet.Done)
         {
@@ -215,311 +220,19 @@ public sealed partial class PacketPath<TTrace>
         Tell(packet, "flow", "opens a flow");
     }
 
-    /// <summary>Asks the rules for each far port; what remains of the egress is where they say pass.</summary>
-    /// <returns>False where no port remains; the packet is dropped or rejected.</returns>
-    private bool Judge(ref Packet packet, long now, out Judgement judgement)
+    /// <summary>A full table gives up what is over, then what nobody has answered.</summary>
+    private bool TryMakeRoom(long now)
     {
-        judgement = default;
-        bool passes = false;
-        ushort allowed = 0;
-        for (int ports = packet.Egress; ports != 0; ports &= ports - 1)
+        int expired = Flows.Expire(now, RoomBudget);
+        Counters.Expired += expired;
+        if (expired > 0)
         {
-            byte egress = (byte)BitOperations.TrailingZeroCount(ports);
-            Judgement one = Ruleset.Judge(Facts(packet, egress));
-            if (one.Verdict == Verdict.Pass)
-            {
-                allowed |= (ushort)(1 << egress);
-            }
-
-            if (!passes)
-            {
-                judgement = one;
-                passes = one.Verdict == Verdict.Pass;
-            }
+            return true;
         }
 
-        packet.Rule = judgement.Rule;
-        packet.Log = judgement.Log;
-        if (TTrace.On)
-        {
-            RuleName name = Ruleset.Name(judgement.Rule);
-            _trace.Note(packet, "rules", $"'{name.Name}' ({name.File}:{name.Line}) says {judgement.Verdict.ToString().ToLowerInvariant()}");
-        }
-
-        if (judgement.Limited && !_limits.TryTake(judgement.Rule, now))
-        {
-            packet.Drop(DropReason.RateLimited);
-            Tell(packet, "rules", "its rate limit is spent");
-            return false;
-        }
-
-        if (!passes)
-        {
-            if (judgement.Verdict == Verdict.Reject)
-            {
-                packet.Finish(Verdict.Reject, DropReason.Rejected);
-            }
-            else
-            {
-                packet.Drop(judgement.IsDefault ? DropReason.DefaultDeny : DropReason.Denied);
-            }
-
-            return false;
-        }
-
-        packet.Egress = allowed;
-        return true;
-    }
-
-    /// <summary>Untracked packets: judged one by one, both ways.</summary>
-    private void JudgeAlone(ref Packet packet, long now)
-    {
-        if (Judge(ref packet, now, out _))
-        {
-            // Neighbour and router discovery, MLD and IGMP stay on their link, as ARP does: they are
-            // not for IPsec between gateways.
-            packet.Ipsec = Ipsec is null ? IpsecAction.None : IpsecAction.Bypass;
-            packet.Verdict = Verdict.Pass;
-            packet.Done = true;
-        }
-    }
-
-    /// <summary>Judges a flow for further far ports, by its opening.</summary>
-    private void JudgeFor(ref Flow flow, ushort ports)
-    {
-        flow.Judged |= ports;
-        for (int rest = ports; rest != 0; rest &= rest - 1)
-        {
-            byte egress = (byte)BitOperations.TrailingZeroCount(rest);
-            if (Ruleset.Judge(flow.Opening with { Egress = egress }).Verdict == Verdict.Pass)
-            {
-                flow.Allowed |= (ushort)(1 << egress);
-            }
-        }
-    }
-
-    /// <summary>A flow under a new policy: judged by its opening; false where it had to end.</summary>
-    private bool JudgeAgain(int number)
-    {
-        ref Flow flow = ref Flows[number];
-        Judgement judgement = Ruleset.Judge(flow.Opening);
-        if (judgement.Verdict != Verdict.Pass)
-        {
-            Flows.Remove(number);
-            return false;
-        }
-
-        flow.Rule = judgement.Rule;
-        flow.Pinhole = judgement.Pinhole;
-        flow.Log = judgement.Log;
-        flow.Generation = Generation;
-        flow.Judged = flow.Allowed = (ushort)(1 << flow.Opening.Egress);
-        return true;
-    }
-
-    private static OpeningFacts Facts(in Packet packet, byte egress) => new(
-        packet.Key, packet.Ingress, egress, packet.Direction, packet.TcpFlags,
-        packet.IcmpType, packet.IcmpCode, packet.TrafficClass, packet.ArrivedBy);
-
-    private static Direction Opposite(Direction direction) => direction switch
-    {
-        Direction.Out => Direction.In,
-        Direction.In => Direction.Out,
-        _ => Direction.Across,
-    };
-
-    private static void DecideIpsec(ref Flow flow, IIpsecStage stage)
-    {
-        flow.IpsecGeneration = stage.Generation;
-        if (flow.Opening.Direction == Direction.Across)
-        {
-            flow.ForwardIpsec = flow.ReplyIpsec = default;
-            return;
-        }
-
-        OpeningFacts opening = flow.Opening;
-        flow.ForwardIpsec = stage.Decide(opening);
-        flow.ReplyIpsec = stage.Decide(opening with
-        {
-            Key = opening.Key.Reverse,
-            Ingress = opening.Egress,
-            Egress = opening.Ingress,
-            Direction = Opposite(opening.Direction),
-        });
-    }
-
-    private void ApplyIpsec(ref Packet packet, IpsecDecision decision)
-    {
-        packet.Ipsec = decision.Action;
-        packet.Policy = decision.Policy;
-        if (decision.Action == IpsecAction.Drop)
-        {
-            packet.Drop(DropReason.PolicyDrop);
-            Tell(packet, "ipsec", "policy discards it");
-        }
-        else if (packet.Direction == Direction.In)
-        {
-            if (decision.Action == IpsecAction.Protect && packet.ArrivedBy != decision.Policy)
-            {
-                // RFC 4301 §5.2: traffic that policy protects may not come in the clear, or by another's SA.
-                packet.Drop(packet.ArrivedBy == 0 ? DropReason.ClearForProtected : DropReason.WrongSelectors);
-                Tell(packet, "ipsec", "should have come protected");
-                return;
-            }
-
-            packet.Ipsec = packet.ArrivedBy != 0 ? IpsecAction.Opened : decision.Action;
-        }
-    }
-
-    private void Track(Burst burst)
-    {
-        long removals = Flows.Removals;
-        for (int i = 0; i < burst.Count; i++)
-        {
-            ref Packet packet = ref burst.Packets[i];
-            if (packet.Done || packet.Own || packet.Flow == 0)
-            {
-                continue;
-            }
-
-            if (packet.Kind == PacketKind.IcmpError)
-            {
-                // Passes with its flow; creates, refreshes and ends nothing.
-                packet.Verdict = Verdict.Pass;
-                packet.Done = true;
-                continue;
-            }
-
-            if (Flows.Removals != removals && !Flows.Is(packet.Flow, packet.Key, packet.Reply))
-            {
-                // Its flow ended by an earlier packet of this burst; the number may be another's by now.
-                Find(ref packet, packet.Key, burst.Now);
-                if (packet.Flow == 0)
-                {
-                    Open(ref packet, burst.Now);
-                }
-                else
-                {
-                    MeetFlow(ref packet);
-                }
-
-                if (packet.Done)
-                {
-                    continue;
-                }
-            }
-
-            TrackOne(ref packet, burst.Now);
-        }
-    }
-
-    private void TrackOne(ref Packet packet, long now)
-    {
-        for (int attempt = 0; attempt < 2; attempt++)
-        {
-            ref Flow flow = ref Flows[packet.Flow];
-            TrackResult result = packet.Key.Protocol == IpProtocol.Tcp ? TcpTracker.Track(ref flow, packet)
-                : DatagramTracker.Track(ref flow, packet);
-            if (result == TrackResult.Pass)
-            {
-                Pass(ref packet, ref flow, now);
-                return;
-            }
-
-            if (result == TrackResult.Invalid)
-            {
-                packet.Drop(DropReason.InvalidState);
-                Tell(packet, "track", "the flow's state does not allow it");
-                return;
-            }
-
-            // A new connection takes the ended one's place, if the rules let it in.
-            int ended = packet.Flow;
-            packet.Flow = 0;
-            packet.Reply = false;
-            Open(ref packet, now, ended);
-            if (packet.Done)
-            {
-                return;
-            }
-        }
-
-        packet.Drop(DropReason.InvalidState);
-    }
-
-    private void Pass(ref Packet packet, ref Flow flow, long now)
-    {
-        bool last = false;
-        if (flow.Pinhole == PinholeKind.OneAnswer)
-        {
-            int datagrams = packet.Segments;
-            if (!packet.Reply)
-            {
-                flow.Owed = (int)Math.Min(int.MaxValue, (long)flow.Owed + datagrams);
-            }
-            else if (flow.Owed < datagrams)
-            {
-                packet.Drop(DropReason.NotOwed);
-                return;
-            }
-            else
-            {
-                flow.Owed -= datagrams;
-                last = flow.Owed == 0;
-            }
-        }
-
-        if (packet.Reply)
-        {
-            flow.ReplyPackets++;
-            flow.ReplyBytes += packet.Length;
-        }
-        else
-        {
-            flow.ForwardPackets++;
-            flow.ForwardBytes += packet.Length;
-        }
-
-        packet.Verdict = Verdict.Pass;
-        packet.Done = true;
-        if (last)
-        {
-            Flows.Remove(packet.Flow);
-        }
-        else
-        {
-            Flows.Extend(packet.Flow, now + Lifetime(flow));
-        }
-
-        Tell(packet, "track", last ? "the answer that was owed: the pinhole closes" : "passes");
-    }
-
-    private long Lifetime(in Flow flow)
-    {
-        FlowTimers timers = Settings.Timers;
-        switch (flow.Opening.Key.Protocol)
-        {
-            case IpProtocol.Tcp:
-                return (TcpPhase)flow.State switch
-                {
-                    TcpPhase.Established => timers.TcpEstablished,
-                    TcpPhase.Closing => timers.TcpClosing,
-                    TcpPhase.TimeWait => timers.TcpTimeWait,
-                    TcpPhase.Reset => timers.TcpReset,
-                    _ => timers.TcpOpening,
-                };
-
-            case IpProtocol.Udp:
-            case IpProtocol.UdpLite:
-                return flow.State == (byte)DatagramPhase.Answered ? timers.UdpAnswered : timers.UdpOpening;
-
-            case IpProtocol.Icmp:
-            case IpProtocol.IcmpV6:
-                return timers.Icmp;
-
-            default:
-                return timers.Other;
-        }
+        bool evicted = Flows.TryEvict(RoomBudget);
+        Counters.Evicted += evicted ? 1 : 0;
+        return evicted;
     }
 
     private void Tell(in Packet packet, string step, string what)

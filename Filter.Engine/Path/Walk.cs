@@ -15,15 +15,23 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     /// <summary>Most tunnels inside each other, and most rounds of parse and open.</summary>
     private const int MaxDepth = 4;
 
-    /// <summary>Most flows looked at for expiry a tick.</summary>
+    /// <summary>Least flows, and fragments, looked at for expiry a tick.</summary>
     private const int ExpiryBudget = 256;
+
+    /// <summary>The part of the table looked at a tick: a flood that has ended is gone some seconds after its timers.</summary>
+    private const int ExpiryPart = 64;
+
+    /// <summary>Most flows looked at for one opening that finds the table full.</summary>
+    private const int RoomBudget = 32;
 
     private readonly TTrace _trace;
     private readonly Reassembler _reassembler;
     private readonly Bridge _bridge;
     private readonly Neighbours _neighbours;
     private readonly int[] _mtus = new int[16];
+    private readonly ushort _protected;
     private RateLimits _limits;
+    private long _removals;
 
     /// <summary>Builds the walk; everything it will ever need is allocated here.</summary>
     public PacketPath(PathSettings settings, TTrace trace = default)
@@ -38,6 +46,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         foreach (Port port in settings.Ports)
         {
             _mtus[port.Number] = port.Mtu;
+            _protected |= port.Side == Side.Protected ? port.Mask : (ushort)0;
         }
     }
 
@@ -60,7 +69,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         OpenFlows(burst);                   // misses only: rules, SPD
         Track(burst);                       // one row of one table a packet
         Answer(burst);                      // what was rejected, or is too big for its far port
-        Ipsec?.Protect(burst);              // what policy says to seal
+        Protect(burst);                     // what policy says to seal
         Release(burst);                     // fragments go on as they came
         _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed
         Account(burst, came);
@@ -69,7 +78,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     /// <inheritdoc/>
     public override void Tick(Burst burst)
     {
-        Counters.Expired += Flows.Expire(burst.Now, ExpiryBudget);
+        Counters.Expired += Flows.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Count / ExpiryPart));
         _reassembler.Expire(burst.Now, ExpiryBudget);
         _neighbours.Tick(burst);
         Account(burst, 0);
@@ -82,6 +91,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _limits = new RateLimits(ruleset);
         Ruleset = ruleset;
         Ipsec = ipsec;
+        _reassembler.ForgetOpened();
         Generation++;
     }
 
@@ -105,6 +115,15 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             {
                 _trace.Note(packet, "reassemble", packet.Verdict == Verdict.Held ? "a fragment: waits for its rest" : packet.Reason.Name());
             }
+        }
+    }
+
+    private void Protect(Burst burst)
+    {
+        if (Ipsec is { } stage)
+        {
+            _reassembler.Restore(burst, stage);
+            stage.Protect(burst);
         }
     }
 
@@ -177,7 +196,9 @@ public sealed partial class PacketPath<TTrace> : PacketPath
                 continue;
             }
 
-            packet.Egress = OutOfTheGateway(ref packet);
+            packet.Egress = packet.ArrivedBy == 0
+                ? OutOfTheGateway(ref packet)
+                : (ushort)(packet.Egress & _protected);         // what was opened never leaves in the clear
             if (packet.Egress == 0)
             {
                 packet.Drop(DropReason.NoEgress);
@@ -207,13 +228,12 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         LocalNetwork local = Settings.Local;
         if (Ipsec is null || !local.CanAddress || packet.Egress != local.SelfMask || local.UnprotectedMask == 0
             || packet.Kind != PacketKind.Tracked || local.Owns(packet.Key.Destination)
-            || Settings.Ports[packet.Ingress].Side != Side.Protected)
+            || !IsProtected(packet.Ingress))
         {
             return packet.Egress;
         }
 
         byte far = (byte)BitOperations.TrailingZeroCount(local.UnprotectedMask);
-        packet.Direction = Direction.Out;
         if (Ipsec.Decide(Facts(packet, far)).Action != IpsecAction.Protect)
         {
             return packet.Egress;
@@ -225,22 +245,16 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     }
 
     /// <summary>
-    /// Which way a frame goes; one that is flooded to both sides crosses the boundary, and is judged and protected as
-    /// what crosses it.
+    /// Which way a frame goes; one that is flooded to both sides crosses the boundary, and is protected as what crosses it.
     /// </summary>
     private Direction Crossing(byte ingress, ushort egress)
     {
-        Side from = Settings.Ports[ingress].Side;
-        for (int ports = egress; ports != 0; ports &= ports - 1)
-        {
-            if (Settings.Ports[BitOperations.TrailingZeroCount(ports)].Side != from)
-            {
-                return from == Side.Protected ? Direction.Out : Direction.In;
-            }
-        }
-
-        return Direction.Across;
+        bool fromProtected = IsProtected(ingress);
+        int far = egress & (fromProtected ? ~_protected : _protected);
+        return far == 0 ? Direction.Across : fromProtected ? Direction.Out : Direction.In;
     }
+
+    private bool IsProtected(byte port) => ((_protected >> port) & 1) != 0;
 
     private static string Describe(in Packet packet) => packet.Kind switch
     {

@@ -56,13 +56,16 @@ public static class IpHeader
     public static byte TrafficClass(ReadOnlySpan<byte> datagram) =>
         IsIPv4(datagram) ? datagram[1] : (byte)((datagram[0] << 4) | (datagram[1] >> 4));
 
-    /// <summary>Sets the two ECN bits (RFC 3168 §5) and keeps the IPv4 header checksum right.</summary>
+    /// <summary>Sets the two ECN bits (RFC 3168 §5). The IPv4 header checksum stays right where it was, and wrong where it was.</summary>
     public static void SetEcn(Span<byte> datagram, int ecn)
     {
         if (IsIPv4(datagram))
         {
+            ushort before = BinaryPrimitives.ReadUInt16BigEndian(datagram);
             datagram[1] = (byte)((datagram[1] & 0xfc) | ecn);
-            FinishIPv4(datagram);
+            ushort checksum = BinaryPrimitives.ReadUInt16BigEndian(datagram[10..]);
+            BinaryPrimitives.WriteUInt16BigEndian(
+                datagram[10..], Checksum.Update(checksum, before, BinaryPrimitives.ReadUInt16BigEndian(datagram)));
         }
         else
         {

@@ -28,10 +28,51 @@ public static partial class Parser
             IpProtocol.Igmp => ParseIgmp(ref packet, segment),
             _ => DropReason.None,
         };
+        why = why == DropReason.None ? CheckOffload(packet) : why;
         return why == DropReason.None && packet.Offload.Checksum == ChecksumState.Unknown
             ? VerifyChecksum(ref packet, segment, source, destination)
             : why;
     }
+
+    /// <summary>
+    /// Offload metadata may come from a guest. A super-frame must be of the protocol it says; an unfinished checksum must
+    /// be the transport's own or lie in the payload, else finishing it would change what was judged here.
+    /// </summary>
+    private static DropReason CheckOffload(in Packet packet)
+    {
+        byte protocol = packet.Key.Protocol;
+        bool fits = packet.Offload.Gso switch
+        {
+            GsoKind.None => true,
+            GsoKind.TcpV4 => protocol == IpProtocol.Tcp && packet.IsIPv4,
+            GsoKind.TcpV6 => protocol == IpProtocol.Tcp && !packet.IsIPv4,
+            _ => protocol == IpProtocol.Udp,
+        };
+        if (!fits || (packet.Offload.Gso != GsoKind.None && packet.Offload.SegmentSize == 0))
+        {
+            return DropReason.BadLength;
+        }
+
+        if (packet.Offload.Checksum != ChecksumState.Partial)
+        {
+            return DropReason.None;
+        }
+
+        int start = packet.Offload.ChecksumStart, field = start + packet.Offload.ChecksumOffset;
+        int own = protocol switch
+        {
+            IpProtocol.Tcp => 16,
+            IpProtocol.Udp or IpProtocol.UdpLite => 6,
+            IpProtocol.Icmp or IpProtocol.IcmpV6 => 2,
+            _ => -1,
+        };
+        bool isOwn = start == packet.Transport && packet.Offload.ChecksumOffset == own;
+        bool inPayload = start >= packet.Payload && packet.Offload.Gso == GsoKind.None && !ShowsMore(packet.Kind);
+        return (isOwn || inPayload) && field + 2 <= packet.End ? DropReason.None : DropReason.BadChecksum;
+    }
+
+    /// <summary>Whether what follows the header is looked at too: quotes, targets of discovery.</summary>
+    private static bool ShowsMore(PacketKind kind) => kind is PacketKind.IcmpError or PacketKind.Untracked;
 
     private static DropReason ParseTcp(ref Packet packet, ReadOnlySpan<byte> tcp)
     {
@@ -57,6 +98,17 @@ public static partial class Parser
             return DropReason.PortZero;
         }
 
+        // A connection has two ends, each with an address of its own (RFC 9293 §3.9.2.3, RFC 1122 §4.2.3.10).
+        if (packet.Key.Source.IsUnspecified || packet.Key.Destination.IsMulticast || packet.Key.Destination.IsLimitedBroadcast)
+        {
+            return DropReason.Martian;
+        }
+
+        if ((packet.TcpFlags & TcpFlags.Syn) != 0)
+        {
+            packet.WindowScale = ReadWindowScale(tcp[20..headerLength]);
+        }
+
         // What RFC 9293 §3.10 lets a sender form; all else is a scanner's or a broken stack's.
         return (packet.TcpFlags & Judged) switch
         {
@@ -71,6 +123,28 @@ public static partial class Parser
             TcpFlags.Ack | TcpFlags.Urg => DropReason.None,
             _ => DropReason.BadFlags,
         };
+    }
+
+    /// <summary>RFC 7323 §2.2. Options that are cut or malformed end the search: the receiver must look to them.</summary>
+    private static byte ReadWindowScale(ReadOnlySpan<byte> options)
+    {
+        while (!options.IsEmpty && options[0] != 0)
+        {
+            int length = options[0] == 1 ? 1 : options.Length < 2 ? 0 : options[1];
+            if (length == 0 || length > options.Length || (length == 1 && options[0] != 1))
+            {
+                break;
+            }
+
+            if (options[0] == 3 && length == 3)
+            {
+                return Math.Min(options[2], (byte)14);      // §2.3: more counts as 14
+            }
+
+            options = options[length..];
+        }
+
+        return Packet.NoWindowScale;
     }
 
     private static DropReason ParseUdp(ref Packet packet, ReadOnlySpan<byte> udp)
@@ -175,8 +249,8 @@ public static partial class Parser
         {
             (false, 3 or 11 or 12) => PacketKind.IcmpError,
             (true, >= 1 and <= 4) => PacketKind.IcmpError,
-            (false, 0 or 8 or 13 or 14 or 15 or 16 or 17 or 18) => PacketKind.Tracked,
-            (true, 128 or 129) => PacketKind.Tracked,
+            _ when IcmpQueries.Asks(packet.Key.Protocol, icmp[0]) => PacketKind.Tracked,
+            _ when IcmpQueries.Answers(packet.Key.Protocol, icmp[0]) => PacketKind.Tracked,
             _ => PacketKind.Untracked,
         };
         if (packet.Kind is PacketKind.Tracked or PacketKind.IcmpError && icmp.Length < 8)
@@ -186,8 +260,7 @@ public static partial class Parser
 
         if (packet.Kind == PacketKind.Tracked)
         {
-            ushort identifier = BinaryPrimitives.ReadUInt16BigEndian(icmp[4..]);
-            packet.Key = packet.Key with { SourcePort = identifier, DestinationPort = identifier };
+            packet.Key = IcmpQueries.Key(packet.Key, icmp[0], BinaryPrimitives.ReadUInt16BigEndian(icmp[4..]));
         }
 
         return DropReason.None;
@@ -211,7 +284,7 @@ public static partial class Parser
                     return DropReason.None;
                 }
 
-                segment = segment[..BinaryPrimitives.ReadUInt16BigEndian(segment[4..])];
+                segment = segment[..Math.Min(BinaryPrimitives.ReadUInt16BigEndian(segment[4..]), segment.Length)];
                 sum = Checksum.PseudoHeader(source, destination, packet.Key.Protocol, segment.Length);
                 break;
 
@@ -243,7 +316,7 @@ public static partial class Parser
     /// Reads the packet that an ICMP error quotes, as far as it goes: the key that it showed, so with
     /// the error's receiver as source.
     /// </summary>
-    /// <returns>False where the quote is cut before its ports, or is a later fragment.</returns>
+    /// <returns>False where the quote is cut before its ports, or is a later fragment, or of what no error speaks of.</returns>
     public static bool TryReadQuote(in Packet error, out FlowKey key)
     {
         key = default;
@@ -299,18 +372,22 @@ public static partial class Parser
         }
 
         ReadOnlySpan<byte> header = quote[at..];
-        ushort from = 0, to = 0;
+        key = new FlowKey(source, destination, 0, 0, protocol, error.Key.Segment);
         if (IpProtocol.HasPorts(protocol))
         {
-            from = BinaryPrimitives.ReadUInt16BigEndian(header);
-            to = BinaryPrimitives.ReadUInt16BigEndian(header[2..]);
+            key = key with
+            {
+                SourcePort = BinaryPrimitives.ReadUInt16BigEndian(header),
+                DestinationPort = BinaryPrimitives.ReadUInt16BigEndian(header[2..]),
+            };
         }
         else if (protocol is IpProtocol.Icmp or IpProtocol.IcmpV6)
         {
-            from = to = BinaryPrimitives.ReadUInt16BigEndian(header[4..]);
+            // Of ICMP only queries are spoken of (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)).
+            key = IcmpQueries.Key(key, header[0], BinaryPrimitives.ReadUInt16BigEndian(header[4..]));
+            return IcmpQueries.Asks(protocol, header[0]) || IcmpQueries.Answers(protocol, header[0]);
         }
 
-        key = new FlowKey(source, destination, from, to, protocol, error.Key.Segment);
         return true;
     }
 }

@@ -53,6 +53,28 @@ public sealed class SaPair
     /// <summary>The same, to be walked on the hot path.</summary>
     internal ReadOnlySpan<SpdEntry> Users => CollectionsMarshal.AsSpan(_policies);
 
+    /// <summary>
+    /// Whether ESP with its SPI is meant for it. A transport SA that names no address of ours shares its SPI with all
+    /// that pass by: what none of its policies could let in belongs to others.
+    /// </summary>
+    internal bool Receives(in FlowKey outer)
+    {
+        if (Mode == IpsecMode.Tunnel || Local is not null)
+        {
+            return true;
+        }
+
+        foreach (SpdEntry entry in Users)
+        {
+            if (entry.IsBetween(outer.Destination, outer.Source) && IsBetweenEnds(outer.Destination, outer.Source))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     internal void Use(SpdEntry entry)
     {
         _policies.Add(entry);

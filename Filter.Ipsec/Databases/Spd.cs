@@ -35,9 +35,12 @@ public sealed class SpdEntry
 
     /// <summary>Whether the selectors match (RFC 4301 §4.4.1.1), whichever way the packet goes.</summary>
     internal bool Matches(Address local, Address remote, byte protocol, ushort remotePort, byte icmpType, byte icmpCode) =>
-        (_policy.Local is null || _policy.Local.Contains(local))
-        && (_policy.Remote is null || _policy.Remote.Contains(remote))
+        IsBetween(local, remote)
         && (_policy.Service is null || _policy.Service.Matches(protocol, remotePort, Query(protocol, icmpType), icmpCode));
+
+    /// <summary>Whether the address selectors match.</summary>
+    internal bool IsBetween(Address local, Address remote) =>
+        (_policy.Local is null || _policy.Local.Contains(local)) && (_policy.Remote is null || _policy.Remote.Contains(remote));
 
     /// <summary>An echo reply belongs to the request: one selector names both, as one port names both ways of TCP.</summary>
     private static byte Query(byte protocol, byte icmpType) => (protocol, icmpType) switch

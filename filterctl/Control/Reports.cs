@@ -132,6 +132,9 @@ internal sealed record CountersReport
     /// <summary>Flows that ended by their timer.</summary>
     public required long Expired { get; init; }
 
+    /// <summary>Flows that were given up, unanswered, because the table was full.</summary>
+    public required long Evicted { get; init; }
+
     /// <summary>Packets that wait now: pieces of datagrams, and those whose next hop is not known yet.</summary>
     public required long HeldNow { get; init; }
 

@@ -94,7 +94,9 @@ internal sealed class Gateway : IDisposable
     {
         try
         {
-            return new IpsecStage(ports, CryptoBackend.CreateBest(), IpsecDatabases.Build(ruleset.Ipsec, OwnAddresses(ruleset), null, reserve));
+            PortConfig? tap = ruleset.Ports.Length == 2 ? ruleset.Ports.FirstOrDefault(static port => port.Kind == PortKind.Tap) : null;
+            IpsecDatabases databases = IpsecDatabases.Build(ruleset.Ipsec, OwnAddresses(ruleset), null, reserve);
+            return new IpsecStage(ports, CryptoBackend.CreateBest(), databases, tap is null ? null : ports[tap.Number]);
         }
         catch (Exception failure) when (failure is DllNotFoundException or EntryPointNotFoundException)
         {

@@ -59,6 +59,7 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             Own = Volatile.Read(ref counters.Own),
             Opened = Volatile.Read(ref counters.Opened),
             Expired = Volatile.Read(ref counters.Expired),
+            Evicted = Volatile.Read(ref counters.Evicted),
             HeldNow = path.HeldNow,
             Verdicts = [.. Enum.GetValues<Verdict>().Select(verdict => new CountReport(verdict.Word(), counters[verdict]))],
             Reasons =

@@ -29,7 +29,7 @@ internal static class CountersVerb
     private static void Show(Screen screen, CountersReport counters)
     {
         screen.Line($"in {counters.In}, out {counters.Out}, own {counters.Own}, held now {counters.HeldNow}");
-        screen.Line($"flows opened {counters.Opened}, expired {counters.Expired}");
+        screen.Line($"flows opened {counters.Opened}, expired {counters.Expired}, given up {counters.Evicted}");
         screen.Line();
         Grid verdicts = new("VERDICT", ">PACKETS");
         foreach (CountReport count in counters.Verdicts)

@@ -32,6 +32,15 @@ public sealed class AllocationTests
             "outside: arp 10.0.0.1 > 10.0.0.5 request",
             "inside: udp 10.0.0.5:4001 > 203.0.113.9:53 len=800 total=1000 frag=0+ id=3",
             "inside: udp 10.0.0.5 > 203.0.113.9 len=200 frag=808 id=3",
+            "inside: udp [2001:db8::5]:4001 > [2001:db8:f::9]:53 len=800 total=1000 frag=0+ id=3",
+            "inside: udp [2001:db8::5] > [2001:db8:f::9] len=200 frag=808 id=3",
+            "inside: tcp 10.0.0.5:4000 > 203.0.113.9:443 syn seq=900 len=10",
+            "outside: tcp 203.0.113.9:443 > 10.0.0.5:4000 ack seq=70000000 ack=2",
+            "inside: tcp [2001:db8::5]:4000 > [2001:db8:f::9]:80 syn",
+            "inside: udp 10.0.0.5:4002 > 203.0.113.9:53 len=1600",
+            "inside: icmp 10.0.0.5 > 203.0.113.9 echo-request id=1 seq=1",
+            "outside: esp 203.0.113.9 > 10.0.0.5 spi=0x1001 seq=1 len=40",
+            "outside: ether 02:00:00:00:00:01 > 01:80:c2:00:00:00 type=0x0026 len=46",
         ];
         (byte Port, byte[] Frame)[] frames = [.. lines.Select(text =>
         {
@@ -42,12 +51,9 @@ public sealed class AllocationTests
         })];
 
         var burst = new Burst { Now = 1_000_000_000_000 };
-        long walked = Run(net.Path, burst, frames, 200);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        walked += Run(net.Path, burst, frames, 500);
-        long after = GC.GetAllocatedBytesForCurrentThread();
-        Assert.Equal(before, after);
-        Assert.Equal(700L * frames.Length, walked);
+        long walked = 0;
+        Assert.Equal(0, Allocations.Least(() => walked += Run(net.Path, burst, frames, 20)));
+        Assert.Equal(800L * frames.Length, walked);
         Assert.True(net.Path.Counters[Verdict.Pass] > 3000 && net.Path.Counters[Verdict.Reject] > 500 && net.Path.Counters[Verdict.Drop] > 1000);
     }
 

@@ -51,8 +51,43 @@ public sealed class IcmpTests
         net.Expects(DropReason.NoFlow, 1);
         server.Sends("echo-request id=7 seq=1");
         client.HearsNothing();
-        Assert.Equal(1, net.Path.Counters[DropReason.InvalidState]);
+        Assert.Equal(1, net.Path.Counters[DropReason.DefaultDeny]);
         server.Reaches(client, "echo-reply id=7 seq=1");
+    }
+
+    [Theory]
+    [InlineData(4, 1)]
+    [InlineData(6, 1)]
+    [InlineData(4, 9)]
+    [InlineData(6, 9)]
+    public void Two_hosts_may_ask_each_other_under_one_identifier(int family, int id)
+    {
+        var net = new TestNet(Nets.Open);
+        (TestHost one, TestHost other) = Pair(net, family);
+        for (int sequence = 1; sequence < 3; sequence++)
+        {
+            one.Reaches(other, $"echo-request id={id} seq={sequence}");
+            other.Reaches(one, $"echo-request id={id} seq={sequence}");
+            other.Reaches(one, $"echo-reply id={id} seq={sequence}");
+            one.Reaches(other, $"echo-reply id={id} seq={sequence}");
+        }
+
+        net.ExpectsFlows(2);
+        net.ExpectsNoDrops();
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void An_error_about_an_error_is_dropped(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Pair(net, family);
+        client.Reaches(server, "echo-request id=0 seq=1");
+        net.Sends($"outside: icmp {Nets.At(family, 3)} > {Nets.At(family, 1)} time-exceeded "
+            + $"quote=\"icmp {Nets.At(family, 1)} > {Nets.At(family, 2)} destination-unreachable len=20\"");
+        client.HearsNothing();
+        net.Expects(DropReason.StrayIcmpError, 1);
     }
 
     [Theory]

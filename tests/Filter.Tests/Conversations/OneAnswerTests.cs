@@ -154,6 +154,23 @@ public sealed class OneAnswerTests
         net.Expects(DropReason.DefaultDeny, 1);
     }
 
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_ping_too_may_have_one_answer_for_each_question(int family)
+    {
+        var net = new TestNet(Nets.OneAnswer.Replace("service: udp/53", "service: ping", StringComparison.Ordinal));
+        (TestHost client, TestHost server) = net.Between(Nets.At(family, 1), Nets.At(family, 2), "icmp");
+        client.Reaches(server, "echo-request id=7 seq=1");
+        client.Reaches(server, "echo-request id=7 seq=2");
+        server.Reaches(client, "echo-reply id=7 seq=1");
+        server.Reaches(client, "echo-reply id=7 seq=2");
+        server.Sends("echo-reply id=7 seq=2");
+        client.HearsNothing();
+        net.Expects(DropReason.NoFlow, 1);
+        net.ExpectsFlows(0);
+    }
+
     private static (TestHost Client, TestHost Server) Pair(TestNet net, int family) =>
         net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 53), "udp");
 }

@@ -334,13 +334,15 @@ public sealed class TcpTests
     }
 
     [Fact]
-    public void A_full_table_drops_openings_and_says_so()
+    public void A_table_full_of_proven_connections_drops_openings_and_says_so()
     {
         var net = new TestNet(Nets.OutOnly, flows: 8);
         for (int port = 1000; port < 1008; port++)
         {
             (TestHost client, TestHost server) = net.Between($"10.0.0.5:{port}", "203.0.113.2:443");
-            client.Reaches(server, "SYN");
+            client.Reaches(server, "SYN seq=99");
+            server.Reaches(client, "SYN,ACK seq=9 ack=100");
+            client.Reaches(server, "ACK seq=100 ack=10");
         }
 
         net.Sends("inside: tcp 10.0.0.5:2000 > 203.0.113.2:443 SYN");

@@ -410,7 +410,7 @@ public sealed class EspNegativeTests
         gateway.Burst.Packets.Take(gateway.Burst.Count).Where(p => p.Verdict == Verdict.Drop).Select(p => p.Reason);
 
     /// <summary>Seals with .NET's own cryptography whatever it is given, as left to right would.</summary>
-    private static byte[] Seal(SaConfig sa, uint sequence, byte[] carried, byte nextHeader, Action<byte[]>? harm = null)
+    internal static byte[] Seal(SaConfig sa, uint sequence, byte[] carried, byte nextHeader, Action<byte[]>? harm = null)
     {
         int padding = (16 - ((carried.Length + 2) % 16)) % 16;
         byte[] text = [.. carried, .. Enumerable.Range(1, padding).Select(i => (byte)i), (byte)padding, nextHeader];

@@ -1,0 +1,130 @@
+using System.Numerics;
+using Filter.Engine.Flows;
+using Filter.Engine.Packets;
+using Filter.Engine.Wire;
+
+namespace Filter.Engine.Path;
+
+/// <content>What rules and policies say: of an opening, of a flow again, of a packet alone.</content>
+public sealed partial class PacketPath<TTrace>
+{
+    /// <summary>Asks the rules for each far port; what remains of the egress is where they say pass.</summary>
+    /// <returns>False where no port remains; the packet is dropped or rejected.</returns>
+    private bool Judge(ref Packet packet, long now, out Judgement judgement)
+    {
+        judgement = default;
+        bool passes = false;
+        ushort allowed = 0;
+        for (int ports = packet.Egress; ports != 0; ports &= ports - 1)
+        {
+            byte egress = (byte)BitOperations.TrailingZeroCount(ports);
+            Judgement one = Ruleset.Judge(Facts(packet, egress));
+            if (one.Verdict == Verdict.Pass)
+            {
+                allowed |= (ushort)(1 << egress);
+            }
+
+            if (!passes)
+            {
+                judgement = one;
+                passes = one.Verdict == Verdict.Pass;
+            }
+        }
+
+        packet.Rule = judgement.Rule;
+        packet.Log = judgement.Log;
+        if (TTrace.On)
+        {
+            RuleName name = Ruleset.Name(judgement.Rule);
+            _trace.Note(packet, "rules", $"'{name.Name}' ({name.File}:{name.Line}) says {judgement.Verdict.ToString().ToLowerInvariant()}");
+        }
+
+        if (judgement.Limited && !_limits.TryTake(judgement.Rule, now))
+        {
+            packet.Drop(DropReason.RateLimited);
+            Tell(packet, "rules", "its rate limit is spent");
+            return false;
+        }
+
+        if (!passes)
+        {
+            if (judgement.Verdict == Verdict.Reject)
+            {
+                packet.Finish(Verdict.Reject, DropReason.Rejected);
+            }
+            else
+            {
+                packet.Drop(judgement.IsDefault ? DropReason.DefaultDeny : DropReason.Denied);
+            }
+
+            return false;
+        }
+
+        packet.Egress = allowed;
+        return true;
+    }
+
+    /// <summary>Judges a flow for further far ports, by its opening.</summary>
+    private void JudgeFor(ref Flow flow, ushort ports)
+    {
+        flow.Judged |= ports;
+        for (int rest = ports; rest != 0; rest &= rest - 1)
+        {
+            byte egress = (byte)BitOperations.TrailingZeroCount(rest);
+            if (Ruleset.Judge(Towards(flow.Opening, egress)).Verdict == Verdict.Pass)
+            {
+                flow.Allowed |= (ushort)(1 << egress);
+            }
+        }
+    }
+
+    /// <summary>A flow under a new policy: judged by its opening for all ports it went to; false where it had to end.</summary>
+    private bool JudgeAgain(int number)
+    {
+        ref Flow flow = ref Flows[number];
+        Judgement judgement = default;
+        ushort allowed = 0;
+        for (int ports = flow.Allowed; ports != 0; ports &= ports - 1)
+        {
+            byte egress = (byte)BitOperations.TrailingZeroCount(ports);
+            Judgement one = Ruleset.Judge(Towards(flow.Opening, egress));
+            if (one.Verdict == Verdict.Pass)
+            {
+                judgement = allowed == 0 ? one : judgement;
+                allowed |= (ushort)(1 << egress);
+            }
+        }
+
+        if (allowed == 0)
+        {
+            Flows.Remove(number);
+            return false;
+        }
+
+        if (judgement.Pinhole == PinholeKind.OneAnswer && flow.Pinhole != PinholeKind.OneAnswer)
+        {
+            flow.Owed = (int)Math.Clamp(flow.ForwardPackets - flow.ReplyPackets, 0, int.MaxValue);
+        }
+
+        flow.Rule = judgement.Rule;
+        flow.Pinhole = judgement.Pinhole;
+        flow.Log = judgement.Log;
+        flow.Generation = Generation;
+        flow.Judged = flow.Allowed;
+        flow.Allowed = allowed;
+        if (Ipsec is { } stage)
+        {
+            DecideIpsec(ref flow, stage);
+        }
+
+        return true;
+    }
+
+    private OpeningFacts Facts(in Packet packet, byte egress) => new(
+        packet.Key, packet.Ingress, egress, Crossing(packet.Ingress, (ushort)(1 << egress)), packet.TcpFlags,
+        packet.IcmpType, packet.IcmpCode, packet.TrafficClass, packet.ArrivedBy);
+
+    /// <summary>An opening as another far port would have seen it.</summary>
+    private OpeningFacts Towards(in OpeningFacts opening, byte egress) =>
+        opening with { Egress = egress, Direction = Crossing(opening.Ingress, (ushort)(1 << egress)) };
+}

@@ -1,0 +1,166 @@
+using Filter.Engine.Flows;
+using Filter.Engine.Flows.Trackers;
+using Filter.Engine.Packets;
+using Filter.Engine.Wire;
+
+namespace Filter.Engine.Path;
+
+/// <content>Flows move on: one row of one table a packet.</content>
+public sealed partial class PacketPath<TTrace>
+{
+    private void Track(Burst burst)
+    {
+        for (int i = 0; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Done || packet.Own || packet.Flow == 0)
+            {
+                continue;
+            }
+
+            if (packet.Kind == PacketKind.IcmpError)
+            {
+                // Passes with its flow; creates, refreshes and ends nothing.
+                packet.Verdict = Verdict.Pass;
+                packet.Done = true;
+                continue;
+            }
+
+            if (Flows.Removals != _removals && !Flows.Is(packet.Flow, packet.Key, packet.Reply))
+            {
+                // Its flow ended by an earlier packet of this burst; the number may be another's by now.
+                Find(ref packet, packet.Key, burst.Now);
+                if (packet.Flow == 0)
+                {
+                    Open(ref packet, burst.Now);
+                }
+                else
+                {
+                    MeetFlow(ref packet);
+                }
+
+                if (packet.Done)
+                {
+                    continue;
+                }
+            }
+
+            TrackOne(ref packet, burst.Now);
+        }
+    }
+
+    private void TrackOne(ref Packet packet, long now)
+    {
+        for (int attempt = 0; attempt < 2; attempt++)
+        {
+            ref Flow flow = ref Flows[packet.Flow];
+            TrackResult result = packet.Key.Protocol == IpProtocol.Tcp ? TcpTracker.Track(ref flow, packet)
+                : DatagramTracker.Track(ref flow, packet);
+            if (result is TrackResult.Pass or TrackResult.Aside)
+            {
+                Pass(ref packet, ref flow, now, result == TrackResult.Pass);
+                return;
+            }
+
+            if (result == TrackResult.Invalid)
+            {
+                packet.Drop(DropReason.InvalidState);
+                Tell(packet, "track", "the flow's state does not allow it");
+                return;
+            }
+
+            // A new connection takes the ended one's place, if the rules let it.
+            int ended = packet.Flow;
+            packet.Flow = 0;
+            packet.Reply = false;
+            Open(ref packet, now, ended);
+            if (packet.Done)
+            {
+                return;
+            }
+        }
+
+        packet.Drop(DropReason.InvalidState);
+    }
+
+    private void Pass(ref Packet packet, ref Flow flow, long now, bool refreshes)
+    {
+        bool last = false;
+        if (flow.Pinhole == PinholeKind.OneAnswer)
+        {
+            int datagrams = packet.Segments;
+            if (!packet.Reply)
+            {
+                flow.Owed = (int)Math.Min(int.MaxValue, (long)flow.Owed + datagrams);
+            }
+            else if (flow.Owed < datagrams)
+            {
+                packet.Drop(DropReason.NotOwed);
+                return;
+            }
+            else
+            {
+                flow.Owed -= datagrams;
+                last = flow.Owed == 0;
+            }
+        }
+
+        if (packet.Reply)
+        {
+            flow.ReplyPackets++;
+            flow.ReplyBytes += packet.Length;
+        }
+        else
+        {
+            flow.ForwardPackets++;
+            flow.ForwardBytes += packet.Length;
+        }
+
+        packet.Verdict = Verdict.Pass;
+        packet.Done = true;
+        flow.Proven = IsProven(flow);
+        if (last)
+        {
+            Flows.Remove(packet.Flow);
+        }
+        else if (refreshes)
+        {
+            Flows.Extend(packet.Flow, now + Lifetime(flow));
+        }
+
+        Tell(packet, "track", last ? "the answer that was owed: the pinhole closes" : "passes");
+    }
+
+    /// <summary>A spoofed sender gets no further than one datagram and its answer, or half a handshake.</summary>
+    private static bool IsProven(in Flow flow) => flow.Opening.Key.Protocol == IpProtocol.Tcp
+        ? (TcpPhase)flow.State is TcpPhase.Established or TcpPhase.Closing
+        : flow is { ReplyPackets: > 0, ForwardPackets: > 1 };
+
+    private long Lifetime(in Flow flow)
+    {
+        FlowTimers timers = Settings.Timers;
+        switch (flow.Opening.Key.Protocol)
+        {
+            case IpProtocol.Tcp:
+                return (TcpPhase)flow.State switch
+                {
+                    TcpPhase.Established => timers.TcpEstablished,
+                    TcpPhase.Closing => timers.TcpClosing,
+                    TcpPhase.TimeWait => timers.TcpTimeWait,
+                    TcpPhase.Reset => timers.TcpReset,
+                    _ => timers.TcpOpening,
+                };
+
+            case IpProtocol.Udp:
+            case IpProtocol.UdpLite:
+                return flow.State == (byte)DatagramPhase.Answered ? timers.UdpAnswered : timers.UdpOpening;
+
+            case IpProtocol.Icmp:
+            case IpProtocol.IcmpV6:
+                return timers.Icmp;
+
+            default:
+                return timers.Other;
+        }
+    }
+}

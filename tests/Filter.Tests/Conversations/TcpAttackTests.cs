@@ -1,0 +1,214 @@
+using Filter.Engine.Packets;
+
+namespace Filter.Tests.Conversations;
+
+/// <summary>Forged segments of somebody who knows addresses and ports of a connection, but not its numbers.</summary>
+public sealed class TcpAttackTests
+{
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_blind_reset_ends_nothing(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Connect(net, family);
+        server.Reaches(client, "RST seq=12345678");
+        server.Reaches(client, "RST,ACK seq=0 ack=100");
+        client.Reaches(server, "RST seq=3");
+        server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
+        client.Reaches(server, "ACK seq=100 ack=20");
+        net.ExpectsNoDrops();
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_blind_segment_does_not_prepare_a_blind_reset(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Connect(net, family);
+        server.Reaches(client, "ACK seq=1000000000 ack=100 len=5");
+        server.Reaches(client, "RST seq=1000000005");
+        server.Reaches(client, "ACK seq=10 ack=77777 len=5");
+        client.Reaches(server, "RST seq=77777");
+        server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
+        client.Reaches(server, "ACK seq=100 ack=20");
+        net.ExpectsNoDrops();
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_blind_fin_closes_nothing(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Connect(net, family);
+        server.Reaches(client, "FIN,ACK seq=1000000000 ack=100");
+        net.After("10m");
+        server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
+        net.ExpectsNoDrops();
+        net.ExpectsFlows(1);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_blind_segment_does_not_keep_a_connection_alive(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Connect(net, family);
+        net.After("2h");
+        server.Reaches(client, "ACK seq=1000000000 ack=100 len=5");
+        server.Reaches(client, "RST seq=5");
+        server.Reaches(client, "SYN,ACK seq=5 ack=7");
+        net.After("5m");
+        net.ExpectsFlows(0);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_forged_syn_ack_does_not_break_the_handshake(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Pair(net, family);
+        client.Reaches(server, "SYN seq=99");
+        server.Reaches(client, "SYN,ACK seq=5 ack=77777");
+        client.Reaches(server, "RST seq=77777");                // as RFC 9293 §3.10.7.3 says
+        server.Reaches(client, "SYN,ACK seq=9 ack=100");
+        client.Reaches(server, "ACK seq=100 ack=10");
+        server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
+        net.ExpectsNoDrops();
+        net.ExpectsFlows(1);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_forged_syn_does_not_break_the_handshake(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Pair(net, family);
+        client.Reaches(server, "SYN seq=99");
+        server.Reaches(client, "SYN seq=5");
+        client.Reaches(server, "SYN,ACK seq=99 ack=6");
+        server.Reaches(client, "SYN,ACK seq=9 ack=100");
+        client.Reaches(server, "ACK seq=100 ack=10");
+        server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
+        net.ExpectsNoDrops();
+    }
+
+    [Theory]
+    [InlineData(4, "RST,ACK ack=101")]
+    [InlineData(6, "RST,ACK ack=0")]
+    [InlineData(4, "RST seq=0")]
+    [InlineData(6, "RST seq=100")]
+    public void A_reset_that_does_not_acknowledge_the_syn_is_dropped(int family, string words)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Pair(net, family);
+        client.Reaches(server, "SYN seq=99");
+        server.Sends(words);
+        client.HearsNothing();
+        net.Expects(DropReason.InvalidState, 1);
+        server.Reaches(client, "SYN,ACK seq=9 ack=100");
+    }
+
+    [Theory]
+    [InlineData(4, "ACK,PSH seq=9 ack=100 len=10")]
+    [InlineData(6, "ACK,PSH seq=9 ack=100 len=10")]
+    [InlineData(4, "FIN,ACK seq=9 ack=100")]
+    public void Data_before_the_handshake_is_dropped(int family, string words)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Pair(net, family);
+        client.Reaches(server, "SYN seq=99");
+        server.Sends(words);
+        client.HearsNothing();
+        net.Expects(DropReason.InvalidState, 1);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_syn_from_outside_on_an_established_connection_is_dropped(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Connect(net, family);
+        server.Sends("SYN seq=5000");
+        client.HearsNothing();
+        server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
+        net.Expects(DropReason.InvalidState, 1);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_syn_from_outside_does_not_take_a_closing_connection_away(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Connect(net, family);
+        client.Reaches(server, "FIN,ACK seq=100 ack=10");
+        server.Reaches(client, "FIN,ACK seq=10 ack=101");
+        client.Reaches(server, "ACK seq=101 ack=11");
+        server.Sends("SYN seq=5000");
+        net.Expects(DropReason.DefaultDeny, 1);
+        server.Reaches(client, "FIN,ACK seq=10 ack=101");
+        client.Reaches(server, "ACK seq=101 ack=11");
+        net.ExpectsFlows(1);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_flood_of_openings_does_not_push_proven_connections_out(int family)
+    {
+        var net = new TestNet(Nets.Open, flows: 16);
+        (TestHost client, TestHost server) = Connect(net, family);
+        for (int port = 1024; port < 2024; port++)
+        {
+            net.Sends($"outside: tcp {Nets.At(family, 9, port)} > {Nets.At(family, 8, 80)} SYN seq={port}");
+            net.Sends($"inside: tcp {Nets.At(family, 8, 80)} > {Nets.At(family, 9, port)} SYN,ACK seq=1 ack={port + 1}");
+        }
+
+        net.ExpectsFlows(16);
+        net.ExpectsNoDrops();
+        Assert.Equal(1000 + 1 - 16, net.Path.Counters.Evicted);
+        (TestHost other, TestHost site) = net.Between(Nets.At(family, 1, 50000), Nets.At(family, 3, 443));
+        other.Reaches(site, "SYN seq=1");
+        server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_packet_whose_flow_was_given_up_in_its_own_burst_is_judged_afresh(int family)
+    {
+        var net = new TestNet(Nets.OutOnly, flows: 1);
+        (TestHost one, TestHost oneServer) = net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 53), "udp");
+        (TestHost two, TestHost twoServer) = net.Between(Nets.At(family, 1, 4001), Nets.At(family, 3, 53), "udp");
+        one.Reaches(oneServer, "len=1");
+        net.InOneBurst(() =>
+        {
+            two.Sends("len=2");             // takes the first flow's place, and its number
+            oneServer.Sends("len=3");
+            twoServer.Sends("len=4");
+        });
+        twoServer.Hears("len=2");
+        two.Hears("len=4");
+        net.Expects(DropReason.DefaultDeny, 1);
+        net.ExpectsFlows(1);
+    }
+
+    private static (TestHost Client, TestHost Server) Pair(TestNet net, int family) =>
+        net.Between(Nets.At(family, 1, 40000), Nets.At(family, 2, 443));
+
+    private static (TestHost Client, TestHost Server) Connect(TestNet net, int family)
+    {
+        (TestHost client, TestHost server) = Pair(net, family);
+        client.Reaches(server, "SYN seq=99");
+        server.Reaches(client, "SYN,ACK seq=9 ack=100");
+        client.Reaches(server, "ACK seq=100 ack=10");
+        return (client, server);
+    }
+}

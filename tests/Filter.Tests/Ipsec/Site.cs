@@ -1,0 +1,81 @@
+using Filter.Engine.Local;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+using Filter.Ipsec;
+using Filter.Ipsec.Crypto;
+using Filter.Ipsec.Databases;
+using Filter.Rules;
+using Filter.Rules.Compile;
+using Filter.Rules.Policy;
+
+namespace Filter.Tests.Ipsec;
+
+/// <summary>A gateway made as `filterctl run` makes one, its ports in memory.</summary>
+internal sealed class Site : IDisposable
+{
+    private readonly Dictionary<string, MemoryPort> _ports = [];
+    private readonly IpsecStage _stage;
+    private readonly Burst _burst = new();
+
+    internal Site(string text)
+    {
+        RulesetReading reading = RulesetFile.Parse("site.yaml", text);
+        Assert.True(reading.Ruleset is not null, string.Join('\n', reading.Diagnostics));
+        Ruleset ruleset = reading.Ruleset;
+        MemoryPort? self = null;
+        foreach (PortConfig port in ruleset.Ports)
+        {
+            var memory = new MemoryPort(port.Mtu ?? 1500, port.Mac ?? 0) { Name = port.Name, Number = port.Number, Side = port.Side };
+            _ports.Add(port.Name, memory);
+            self = port.Kind == PortKind.Tap ? memory : self;
+        }
+
+        PortConfig? own = ruleset.Ports.FirstOrDefault(p => p.Kind == PortKind.Tap);
+        LocalAddress[] addresses = [.. own?.Addresses.Select(a => new LocalAddress(a.Address, a.Length)) ?? []];
+        Port[] ports = [.. _ports.Values];
+        _stage = new IpsecStage(
+            ports, CryptoBackend.CreateBest(), IpsecDatabases.Build(ruleset.Ipsec, addresses.Select(a => a.Address)), ports.Length == 2 ? self : null);
+        ruleset.WipeKeys();
+        Path = new PacketPath<NoTrace>(new PathSettings
+        {
+            Ports = ports,
+            Ruleset = RulesetCompiler.Compile(ruleset),
+            Ipsec = _stage,
+            Local = new LocalNetwork(ports, self, addresses, []),
+            Flows = 1024,
+        });
+    }
+
+    internal PacketPath Path { get; }
+
+    internal long Now { get; set; } = 1_000_000_000;
+
+    public void Dispose() => _stage.Dispose();
+
+    /// <summary>Lets frames arrive together at a port; gives what each port then sent.</summary>
+    internal Dictionary<string, List<byte[]>> Carry(string port, params byte[][] frames)
+    {
+        foreach (byte[] frame in frames)
+        {
+            _ports[port].Inject(frame);
+        }
+
+        _burst.Now = Now;
+        _ports[port].Receive(_burst);
+        Path.Walk(_burst);
+        Dictionary<string, List<byte[]>> sent = [];
+        foreach (MemoryPort each in _ports.Values)
+        {
+            each.Transmit(_burst);
+            List<byte[]> these = [.. each.TakeSent().Select(s => s.Bytes)];
+            if (these.Count > 0)
+            {
+                sent.Add(each.Name, these);
+            }
+        }
+
+        _burst.Reset();
+        return sent;
+    }
+}
