@@ -30,7 +30,8 @@ internal sealed record Iperf(long SentBytes, long ReceivedBytes, long Datagrams,
     {
         using JsonDocument document = JsonDocument.Parse(output[output.IndexOf('{')..]);
         JsonElement end = document.RootElement.GetProperty("end");
-        JsonElement sent = end.GetProperty("sum_sent"), received = end.GetProperty("sum_received");
+        Assert.True(end.TryGetProperty("sum_sent", out JsonElement sent), output);
+        JsonElement received = end.GetProperty("sum_received");
         return new Iperf(
             sent.GetProperty("bytes").GetInt64(),
             received.GetProperty("bytes").GetInt64(),

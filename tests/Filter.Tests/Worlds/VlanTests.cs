@@ -36,7 +36,8 @@ public sealed class VlanTests
         using TaggedLink stacked = Tagged(client, 5, 100, 7), stackedToo = Tagged(server, 1, 100, 7);
         using Daemon daemon = Daemon.Start(world.Filter, world.Write("own.yaml", Ruleset), ["outside=eth0", "inside=eth1"]);
         Balance balance = Balance.Of(daemon, new("outside", server, "eth0"), new("inside", client, "eth0"));
-        using Capture wire = Capture.Start(server, "eth0");
+        // Each end sees what comes; what goes, the tagging puts on the cable past tcpdump.
+        using Capture atClient = Capture.Start(client, "eth0"), atServer = Capture.Start(server, "eth0");
 
         foreach (string address in (string[])["10.10.0.1", "fd00:10::1", "10.100.0.1", "fd00:100::1", World.Gateway4, World.Gateway6])
         {
@@ -48,8 +49,9 @@ public sealed class VlanTests
         Counted counted = balance.Settle();
         counted.AllPassed();
         Assert.All((string[])["ten", "stacked", "untagged"], rule => Assert.InRange(counted[$"rule {rule}"], 100, long.MaxValue));
-        wire.End();
-        Assert.InRange(wire.Lines("vlan 10").Length, counted["rule ten"], counted["rule ten"] + 50);       // ARP and ND beside
+        atClient.End();
+        atServer.End();
+        Assert.InRange(atClient.Lines("vlan 10").Length + atServer.Lines("vlan 10").Length, counted["rule ten"], counted["rule ten"] + 50);       // ARP and ND beside
 
         balance = Balance.Of(daemon, new("outside", server, "eth0"), new("inside", client, "eth0"));
         Assert.False(client.Run("ping -q -c1 -W0.3 10.20.0.1").Ok);
