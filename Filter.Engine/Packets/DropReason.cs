@@ -43,7 +43,7 @@ public enum DropReason : byte
     MappedAddress,
     /// <summary>A source that can't be one: multicast, broadcast.</summary>
     BadSource,
-    /// <summary>Addresses that may not be on a wire: loopback, no destination, TCP of or to what is not one host.</summary>
+    /// <summary>Addresses that may not be on a wire: loopback, TCP of or to what is not one host.</summary>
     Martian,
     /// <summary>LAND: source and destination are the same.</summary>
     Land,

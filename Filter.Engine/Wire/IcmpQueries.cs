@@ -20,7 +20,7 @@ public static class IcmpQueries
     /// The key of a query or its answer: the asker's port is the identifier, the other's the type of the question, so that
     /// two hosts may ask each other under one identifier, as some systems always do.
     /// </summary>
-    internal static FlowKey Key(in FlowKey addresses, byte type, ushort identifier) => Asks(addresses.Protocol, type)
+    public static FlowKey Key(in FlowKey addresses, byte type, ushort identifier) => Asks(addresses.Protocol, type)
         ? addresses with { SourcePort = identifier, DestinationPort = type }
         : addresses with { SourcePort = Question(addresses.Protocol, type), DestinationPort = identifier };
 

@@ -212,7 +212,7 @@ public static partial class Parser
             return DropReason.BadSource;
         }
 
-        if (source.IsLoopback || destination.IsLoopback || destination.IsUnspecified)
+        if (source.IsLoopback || destination.IsLoopback)
         {
             return DropReason.Martian;
         }

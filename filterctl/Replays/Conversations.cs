@@ -57,9 +57,9 @@ internal sealed class Conversations
     {
         DatagramId id = new(packet.Key.Source, packet.Key.Destination, packet.Key.Protocol, packet.FragmentId);
         FlowKey key = PairOf(packet.Key);
-        if (packet.FragmentOffset == 0 && TryReadPorts(packet, out ushort source, out ushort destination))
+        if (packet.FragmentOffset == 0 && TryReadKey(packet, out FlowKey shown))
         {
-            key = packet.Key with { SourcePort = source, DestinationPort = destination };
+            key = shown;
             _datagrams[id] = new Conversation(key);
         }
         else if (_datagrams.TryGetValue(id, out Conversation known) && _openers.TryGetValue(known, out End opener))
@@ -83,31 +83,29 @@ internal sealed class Conversations
         return true;
     }
 
-    private static bool TryReadPorts(in Packet packet, out ushort source, out ushort destination)
+    /// <summary>The key that a first fragment shows of its datagram.</summary>
+    private static bool TryReadKey(in Packet packet, out FlowKey key)
     {
-        source = destination = 0;
+        key = packet.Key;
         if (packet.Transport == 0 || packet.Transport + 8 > packet.Length)
         {
             return false;
         }
 
         ReadOnlySpan<byte> header = packet.Bytes[packet.Transport..];
-        bool isQuery = (packet.Key.Protocol, header[0]) is (IpProtocol.Icmp, 0 or 8 or (>= 13 and <= 18)) or (IpProtocol.IcmpV6, 128 or 129);
-        if (isQuery)
+        byte protocol = key.Protocol;
+        if (IcmpQueries.Asks(protocol, header[0]) || IcmpQueries.Answers(protocol, header[0]))
         {
-            // Both ends of a query show its identifier.
-            source = destination = BinaryPrimitives.ReadUInt16BigEndian(header[4..]);
+            key = IcmpQueries.Key(key, header[0], BinaryPrimitives.ReadUInt16BigEndian(header[4..]));
             return true;
         }
 
-        if (!IpProtocol.HasPorts(packet.Key.Protocol))
+        key = key with
         {
-            return false;
-        }
-
-        source = BinaryPrimitives.ReadUInt16BigEndian(header);
-        destination = BinaryPrimitives.ReadUInt16BigEndian(header[2..]);
-        return true;
+            SourcePort = BinaryPrimitives.ReadUInt16BigEndian(header),
+            DestinationPort = BinaryPrimitives.ReadUInt16BigEndian(header[2..]),
+        };
+        return IpProtocol.HasPorts(protocol);
     }
 
     private static FlowKey PairOf(in FlowKey key) => key with { SourcePort = 0, DestinationPort = 0 };
