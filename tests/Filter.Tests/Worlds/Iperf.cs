@@ -11,10 +11,12 @@ internal sealed record Iperf(long SentBytes, long ReceivedBytes, long Datagrams,
     /// <param name="options">`-u -R -n 5M`, …</param>
     public static Iperf Run(Host client, string server, string options)
     {
-        // The server takes one client at a time, and may still be busy with the end of the one before.
         Ran ran = client.Run(Command(server, options));
-        for (int i = 0; i < 20 && !ran.Ok && ran.Output.Contains("server is busy", StringComparison.Ordinal); i++)
+        // The server takes one client at a time, and listens anew after each.
+        for (int i = 0; i < 50 && (ran.Output.Contains("server is busy", StringComparison.Ordinal)
+            || ran.Output.Contains("Connection refused", StringComparison.Ordinal)); i++)
         {
+            Thread.Sleep(20);
             ran = client.Run(Command(server, options));
         }
 
