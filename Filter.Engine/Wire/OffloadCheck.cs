@@ -4,48 +4,19 @@ using Filter.Engine.Packets;
 namespace Filter.Engine.Wire;
 
 /// <summary>
-/// Offload metadata come with the frame and may lie: a guest writes its own. Whoever finishes a checksum later writes
-/// two bytes where they say, so a packet could become another one behind its verdict.
+/// Offload metadata of frames that are not IP. They come with the frame and may lie: whoever finishes a checksum later
+/// writes two bytes where they say. Of IP the parser itself looks at them.
 /// </summary>
 public static class OffloadCheck
 {
-    private const int SctpChecksum = 8;
-
     /// <summary>
-    /// Holds the metadata of a parsed packet against what it is. An unfinished checksum that is not its transport
-    /// header's own (a packet in a packet, or a lie) is written now, and the packet parsed again as it then reads.
+    /// An unfinished checksum somewhere in a frame that is not IP (a packet in something else, or a lie) is written now,
+    /// and the frame parsed again as it then reads.
     /// </summary>
-    /// <returns>None, or why the packet must be dropped.</returns>
+    /// <returns>None, or why the frame must be dropped.</returns>
     public static DropReason Settle(ref Packet packet)
     {
-        if (packet.Offload.Gso == GsoKind.None && packet.Offload.Checksum != ChecksumState.Partial)
-        {
-            return DropReason.None;
-        }
-
-        byte protocol = packet.Key.Protocol;
-        bool whole = packet.Kind == PacketKind.Tracked && packet.FragmentHeader == 0;
-        bool super = packet.Offload.Gso switch
-        {
-            GsoKind.None => true,
-            GsoKind.TcpV4 => whole && protocol == IpProtocol.Tcp && packet.IsIPv4,
-            GsoKind.TcpV6 => whole && protocol == IpProtocol.Tcp && !packet.IsIPv4,
-            _ => whole && protocol == IpProtocol.Udp,
-        };
-        if (!super || (packet.Offload.Gso != GsoKind.None && packet.Offload.SegmentSize == 0))
-        {
-            return DropReason.BadLength;
-        }
-
-        int field = protocol switch
-        {
-            IpProtocol.Tcp => TcpHeader.ChecksumOffset,
-            IpProtocol.Udp => UdpHeader.ChecksumOffset,
-            IpProtocol.Sctp => SctpChecksum,
-            _ => -1,
-        };
-        if (packet.Offload.Checksum != ChecksumState.Partial
-            || (packet.Kind == PacketKind.Tracked && packet.Offload.ChecksumStart == packet.Transport && packet.Offload.ChecksumOffset == field))
+        if (packet.Kind != PacketKind.Link || (packet.Offload.Gso == GsoKind.None && packet.Offload.Checksum != ChecksumState.Partial))
         {
             return DropReason.None;
         }
@@ -66,9 +37,6 @@ public static class OffloadCheck
         ushort checksum = Checksum.Finish(Checksum.Sum(frame[start..]));
         BinaryPrimitives.WriteUInt16BigEndian(frame[at..], checksum == 0 ? ushort.MaxValue : checksum);
         packet.Offload = default;
-        packet.Kind = PacketKind.Unknown;
-        packet.Fragmented = false;
-        packet.FragmentHeader = 0;
         return true;
     }
 }
