@@ -62,6 +62,9 @@ public struct PacketFacts
         switch (facts._kind)
         {
             case LineKind.Ip:
+                // Once it was sealed in a tunnel, the header before it may be of the other family.
+                facts._etherType = packet.Ipsec != IpsecAction.Protect ? packet.EtherType
+                    : packet.Key.Source.IsIPv4 ? EtherTypes.IPv4 : EtherTypes.IPv6;
                 facts.TakeIp(packet, frame);
                 break;
 
@@ -153,7 +156,7 @@ public struct PacketFacts
         byte protocol = packet.Key.Protocol;
         _trafficClass = packet.TrafficClass;
         _hopLimit = packet.HopLimit;
-        _dontFragment = packet.DontFragment && packet.IsIPv4;
+        _dontFragment = packet.DontFragment && _etherType == EtherTypes.IPv4;
         _fragmentOffset = packet.FragmentOffset;
         _moreFragments = packet.MoreFragments;
         _fragmentId = packet.FragmentId;
@@ -162,7 +165,9 @@ public struct PacketFacts
         bool first = piece && packet.FragmentOffset == 0 && IpProtocol.HasPorts(protocol)
             && packet.End - packet.Transport >= FrameBuilder.TransportLength(protocol);
         _hasTransport = !piece || first;
-        _segmentSize = packet.Offload.Gso == GsoKind.None ? (ushort)0 : packet.Offload.SegmentSize;
+        _segmentSize = packet.Offload.Gso == GsoKind.None || protocol is not (IpProtocol.Tcp or IpProtocol.Udp)
+            ? (ushort)0
+            : packet.Offload.SegmentSize;
         _checksum = packet.Reason switch
         {
             DropReason.BadChecksum => LineChecksum.Bad,

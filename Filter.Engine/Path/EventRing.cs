@@ -23,7 +23,7 @@ public sealed class EventRing
     public bool Muted { get; set; }
 
     /// <summary>Writes an event; the packet's bytes are not kept.</summary>
-    internal void Write(in Packet packet, IRuleset ruleset)
+    internal void Write(in Packet packet, in PacketFacts facts, IRuleset ruleset)
     {
         if (Muted)
         {
@@ -37,7 +37,7 @@ public sealed class EventRing
         }
 
         ref PathEvent slot = ref _events[_written & (_events.Length - 1)];
-        slot.Facts = PacketFacts.Of(packet);
+        slot.Facts = facts;
         slot.Packet = packet;
         slot.Packet.Slab = [];
         slot.Ruleset = ruleset;

@@ -33,7 +33,7 @@ public sealed partial class PacketPath<TTrace>
         }
         else if (Ipsec is { } stage && packet.Direction != Direction.Across)
         {
-            ApplyIpsec(ref packet, stage.Decide(Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress))));
+            ApplyIpsec(ref packet, Decide(packet, stage));
         }
 
         if (!packet.Done)
@@ -65,7 +65,11 @@ public sealed partial class PacketPath<TTrace>
     /// </summary>
     private bool CameAsPolicySays(ref Packet packet) =>
         Ipsec is not { } stage || packet.Direction != Direction.In
-        || CameAs(ref packet, stage.Decide(Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress))));
+        || CameAs(ref packet, Decide(packet, stage));
+
+    /// <summary>What the SPD says of a packet that crosses the boundary, whichever of its far ports stands first.</summary>
+    private IpsecDecision Decide(in Packet packet, IIpsecStage stage) =>
+        stage.Decide(Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress)) with { Direction = packet.Direction });
 
     /// <summary>Ends a packet that policy discards, or that came otherwise than policy says.</summary>
     private bool CameAs(ref Packet packet, IpsecDecision decision)

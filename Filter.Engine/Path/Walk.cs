@@ -29,6 +29,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private readonly Bridge _bridge;
     private readonly Neighbours _neighbours;
     private readonly int[] _mtus = new int[16];
+    private readonly PacketFacts[] _kept = new PacketFacts[Burst.Intake];
     private readonly ushort _protected;
     private RateLimits _limits;
     private long _removals;
@@ -69,6 +70,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         OpenFlows(burst);                   // misses only: rules, SPD
         Track(burst);                       // one row of one table a packet
         Answer(burst);                      // what was rejected, or is too big for its far port
+        KeepFacts(burst, came);             // what a log will show of what is sealed now
         Protect(burst);                     // what policy says to seal
         Release(burst);                     // fragments go on as they came
         _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed
@@ -149,6 +151,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             }
 
             DropReason why = packet.Reason == DropReason.None ? Parser.Parse(ref packet) : packet.Reason;
+            why = why == DropReason.None ? OffloadCheck.Settle(ref packet) : why;
             if (why == DropReason.None && packet.Depth > 0 && packet.Kind != PacketKind.Fragment
                 && (packet.Kind == PacketKind.Link || !Ipsec!.Fits(packet)))
             {
@@ -271,6 +274,21 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private string PortNames(ushort mask) =>
         string.Join(", ", Settings.Ports.Where(port => (port.Mask & mask) != 0).Select(port => port.Name));
 
+    /// <summary>A log shows what was sealed, which cannot be read any more afterwards.</summary>
+    private void KeepFacts(Burst burst, int came)
+    {
+        for (int i = 0; Ipsec is not null && i < Math.Min(came, _kept.Length); i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Log && IsSealed(packet))
+            {
+                _kept[i] = PacketFacts.Of(packet);
+            }
+        }
+    }
+
+    private static bool IsSealed(in Packet packet) => packet.Ipsec == IpsecAction.Protect && packet.Direction == Direction.Out;
+
     private void Account(Burst burst, int came)
     {
         for (int i = 0; i < burst.Count; i++)
@@ -291,7 +309,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             Counters.Count(packet);
             if (packet.Verdict is Verdict.Drop or Verdict.Reject || packet.Log)
             {
-                Events.Write(packet, Ruleset);
+                Events.Write(packet, packet.Log && IsSealed(packet) && i < _kept.Length ? _kept[i] : PacketFacts.Of(packet), Ruleset);
             }
         }
     }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using Filter.Engine.Packets;
 
@@ -63,6 +64,18 @@ public static class Checksum
     /// <summary>A checksum updated for one changed 16-bit word (RFC 1624, equation 3).</summary>
     public static ushort Update(ushort checksum, ushort before, ushort after) =>
         (ushort)~Fold((ulong)(ushort)~checksum + (ushort)~before + after);
+
+    /// <summary>SCTP's CRC32c over a packet whose own checksum field is zero; it stands there in little endian (RFC 9260 §6.8, appendix A).</summary>
+    public static uint Crc32C(ReadOnlySpan<byte> bytes)
+    {
+        uint crc = uint.MaxValue;
+        foreach (byte one in bytes)
+        {
+            crc = BitOperations.Crc32C(crc, one);
+        }
+
+        return ~crc;
+    }
 
     private static ulong Words(Address address)
     {

@@ -239,7 +239,7 @@ public static class FrameBuilder
                 BinaryPrimitives.WriteUInt16BigEndian(segment, line.SourcePort);
                 BinaryPrimitives.WriteUInt16BigEndian(segment[2..], line.DestinationPort);
                 BinaryPrimitives.WriteUInt32LittleEndian(
-                    segment[SctpChecksumOffset..], Crc32C(segment) ^ (line.Checksum == LineChecksum.Bad ? 0x5555u : 0));
+                    segment[SctpChecksumOffset..], Checksum.Crc32C(segment) ^ (line.Checksum == LineChecksum.Bad ? 0x5555u : 0));
                 break;
 
             case IpProtocol.Icmp:
@@ -326,17 +326,5 @@ public static class FrameBuilder
         {
             payload[i] = (byte)(0x80 | ((from + i) % 61));
         }
-    }
-
-    /// <summary>The checksum of SCTP (RFC 9260, appendix A); the bytes hold zero in its place.</summary>
-    private static uint Crc32C(ReadOnlySpan<byte> bytes)
-    {
-        uint crc = uint.MaxValue;
-        foreach (byte one in bytes)
-        {
-            crc = BitOperations.Crc32C(crc, one);
-        }
-
-        return ~crc;
     }
 }

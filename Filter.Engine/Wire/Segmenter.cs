@@ -11,6 +11,7 @@ public static class Segmenter
 {
     private const int TcpChecksum = 16;
     private const int UdpChecksum = 6;
+    private const int SctpChecksum = 8;
 
     /// <summary>Completes a transport checksum that the sender's stack left to its NIC; all others stay as they are.</summary>
     /// <returns>False where the metadata points outside the packet.</returns>
@@ -27,8 +28,16 @@ public static class Segmenter
             return false;
         }
 
-        // The field holds the pseudo-header's sum, so summing over it adds that in.
         Span<byte> frame = packet.Bytes;
+        if (packet.Key.Protocol == IpProtocol.Sctp && packet.Offload.ChecksumOffset == SctpChecksum && field + 4 <= packet.End)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(frame[field..], 0);
+            BinaryPrimitives.WriteUInt32LittleEndian(frame[field..], Checksum.Crc32C(frame[start..packet.End]));
+            packet.Offload.Checksum = ChecksumState.Valid;
+            return true;
+        }
+
+        // The field holds the pseudo-header's sum, so summing over it adds that in.
         ushort checksum = Checksum.Finish(Checksum.Sum(frame[start..packet.End]));
         BinaryPrimitives.WriteUInt16BigEndian(frame[field..], NeverZero(checksum));
         packet.Offload.Checksum = ChecksumState.Valid;

@@ -19,11 +19,49 @@ public enum Severity
 /// <param name="Hint">What would be right; null if there is nothing to add.</param>
 public sealed record Diagnostic(Severity Severity, SourceMark At, string Message, string? Hint)
 {
+    /// <summary>So many hex digits in a row may be a key that stands in a wrong place: eight bytes.</summary>
+    private const int KeyDigits = 16;
+
+    /// <summary>What is wrong, in one line. It shows no key, wherever in the file one stands.</summary>
+    public string Message { get; } = WithoutKeys(Message);
+
+    /// <summary>What would be right; null if there is nothing to add. It shows no key either.</summary>
+    public string? Hint { get; } = Hint is null ? null : WithoutKeys(Hint);
+
     /// <summary>The form compilers use: <c>file:line:column: error: message</c>, and a second line with the hint.</summary>
     public override string ToString()
     {
         string first = $"{At}: {(Severity == Severity.Error ? "error" : "warning")}: {Message}";
         return Printable(Hint is null ? first : $"{first}\n  hint: {Hint}");
+    }
+
+    /// <summary>
+    /// A slip of the writer's (no blank behind a colon, a key in the SPI's place) must not put a key into messages, which
+    /// go to terminals, logs and whoever asked for a reload.
+    /// </summary>
+    private static string WithoutKeys(string text)
+    {
+        StringBuilder? clean = null;
+        int copied = 0;
+        for (int i = 0; i < text.Length;)
+        {
+            int end = i;
+            while (end < text.Length && char.IsAsciiHexDigit(text[end]))
+            {
+                end++;
+            }
+
+            if (end - i >= KeyDigits)
+            {
+                clean ??= new StringBuilder(text.Length);
+                clean.Append(text, copied, i - copied).Append("(hex, not shown)");
+                copied = end;
+            }
+
+            i = Math.Max(end, i + 1);
+        }
+
+        return clean is null ? text : clean.Append(text, copied, text.Length - copied).ToString();
     }
 
     /// <summary>

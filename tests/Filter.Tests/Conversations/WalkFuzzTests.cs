@@ -16,15 +16,13 @@ public sealed class WalkFuzzTests
     [InlineData(nameof(Nets.OneAnswer))]
     public void Mutated_packets_all_get_a_verdict_and_what_passes_is_well_formed(string ruleset)
     {
-        int seed = Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
-        var random = new Random(seed);
+        Random random = Fuzzing.Seeded(out _);
         var net = new TestNet(
             ruleset switch { nameof(Nets.Open) => Nets.Open, nameof(Nets.OutOnly) => Nets.OutOnly, _ => Nets.OneAnswer },
             mtu: random.Next(2) == 0 ? 1280 : 1500,
             flows: 64);
         byte[][] seeds = [.. ParserFuzzTests.Seeds()];
-        for (int burst = 0; burst < Bursts; burst++)
+        for (int burst = 0; burst < Fuzzing.Rounds(Bursts); burst++)
         {
             net.InOneBurst(() =>
             {

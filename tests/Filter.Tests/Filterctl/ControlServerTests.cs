@@ -220,6 +220,41 @@ public sealed class ControlServerTests : IDisposable
         Assert.Contains("status", member, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Mutated_requests_are_answered_or_refused_and_the_server_lives_on()
+    {
+        Random random = Fuzzing.Seeded(out int seed);
+        await using ControlServer server = Serve((request, _, reply, cancel) =>
+        {
+            FlowMatch.Parse(request.Match, out string? error);
+            return reply.SendAsync(new ControlResponse { Message = request.Verb, Error = error }, cancel);
+        });
+        string[] samples =
+        [
+            """{"verb":"flows","match":"udp :53 10.0.0.5 [2001:db8::1] 17","limit":5}""",
+            """{"verb":"reload","file":"/etc/filter/filter.yaml","confirm":60}""",
+            """{"verb":"stop","restore":true}""",
+        ];
+        for (int round = 0; round < Fuzzing.Rounds(500); round++)
+        {
+            byte[] bytes = Encoding.UTF8.GetBytes(samples[random.Next(samples.Length)]);
+            for (int change = random.Next(6); change > 0; change--)
+            {
+                bytes[random.Next(bytes.Length)] = (byte)random.Next(256);
+            }
+
+            using Socket client = Connect();
+            await client.SendAsync(bytes, TestContext.Current.CancellationToken);
+            await client.SendAsync("\n"u8.ToArray(), TestContext.Current.CancellationToken);
+            client.Shutdown(SocketShutdown.Send);
+            foreach (string line in (await ReadAllAsync(client)).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+            {
+                Assert.True(JsonDocument.Parse(line).RootElement.TryGetProperty("ok", out _), $"seed {seed}, round {round}: {line}");
+                Assert.DoesNotContain("internal error", line, StringComparison.Ordinal);
+            }
+        }
+    }
+
     // perl is on every Debian; it stands in for the stranger.
     private async Task<string> CapturedAsync(params string[] who)
     {

@@ -112,6 +112,45 @@ public sealed class DaemonTests
     }
 
     [Fact]
+    public void A_start_that_fails_behind_the_ports_leaves_open_what_was_open_and_closed_what_was_closed()
+    {
+        using World world = World.Bridge();
+        string key = string.Concat(Enumerable.Repeat("01", 16)), integrity = string.Concat(Enumerable.Repeat("02", 32));
+        string file = world.Write("own.yaml", Policy("allow") + $$"""
+            ipsec:
+              policies: [ { protect: all, sa: pair } ]
+              sas:
+                pair:
+                  mode: transport
+                  suite: aes-cbc-128+hmac-sha2-256-128
+                  replay: 64
+                  out: { spi: 0x1001, encryption-key: {{key}}, integrity-key: {{integrity}} }
+                  in: { spi: 0x1002, encryption-key: {{key}}, integrity-key: {{integrity}} }
+
+            """);
+        Directory.CreateDirectory(Path.Combine(world.Folder, "state"));
+        world.Write("state/sequences", "not a list of ours\n");
+        string run = $"{Daemon.Filterctl} run {file} --device outside=eth0 --device inside=eth1 --state {world.Folder}/state --socket {world.Folder}/filter.sock";
+        string open = world.Filter.Must("ip -o -4 addr show eth1; nft list ruleset");
+
+        Ran ran = world.Filter.Run(run);
+        Assert.Equal(1, ran.Status);
+        Assert.Contains("sequences", Assert.Single(ran.Errors.TrimEnd().Split('\n')), StringComparison.Ordinal);
+        Assert.Equal(open, world.Filter.Must("ip -o -4 addr show eth1; nft list ruleset"));
+
+        using (Daemon first = Daemon.Start(world.Filter, Ruleset, s_devices, $"--state {world.Folder}/state"))
+        {
+            first.Process.End("KILL");
+        }
+
+        string closed = world.Filter.Must("nft list ruleset");
+        Assert.Contains("policy drop", closed, StringComparison.Ordinal);
+        Assert.Equal(1, world.Filter.Run(run).Status);
+        Assert.Equal(closed, world.Filter.Must("nft list ruleset"));
+        Assert.False(world.Client.Run(Ping).Ok);
+    }
+
+    [Fact]
     public void Stop_leaves_the_ports_closed_and_stop_restore_gives_back_what_was()
     {
         using World world = World.Bridge();
@@ -132,7 +171,7 @@ public sealed class DaemonTests
         }
 
         Assert.Equal(before, world.Filter.Must("ip -br -4 addr show eth1; nft list ruleset"));
-        world.Client.Must("ping -q -c1 -W1 192.0.2.200");
+        world.Client.Must("ip neigh flush dev eth0; ping -q -c1 -W1 192.0.2.200");      // it had given that neighbour up
     }
 
     [Fact]

@@ -361,13 +361,11 @@ public sealed class EspNegativeTests
     [Fact]
     public void Nothing_that_arrives_throws()
     {
-        int seed = Environment.TickCount;
-        TestContext.Current.SendDiagnosticMessage($"seed {seed}");
-        var random = new Random(seed);
+        Random random = Fuzzing.Seeded(out int seed);
         (Gateway left, Gateway right) = Gateway.Pair(s_tunnel);
         (Gateway leftTransport, Gateway rightTransport) = Gateway.Pair(s_transport);
         using Gateway a = left, b = right, c = leftTransport, d = rightTransport;
-        for (int round = 0; round < 400; round++)
+        for (int round = 0; round < Fuzzing.Rounds(400); round++)
         {
             bool tunnel = random.Next(2) == 0;
             SaConfig sa = tunnel ? s_tunnel : s_transport;

@@ -120,6 +120,23 @@ public sealed class LeakTests
     }
 
     [Fact]
+    public void A_clear_packet_that_is_flooded_to_both_sides_is_one_that_comes_in()
+    {
+        // The other unprotected port stands first among those it would leave by.
+        const string Ports = "  beside: { nic: eth2, side: unprotected }\n" + Bridge;
+        const string Inward = "    - protect: some\n      local: 10.2.0.0/16\n      remote: 10.1.0.0/16\n      sa: pair\n    - bypass: rest\n";
+        const string Rules = "  - allow: all\n    limit: 1/h burst 1\n";
+        using Site right = Right(Ports, Rules, Inward, "transport");
+
+        Assert.Empty(right.Carry(
+            "outside",
+            PlainFrames.Udp(s_client, s_server, 20),
+            PlainFrames.Ip(s_client, s_server, 1, Icmp4(42), false, 0)));
+        Assert.Equal(2, right.Path.Counters[DropReason.ClearForProtected]);
+        Assert.Equal(0, right.Path.Counters.Rule(1));
+    }
+
+    [Fact]
     public void A_neighbour_is_not_learnt_from_inside_a_tunnel()
     {
         // The far gateway stands on the link and is asked for; its answer does not come out of its own tunnel.

@@ -54,16 +54,33 @@ internal sealed class Site : IDisposable
     public void Dispose() => _stage.Dispose();
 
     /// <summary>Lets frames arrive together at a port; gives what each port then sent.</summary>
-    internal Dictionary<string, List<byte[]>> Carry(string port, params byte[][] frames)
+    internal Dictionary<string, List<byte[]>> Carry(string port, params byte[][] frames) =>
+        Carry(port, frames.Select(static frame => (frame, default(Offload))));
+
+    /// <summary>The same, of frames with metadata.</summary>
+    internal Dictionary<string, List<byte[]>> Carry(string port, IEnumerable<(byte[] Frame, Offload Offload)> frames)
     {
-        foreach (byte[] frame in frames)
+        foreach ((byte[] frame, Offload offload) in frames)
         {
-            _ports[port].Inject(frame);
+            _ports[port].Inject(frame, offload);
         }
 
         _burst.Now = Now;
         _ports[port].Receive(_burst);
         Path.Walk(_burst);
+        return Sent();
+    }
+
+    /// <summary>Lets the path look at the time; gives what each port then sent.</summary>
+    internal Dictionary<string, List<byte[]>> Tick()
+    {
+        _burst.Now = Now;
+        Path.Tick(_burst);
+        return Sent();
+    }
+
+    private Dictionary<string, List<byte[]>> Sent()
+    {
         Dictionary<string, List<byte[]>> sent = [];
         foreach (MemoryPort each in _ports.Values)
         {

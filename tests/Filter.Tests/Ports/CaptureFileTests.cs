@@ -236,6 +236,47 @@ public sealed class CaptureFileTests : IDisposable
         Assert.True(files > 400 && packets > files, $"{files} files, {packets} packets");
     }
 
+    [Fact]
+    public void A_hostile_capture_is_read_or_refused_and_its_times_never_step_out_of_range()
+    {
+        Random random = Fuzzing.Seeded(out int seed);
+        using MemoryStream written = new();
+        PcapngWriter writer = new(written);
+        writer.AddInterface("outside");
+        writer.AddInterface("inside", linkType: 101);
+        for (int i = 0; i < 4; i++)
+        {
+            writer.Write(i % 2, 1_700_000_000_000_000_000 + i, new byte[60 + i], 1500);
+        }
+
+        byte[] sample = written.ToArray();
+        uint[] edges = [0, 1, 3, 4, 12, 28, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0xffff_fffc, 1, 2, 3, 6, 0x0A0D0D0A];
+        for (int round = 0; round < Fuzzing.Rounds(20_000); round++)
+        {
+            byte[] mutant = [.. sample];
+            for (int change = random.Next(5); change > 0; change--)
+            {
+                int at = random.Next(mutant.Length / 4) * 4;
+                BitConverter.TryWriteBytes(mutant.AsSpan(at), random.Next(2) == 0 ? edges[random.Next(edges.Length)] : (uint)random.Next());
+            }
+
+            mutant = random.Next(6) == 0 ? mutant[..random.Next(mutant.Length)] : mutant;
+            try
+            {
+                using PcapngReader reader = new(new MemoryStream(mutant));
+                while (reader.TryRead(out CapturedFrame frame))
+                {
+                    Assert.InRange(frame.Time, 0, 9_223_372_035_000_000_000);
+                    Assert.InRange(frame.OriginalLength, frame.Bytes.Length, int.MaxValue);
+                }
+            }
+            catch (Exception e)
+            {
+                Assert.Fail($"seed {seed}, round {round}: {e}");
+            }
+        }
+    }
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private static List<Packet> All(string path, out string? failure)

@@ -16,7 +16,7 @@ public sealed class ParserFuzzTests
         Random random = Seeded();
         byte[] frame = new byte[256];
         ReadOnlySpan<ushort> types = [EtherTypes.IPv4, EtherTypes.IPv6, EtherTypes.Arp, EtherTypes.Vlan];
-        for (int i = 0; i < Frames; i++)
+        for (int i = 0; i < Fuzzing.Rounds(Frames); i++)
         {
             random.NextBytes(frame);
             ushort type = types[random.Next(types.Length)];
@@ -32,7 +32,7 @@ public sealed class ParserFuzzTests
     {
         Random random = Seeded();
         byte[][] seeds = [.. Seeds()];
-        for (int i = 0; i < Frames; i++)
+        for (int i = 0; i < Fuzzing.Rounds(Frames); i++)
         {
             byte[] frame = [.. seeds[random.Next(seeds.Length)]];
             for (int change = random.Next(6); change > 0; change--)
@@ -124,10 +124,5 @@ public sealed class ParserFuzzTests
         }
     }
 
-    private static Random Seeded()
-    {
-        int seed = Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
-        return new Random(seed);
-    }
+    private static Random Seeded() => Fuzzing.Seeded(out _);
 }

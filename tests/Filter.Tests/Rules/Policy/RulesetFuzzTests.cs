@@ -14,9 +14,8 @@ public sealed class RulesetFuzzTests
     public void A_mutated_ruleset_never_throws()
     {
         byte[][] samples = [.. SampleFiles.Rulesets.Concat(SampleFiles.Broken).Select(SampleFiles.Bytes).Where(static b => b.Length > 0)];
-        int seed = Random.Shared.Next();
-        Random random = new(seed);
-        for (int round = 0; round < 4000; round++)
+        Random random = Fuzzing.Seeded(out int seed);
+        for (int round = 0; round < Fuzzing.Rounds(4000); round++)
         {
             byte[] mutant = Mutate(samples[random.Next(samples.Length)], samples, random);
             try
