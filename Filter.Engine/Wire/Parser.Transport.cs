@@ -63,15 +63,13 @@ public static partial class Parser
         {
             IpProtocol.Tcp => 16,
             IpProtocol.Udp or IpProtocol.UdpLite => 6,
-            IpProtocol.Sctp => 8,
             IpProtocol.Icmp or IpProtocol.IcmpV6 => 2,
+            IpProtocol.Sctp => 8,
             _ => -1,
         };
         bool isOwn = start == packet.Transport && packet.Offload.ChecksumOffset == own;
         bool inPayload = start >= packet.Payload && packet.Offload.Gso == GsoKind.None && !ShowsMore(packet.Kind);
-        return (isOwn || inPayload) && field + (protocol == IpProtocol.Sctp && isOwn ? 4 : 2) <= packet.End
-            ? DropReason.None
-            : DropReason.BadChecksum;
+        return (isOwn || inPayload) && field + 2 <= packet.End ? DropReason.None : DropReason.BadChecksum;
     }
 
     /// <summary>Whether what follows the header is looked at too: quotes, targets of discovery.</summary>
