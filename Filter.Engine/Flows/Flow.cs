@@ -15,6 +15,9 @@ public struct TcpEnd
     /// <summary>The highest acknowledgment it sent; counts where <see cref="Acks"/>.</summary>
     public uint Acknowledged;
 
+    /// <summary>What it acknowledged with its FIN; who acknowledges that FIN has seen it.</summary>
+    public uint FinAcknowledged;
+
     /// <summary>The largest window it offered, in bytes.</summary>
     public uint Window;
 
@@ -64,11 +67,6 @@ public struct Flow
     /// <summary>The answerer's end.</summary>
     public TcpEnd Answerer;
 
-    /// <summary>
-    /// What the opener's SYN said that contradicted the state: if the answerer's next SYN acknowledges it, both began anew.
-    /// </summary>
-    public TcpEnd Again;
-
     /// <summary>The rule that let it in.</summary>
     public int Rule;
 
@@ -107,6 +105,12 @@ public struct Flow
 
     /// <summary>Neighbours in its slot of the timer wheel; 0 for none. And the slot.</summary>
     internal int TimerNext, TimerPrevious, TimerSlot;
+
+    /// <summary>
+    /// What the opener's SYN said that contradicted the state: if the answerer's next SYN acknowledges it, both began anew.
+    /// Last, because most packets do not touch it.
+    /// </summary>
+    public TcpEnd Again;
 
     /// <summary>The packet seen as a key: the opening's, or its reverse.</summary>
     public readonly FlowKey Key => Opening.Key;

@@ -70,7 +70,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         OpenFlows(burst);                   // misses only: rules, SPD
         Track(burst);                       // one row of one table a packet
         Answer(burst);                      // what was rejected, or is too big for its far port
-        KeepFacts(burst, came);
+        KeepFacts(burst, came);             // what a log will show of what is sealed now
         Protect(burst);                     // what policy says to seal
         Release(burst);                     // fragments go on as they came
         _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed

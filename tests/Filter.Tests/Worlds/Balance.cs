@@ -34,7 +34,8 @@ public sealed class Balance
     /// <summary>Waits until all is quiet again, asserts that both sides' counts agree, and gives what was counted since the start.</summary>
     public Counted Settle()
     {
-        Dictionary<string, long> now = TakeAtRest();
+        TakeAtRest();
+        Dictionary<string, long> now = Take(_daemon.Json("counters"));
         Counted counted = new(now.ToDictionary(cell => cell.Key, cell => cell.Value - _before.GetValueOrDefault(cell.Key)));
         string[] wrong = [.. Contradictions(counted)];
         Assert.True(wrong.Length == 0, $"{string.Join('\n', wrong)}\n{counted}");
@@ -88,21 +89,19 @@ public sealed class Balance
     private Dictionary<string, long> TakeAtRest()
     {
         long until = Stopwatch.GetTimestamp() + (long)(s_patience.TotalSeconds * Stopwatch.Frequency);
-        Dictionary<string, long> last = Take();
-        while (true)
+        Dictionary<string, long> last = Take(_daemon.Ask("counters"));
+        for (int same = 0; same < 3 && Stopwatch.GetTimestamp() < until;)
         {
-            Dictionary<string, long> next = Take();
-            bool rests = next.Count == last.Count && next.All(cell => last.GetValueOrDefault(cell.Key) == cell.Value);
-            if (rests || Stopwatch.GetTimestamp() > until)
-            {
-                return next;
-            }
-
+            Thread.Sleep(15);
+            Dictionary<string, long> next = Take(_daemon.Ask("counters"));
+            same = next.Count == last.Count && next.All(cell => last.GetValueOrDefault(cell.Key) == cell.Value) ? same + 1 : 0;
             last = next;
         }
+
+        return last;
     }
 
-    private Dictionary<string, long> Take()
+    private Dictionary<string, long> Take(JsonElement answer)
     {
         Dictionary<string, long> cells = [];
         foreach (FarEnd end in _ends)
@@ -112,7 +111,7 @@ public sealed class Balance
             cells[$"{end.Device} of {end.Host.Name} received"] = link.Received;
         }
 
-        JsonElement counters = _daemon.Json("counters").GetProperty("counters");
+        JsonElement counters = answer.GetProperty("counters");
         foreach (string name in (string[])["in", "out", "own", "opened", "expired", "heldNow"])
         {
             cells[name] = counters.GetProperty(name).GetInt64();

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text.Json;
+using Filter.Ctl.Control;
 
 namespace Filter.Tests.Worlds;
 
@@ -52,6 +53,14 @@ public sealed class Daemon : IDisposable
     {
         using JsonDocument document = JsonDocument.Parse(Must($"{verb} --json"));
         return document.RootElement.Clone();
+    }
+
+    /// <summary>What a verb without arguments would say in JSON, asked over the socket without a program between: quick.</summary>
+    public JsonElement Ask(string verb)
+    {
+        using ControlClient client = ControlClient.Connect(_socket);
+        ControlResponse response = client.Ask(new ControlRequest(verb)).Single();
+        return JsonSerializer.SerializeToElement(response, ControlJson.Plain.ControlResponse);
     }
 
     /// <summary>A verb that goes on, as `drops` does.</summary>

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 
 namespace Filter.Tests.Worlds;
 
@@ -31,16 +30,30 @@ public sealed class Host(World world, string name, string space)
     /// <summary>Calls on a thread that lives on the host; sockets opened there stay there, whoever uses them later.</summary>
     public T Inside<T>(Func<T> call) => NetNs.RunIn(space, call);
 
+    /// <summary>Serves a file of random bytes by HTTP, on all addresses, until the world ends.</summary>
+    /// <param name="name">Its name, alone in its folder.</param>
+    /// <param name="bytes">How long it is.</param>
+    /// <param name="digest">What `sha256sum` says of its bytes.</param>
+    /// <param name="port">Where.</param>
+    /// <returns><paramref name="port"/>.</returns>
+    public int Serve(string name, int bytes, out string digest, int port = 8000)
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(world.Folder, $"{Name}-{port}")).FullName;
+        digest = Must($"head -c {bytes} /dev/urandom | tee {folder}/{name} | sha256sum");
+        Start($"exec busybox httpd -f -p {port} -h {folder}");
+        Must($"until ss -Hltn sport = :{port} | grep -q .; do sleep 0.02; done");
+        return port;
+    }
+
     /// <summary>The kernel's own counts of a device, as `ip -s link` shows them.</summary>
     public LinkCounts Counts(string device)
     {
-        using JsonDocument document = JsonDocument.Parse(Must($"ip -s -j link show dev {device}"));
-        JsonElement counts = document.RootElement[0].GetProperty("stats64");
-        JsonElement received = counts.GetProperty("rx"), sent = counts.GetProperty("tx");
-        return new(Of(received, "packets"), Of(received, "bytes"), Of(received, "dropped"),
-            Of(sent, "packets"), Of(sent, "bytes"), Of(sent, "dropped"));
-
-        static long Of(JsonElement counts, string name) => counts.GetProperty(name).GetInt64();
+        // Of the thread's own namespace. Received: bytes, packets, errors, drops and four more; then the same of what was sent.
+        string line = Inside(static () => File.ReadAllLines("/proc/thread-self/net/dev"))
+            .Single(line => line.TrimStart().StartsWith($"{device}:", StringComparison.Ordinal));
+        long[] counts = [.. line[(line.IndexOf(':') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            .Select(static word => long.Parse(word, CultureInfo.InvariantCulture))];
+        return new(counts[1], counts[0], counts[3], counts[9], counts[8], counts[11]);
     }
 
     /// <summary>Datagrams that came, but found their socket's buffer full: the host's own losses, of both families.</summary>
@@ -55,13 +68,14 @@ public sealed class Host(World world, string name, string space)
     /// <summary>A count of /proc/net/snmp, which has a line of names and a line of values for each protocol.</summary>
     private long Snmp(string protocol, string name)
     {
-        string[][] lines = [.. Must("cat /proc/net/snmp").Split('\n')
+        string[][] lines = [.. Inside(static () => File.ReadAllLines("/proc/thread-self/net/snmp"))
             .Where(line => line.StartsWith($"{protocol}:", StringComparison.Ordinal)).Select(static line => line.Split(' '))];
         return long.Parse(lines[1][Array.IndexOf(lines[0], name)], CultureInfo.InvariantCulture);
     }
 
     private long Snmp6(string name) => long.Parse(
-        Must("cat /proc/net/snmp6").Split('\n').Select(static line => line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+        Inside(static () => File.ReadAllLines("/proc/thread-self/net/snmp6"))
+            .Select(static line => line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
             .First(words => words[0] == name)[1], CultureInfo.InvariantCulture);
 
     private string[] Line(string command) => ["ip", "netns", "exec", space, "bash", "-c", command];

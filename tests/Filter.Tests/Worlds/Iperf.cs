@@ -11,10 +11,12 @@ internal sealed record Iperf(long SentBytes, long ReceivedBytes, long Datagrams,
     /// <param name="options">`-u -R -n 5M`, …</param>
     public static Iperf Run(Host client, string server, string options)
     {
-        // The server takes one client at a time, and may still be busy with the end of the one before.
         Ran ran = client.Run(Command(server, options));
-        for (int i = 0; i < 20 && !ran.Ok && ran.Output.Contains("server is busy", StringComparison.Ordinal); i++)
+        // The server takes one client at a time, and listens anew after each.
+        for (int i = 0; i < 50 && (ran.Output.Contains("server is busy", StringComparison.Ordinal)
+            || ran.Output.Contains("Connection refused", StringComparison.Ordinal)); i++)
         {
+            Thread.Sleep(20);
             ran = client.Run(Command(server, options));
         }
 
@@ -25,12 +27,13 @@ internal sealed record Iperf(long SentBytes, long ReceivedBytes, long Datagrams,
     /// <summary>The command line whose output <see cref="Read"/> takes.</summary>
     public static string Command(string server, string options) => $"iperf3 -J -c {server} --connect-timeout 3000 {options}";
 
-    /// <summary>Reads what it printed.</summary>
+    /// <summary>Reads what it printed, warnings before it included.</summary>
     public static Iperf Read(string output)
     {
-        using JsonDocument document = JsonDocument.Parse(output);
+        using JsonDocument document = JsonDocument.Parse(output[output.IndexOf('{')..]);
         JsonElement end = document.RootElement.GetProperty("end");
-        JsonElement sent = end.GetProperty("sum_sent"), received = end.GetProperty("sum_received");
+        Assert.True(end.TryGetProperty("sum_sent", out JsonElement sent), output);
+        JsonElement received = end.GetProperty("sum_received");
         return new Iperf(
             sent.GetProperty("bytes").GetInt64(),
             received.GetProperty("bytes").GetInt64(),

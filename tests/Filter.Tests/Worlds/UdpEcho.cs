@@ -1,118 +1,140 @@
+using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 
 namespace Filter.Tests.Worlds;
 
-/// <summary>A socket on a host that gives every datagram back, and one that asks it, size by size.</summary>
-public sealed class UdpEcho : IDisposable
+/// <summary>What a socket lets become of a datagram that its path is too small for (ip(7), ipv6(7)).</summary>
+internal enum PathMtu
 {
-    private const int Port = 7777;
-    private const int PathMtuDont = 0, PathMtuWant = 1;   // IP_PMTUDISC_*, ip(7)
-    private const int LinuxIpMtuDiscover = 10, LinuxIpv6MtuDiscover = 23;
+    /// <summary>Nobody may cut it on the way; IPv4 alone: any router may.</summary>
+    Dont = 0,
+    /// <summary>Cut at home to what is known of the path.</summary>
+    Want = 1,
+    /// <summary>Never cut: the program is told.</summary>
+    Do = 2,
+}
 
-    private readonly Socket _socket;
+/// <summary>Datagrams of given sizes that one host sends and another gives back as they came.</summary>
+internal sealed class UdpEcho : IDisposable
+{
+    private const int IPv4Level = 0, IPv6Level = 41;
+    private const int UdpHeader = 8;
+
+    private readonly Socket _server;
     private readonly Thread _thread;
+    private readonly Socket _client;
+    private readonly byte[] _datagram = new byte[2000], _answer = new byte[2000];
+    private readonly int _headers;
+    private readonly bool _isIPv6;
+    private int _number;
 
-    private UdpEcho(Socket socket)
+    /// <param name="client">Who asks.</param>
+    /// <param name="server">Who gives back.</param>
+    /// <param name="there">Where the server listens.</param>
+    /// <param name="pathMtu">How both treat what is too large.</param>
+    public UdpEcho(Host client, Host server, IPEndPoint there, PathMtu pathMtu)
     {
-        _socket = socket;
-        _thread = new Thread(Run) { IsBackground = true };
+        _isIPv6 = there.AddressFamily == AddressFamily.InterNetworkV6;
+        _headers = (_isIPv6 ? 40 : 20) + UdpHeader;
+        _server = Open(server, there, pathMtu);
+        _server.Bind(there);
+        _thread = new Thread(GiveBack) { IsBackground = true };
         _thread.Start();
+        _client = Open(client, there, pathMtu);
+        _client.Connect(there);
+        _client.ReceiveTimeout = 300;
+        for (int i = 0; i < _datagram.Length; i++)
+        {
+            _datagram[i] = (byte)(i * 7);
+        }
     }
 
-    /// <summary>Starts giving back what comes to an address of the host.</summary>
-    public static UdpEcho On(Host host, string address) => new(host.Inside(() =>
+    /// <summary>What the client's kernel knows of the path: the largest packet.</summary>
+    public int KnownMtu
     {
-        Socket socket = Open(address);
-        socket.Bind(new IPEndPoint(IPAddress.Parse(address), Port));
-        return socket;
-    }));
+        get
+        {
+            Span<byte> value = stackalloc byte[4];
+            _client.GetRawSocketOption(_isIPv6 ? IPv6Level : IPv4Level, _isIPv6 ? 24 : 14, value);       // IPV6_MTU, IP_MTU
+            return BitConverter.ToInt32(value);
+        }
+    }
 
-    /// <summary>
-    /// Sends a datagram of each IP length from <paramref name="first"/> to <paramref name="last"/> and waits for it to
-    /// come back; a few times, because the first that is too big for the way is lost while its sender learns.
-    /// </summary>
-    /// <param name="host">Who asks.</param>
-    /// <param name="address">The echo's address.</param>
-    /// <param name="first">Smallest IP packet, in bytes.</param>
-    /// <param name="last">Largest.</param>
-    /// <param name="mayFragment">The sender leaves DF out and cuts by its own MTU; else it learns the way's MTU.</param>
-    /// <returns>The lengths that never came back, and how often one had to be sent again.</returns>
-    public static (IReadOnlyList<int> Lost, int Repeated) Sweep(Host host, string address, int first, int last, bool mayFragment)
+    /// <summary>Sends IP packets of one size until one has come there and back.</summary>
+    /// <param name="size">Bytes, headers included.</param>
+    /// <param name="most">Most tries.</param>
+    /// <returns>How often it had to; 0 where none came back.</returns>
+    public int Try(int size, int most)
     {
-        using Socket socket = host.Inside(() =>
+        for (int i = 1; i <= most; i++)
         {
-            Socket opened = Open(address);
-            bool v6 = opened.AddressFamily == AddressFamily.InterNetworkV6;
-            Span<byte> option = stackalloc byte[4];
-            BitConverter.TryWriteBytes(option, mayFragment ? PathMtuDont : PathMtuWant);
-            opened.SetRawSocketOption(v6 ? 41 : 0, v6 ? LinuxIpv6MtuDiscover : LinuxIpMtuDiscover, option);
-            opened.Connect(new IPEndPoint(IPAddress.Parse(address), Port));
-            opened.ReceiveTimeout = 300;
-            return opened;
-        });
-        int headers = socket.AddressFamily == AddressFamily.InterNetworkV6 ? 48 : 28;
-        byte[] back = new byte[70_000];
-        List<int> lost = [];
-        int repeated = 0;
-        for (int length = first; length <= last; length++)
-        {
-            byte[] sent = new byte[length - headers];
-            sent.AsSpan().Fill((byte)length);
-            int attempts = 0;
-            while (attempts < 5 && !IsGivenBack(socket, sent, back))
+            if (Crosses(size))
             {
-                attempts++;
-            }
-
-            repeated += attempts;
-            if (attempts == 5)
-            {
-                lost.Add(length);
+                return i;
             }
         }
 
-        return (lost, repeated);
+        return 0;
+    }
+
+    /// <summary>Sends one packet; false where it is too large for what is known, or nothing came back.</summary>
+    public bool Crosses(int size)
+    {
+        Span<byte> datagram = _datagram.AsSpan(0, size - _headers);
+        BinaryPrimitives.WriteInt32BigEndian(datagram, ++_number);
+        try
+        {
+            _client.Send(datagram);
+            while (true)
+            {
+                int length = _client.Receive(_answer);
+                if (_answer.AsSpan(0, length).SequenceEqual(datagram))
+                {
+                    return true;
+                }
+            }
+        }
+        catch (SocketException told) when (told.SocketErrorCode is SocketError.MessageSize or SocketError.TimedOut or SocketError.WouldBlock)
+        {
+            return false;
+        }
     }
 
     public void Dispose()
     {
-        _socket.Dispose();
+        _server.Dispose();
         _thread.Join();
+        _client.Dispose();
     }
 
-    private static bool IsGivenBack(Socket socket, byte[] sent, byte[] back)
+    private static Socket Open(Host host, IPEndPoint there, PathMtu pathMtu)
     {
-        try
-        {
-            socket.Send(sent);
-            int length = socket.Receive(back);
-            return back.AsSpan(0, length).SequenceEqual(sent);
-        }
-        catch (SocketException)
-        {
-            return false;           // too big and now known to be, or nothing came in time
-        }
+        Socket socket = host.Inside(() => new Socket(there.AddressFamily, SocketType.Dgram, ProtocolType.Udp));
+        bool isIPv6 = there.AddressFamily == AddressFamily.InterNetworkV6;
+        socket.SetRawSocketOption(isIPv6 ? IPv6Level : IPv4Level, isIPv6 ? 23 : 10, BitConverter.GetBytes((int)pathMtu));     // MTU_DISCOVER
+        return socket;
     }
 
-    private static Socket Open(string address) => new(
-        IPAddress.Parse(address).AddressFamily, SocketType.Dgram, ProtocolType.Udp);
-
-    private void Run()
+    private void GiveBack()
     {
-        byte[] buffer = new byte[70_000];
-        EndPoint from = new IPEndPoint(_socket.AddressFamily == AddressFamily.InterNetworkV6 ? IPAddress.IPv6Any : IPAddress.Any, 0);
-        try
+        byte[] room = new byte[2000];
+        SocketAddress from = new(_server.AddressFamily);
+        while (true)
         {
-            while (true)
+            try
             {
-                int length = _socket.ReceiveFrom(buffer, ref from);
-                _socket.SendTo(buffer.AsSpan(0, length), SocketFlags.None, from);
+                int length = _server.ReceiveFrom(room, SocketFlags.None, from);
+                _server.SendTo(room.AsSpan(0, length), SocketFlags.None, from);
             }
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // The test is over.
+            catch (SocketException told) when (told.SocketErrorCode == SocketError.MessageSize)
+            {
+                // Its own answer was too large for what it knows by now.
+            }
+            catch (Exception end) when (end is SocketException or ObjectDisposedException)
+            {
+                return;
+            }
         }
     }
 }
