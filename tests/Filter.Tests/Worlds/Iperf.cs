@@ -14,7 +14,8 @@ internal sealed record Iperf(long SentBytes, long ReceivedBytes, long Datagrams,
         Ran ran = client.Run(Command(server, options));
         // The server takes one client at a time, and listens anew after each.
         for (int i = 0; i < 50 && (ran.Output.Contains("server is busy", StringComparison.Ordinal)
-            || ran.Output.Contains("Connection refused", StringComparison.Ordinal)); i++)
+            || ran.Output.Contains("Connection refused", StringComparison.Ordinal)
+            || ran.Output.Contains("unable to receive control message: Connection reset by peer", StringComparison.Ordinal)); i++)
         {
             Thread.Sleep(20);
             ran = client.Run(Command(server, options));
