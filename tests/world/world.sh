@@ -56,11 +56,19 @@ bridge_netfilter() {
   fi
 }
 
+# settle HOST DEV: who was found stays found, so that nobody probes a neighbour in the middle of a count.
+settle() {
+  on "$1" sysctl -qw "net.ipv4.neigh.$2.base_reachable_time_ms=3600000" "net.ipv6.neigh.$2.base_reachable_time_ms=3600000" \
+    "net.ipv4.neigh.$2.delay_first_probe_time=600" "net.ipv6.neigh.$2.delay_first_probe_time=600"
+}
+
 # wire HOST DEV HOST DEV: a cable. Checksum and segmentation offload stay on, as real NICs have it.
 wire() {
   ip -n "$(ns "$1")" link add "$2" type veth peer name "$4" netns "$(ns "$3")"
   ip_on "$1" link set "$2" up
   ip_on "$3" link set "$4" up
+  settle "$1" "$2"
+  settle "$3" "$4"
 }
 
 # bridge HOST DEV…: a kernel bridge br0 that says nothing itself
