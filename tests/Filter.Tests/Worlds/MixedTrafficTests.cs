@@ -40,10 +40,10 @@ public sealed partial class MixedTrafficTests(BridgeScene scene) : IClassFixture
         };
         Running[] pings =
         [
-            client.Start($"exec ping -q -i0.02 -w{seconds} {World.Www4}"),
-            client.Start($"exec ping -q -i0.02 -w{seconds} {World.Www6}"),
-            client.Start($"exec ping -q -i0.1 -s 3000 -w{seconds} {World.Www6}"),
-            server.Start($"exec ping -q -i0.15 -w{seconds} {World.Client6}"),       // as slow as the rule wants it
+            client.Start($"exec ping -q -i0.02 -c{50 * seconds} {World.Www4}"),
+            client.Start($"exec ping -q -i0.02 -c{50 * seconds} {World.Www6}"),
+            client.Start($"exec ping -q -i0.1 -s 3000 -c{10 * seconds} {World.Www6}"),
+            server.Start($"exec ping -q -i0.15 -c{6 * seconds} {World.Client6}"),       // as slow as the rule wants it
         ];
         Running[] loops =
         [
@@ -62,7 +62,7 @@ public sealed partial class MixedTrafficTests(BridgeScene scene) : IClassFixture
         foreach (Running ping in pings)
         {
             Assert.True(ping.Ends(limit) == 0, ping.Said);
-            Assert.Contains(" 0% packet loss", ping.Said, StringComparison.Ordinal);
+            Assert.True(Host.MissedPings(ping.Said) <= 1, ping.Said);
         }
 
         long lost = 0;
