@@ -15,6 +15,9 @@ public struct TcpEnd
     /// <summary>The highest acknowledgment it sent; counts where <see cref="Acks"/>.</summary>
     public uint Acknowledged;
 
+    /// <summary>What it acknowledged with its FIN; who acknowledges that FIN has seen it.</summary>
+    public uint FinAcknowledged;
+
     /// <summary>The largest window it offered, in bytes.</summary>
     public uint Window;
 

@@ -38,7 +38,9 @@ public sealed unsafe class CaptureReader : IDisposable
     private const int PacketRead = 1;
     private const int EndOfFile = -2;
     private const long NanosecondsPerSecond = 1_000_000_000;
-    private const long LastSecond = (long.MaxValue / NanosecondsPerSecond) - 1;
+
+    /// <summary>Later times count as this one, in the year 2255: what is to happen after it must still be a time.</summary>
+    internal const long LastSecond = 9_000_000_000;
 
     private readonly CaptureFileReaderDevice? _device;
     private readonly PcapngReader? _pcapng;

@@ -45,7 +45,7 @@ public sealed class NicGate
         using var kernel = new Rtnetlink();
         LinkState link = kernel.RequireEthernet(device);
         string path = PathOf(kernel, device);
-        if (NicRecord.TryLoad(path) is not { } record || record.Index != link.Index)
+        if (NicRecord.TryLoad(path, device) is not { } record || record.Index != link.Index)
         {
             record = Observe(kernel, device, link);
             record.Save(path);
@@ -77,7 +77,7 @@ public sealed class NicGate
         TapPort.RequireName(device);
         using var kernel = new Rtnetlink();
         string path = PathOf(kernel, device);
-        if (NicRecord.TryLoad(path) is not { } record)
+        if (NicRecord.TryLoad(path, device) is not { } record)
         {
             return [];
         }

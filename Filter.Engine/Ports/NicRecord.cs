@@ -26,14 +26,20 @@ internal sealed record NicRecord(
     IReadOnlyList<NicBelonging> Addresses,
     IReadOnlyList<NicBelonging> Routes)
 {
+    /// <summary>Longest record that is read: some thousand addresses and routes.</summary>
+    private const int LongestFile = 16 * 1024 * 1024;
+
     /// <summary>Reads a record; null where there is none.</summary>
-    /// <exception cref="PortException">The file is there and is not a record.</exception>
-    public static NicRecord? TryLoad(string path)
+    /// <param name="path">The file.</param>
+    /// <param name="device">The device that it must speak of.</param>
+    /// <exception cref="PortException">The file is there and is not a record of that device.</exception>
+    public static NicRecord? TryLoad(string path, string device)
     {
         try
         {
-            byte[] text = File.ReadAllBytes(path);
-            return JsonSerializer.Deserialize(text, NicRecordJson.Default.NicRecord) is { Device: not null, Addresses: not null, Routes: not null } record
+            byte[] text = new FileInfo(path).Length <= LongestFile ? File.ReadAllBytes(path) : throw new JsonException();
+            return JsonSerializer.Deserialize(text, NicRecordJson.Default.NicRecord) is { Addresses: not null, Routes: not null } record
+                && record.Device == device && record.Addresses.Concat(record.Routes).All(static b => b is { Text: not null, Payload: not null })
                 ? record
                 : throw new JsonException();
         }
@@ -58,7 +64,8 @@ internal sealed record NicRecord(
         {
             Directory.CreateDirectory(FilePath.GetDirectoryName(path)!);
             string draft = $"{path}.{Environment.ProcessId}.new";
-            using (var file = File.Create(draft))
+            File.Delete(draft);
+            using (var file = new FileStream(draft, FileMode.CreateNew, FileAccess.Write))
             {
                 JsonSerializer.Serialize(file, this, NicRecordJson.Default.NicRecord);
                 file.Flush(flushToDisk: true);

@@ -23,7 +23,7 @@ internal sealed class PcapngReader : IDisposable
     private const int LongestBlock = 16 * 1024 * 1024;
     private const int MostInterfaces = 65536;
     private const long NanosecondsPerSecond = 1_000_000_000;
-    private const long LastSecond = (long.MaxValue / NanosecondsPerSecond) - 1;
+    private const long LastSecond = CaptureReader.LastSecond;
 
     private readonly Stream _stream;
     private readonly List<CapturedInterface> _interfaces = [];

@@ -28,10 +28,52 @@ public static partial class Parser
             IpProtocol.Igmp => ParseIgmp(ref packet, segment),
             _ => DropReason.None,
         };
+        why = why == DropReason.None ? CheckOffload(packet) : why;
         return why == DropReason.None && packet.Offload.Checksum == ChecksumState.Unknown
             ? VerifyChecksum(ref packet, segment, source, destination)
             : why;
     }
+
+    /// <summary>
+    /// Offload metadata may come from a guest. A super-frame must be of the protocol it says; an unfinished checksum must
+    /// be the transport's own or lie in the payload, else finishing it would change what was judged here.
+    /// </summary>
+    private static DropReason CheckOffload(in Packet packet)
+    {
+        byte protocol = packet.Key.Protocol;
+        bool fits = packet.Offload.Gso switch
+        {
+            GsoKind.None => true,
+            GsoKind.TcpV4 => protocol == IpProtocol.Tcp && packet.IsIPv4,
+            GsoKind.TcpV6 => protocol == IpProtocol.Tcp && !packet.IsIPv4,
+            _ => protocol == IpProtocol.Udp,
+        };
+        if (!fits || (packet.Offload.Gso != GsoKind.None && packet.Offload.SegmentSize == 0))
+        {
+            return DropReason.BadLength;
+        }
+
+        if (packet.Offload.Checksum != ChecksumState.Partial)
+        {
+            return DropReason.None;
+        }
+
+        int start = packet.Offload.ChecksumStart, field = start + packet.Offload.ChecksumOffset;
+        int own = protocol switch
+        {
+            IpProtocol.Tcp => 16,
+            IpProtocol.Udp or IpProtocol.UdpLite => 6,
+            IpProtocol.Icmp or IpProtocol.IcmpV6 => 2,
+            IpProtocol.Sctp => 8,
+            _ => -1,
+        };
+        bool isOwn = start == packet.Transport && packet.Offload.ChecksumOffset == own;
+        bool inPayload = start >= packet.Payload && packet.Offload.Gso == GsoKind.None && !ShowsMore(packet.Kind);
+        return (isOwn || inPayload) && field + 2 <= packet.End ? DropReason.None : DropReason.BadChecksum;
+    }
+
+    /// <summary>Whether what follows the header is looked at too: quotes, targets of discovery.</summary>
+    private static bool ShowsMore(PacketKind kind) => kind is PacketKind.IcmpError or PacketKind.Untracked;
 
     private static DropReason ParseTcp(ref Packet packet, ReadOnlySpan<byte> tcp)
     {

@@ -86,8 +86,10 @@ public sealed partial class SequenceReserve
             text.Append(CultureInfo.InvariantCulture, $"0x{spi:x8} {(remote == default ? "any" : remote.ToString())} {limit}\n");
         }
 
+        // Made anew, never through a link that somebody may have put there.
         string fresh = _path + ".new";
-        using (var file = new FileStream(fresh, FileMode.Create, FileAccess.Write))
+        File.Delete(fresh);
+        using (var file = new FileStream(fresh, FileMode.CreateNew, FileAccess.Write))
         {
             file.Write(Encoding.ASCII.GetBytes(text.ToString()));
             file.Flush(flushToDisk: true);
@@ -125,7 +127,8 @@ public sealed partial class SequenceReserve
                 throw new InvalidDataException($"{_path}:{i + 1}: not an SPI, an address and a number");
             }
 
-            _reserved[(spi, remote)] = limit;
+            // Twice there, the higher number is the one that may have been used.
+            _reserved[(spi, remote)] = Math.Max(limit, _reserved.GetValueOrDefault((spi, remote)));
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
+using Filter.Engine.Ports;
 
 namespace Filter.Ctl.Control;
 
@@ -50,6 +51,11 @@ internal sealed class ControlSocket : IDisposable
             if (Answers(path))
             {
                 throw Busy(path);
+            }
+
+            if (FileFacts.At(path) is { IsSocket: false })
+            {
+                throw new Refusal($"{path} is there and is no socket: name another --socket");
             }
 
             File.Delete(path);
@@ -126,9 +132,15 @@ internal sealed class ControlSocket : IDisposable
 
     private static void MakeDirectory(string directory, ControlAccess access)
     {
-        if (!Directory.Exists(directory))
+        bool ours = !Directory.Exists(directory);
+        if (ours)
         {
             Directory.CreateDirectory(directory, DirectoryMode);
+        }
+
+        // systemd makes the usual one (RuntimeDirectory=), and knows nothing of the group.
+        if (ours || directory == System.IO.Path.GetDirectoryName(ControlClient.DefaultPath))
+        {
             GiveTo(directory, access);
         }
     }

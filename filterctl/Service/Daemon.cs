@@ -60,6 +60,11 @@ internal sealed class Daemon : IDisposable
     /// <summary>Runs until it is stopped, and gives the exit status.</summary>
     public static int Run(RunSettings settings, Screen screen)
     {
+        if (!CommandLine.ShowsTraces)
+        {
+            CoreFiles.Forbid();
+        }
+
         RulesetLoader loader = new(settings.Devices);
         RulesetReading reading = loader.Read(settings.File);
         screen.Complain(reading.Diagnostics.Select(static d => d.ToString()));

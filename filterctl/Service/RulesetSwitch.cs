@@ -80,7 +80,17 @@ internal sealed class RulesetSwitch : IDisposable
                 return ControlResponse.Refuse($"a reload can't change ports ({difference}); stop and run again. Nothing changed");
             }
 
-            Ruleset before = await AdoptAsync(next).ConfigureAwait(false);
+            Ruleset before;
+            try
+            {
+                before = await AdoptAsync(next).ConfigureAwait(false);
+            }
+            catch
+            {
+                next.WipeKeys();
+                throw;
+            }
+
             if (confirm is { } seconds)
             {
                 _trial = new Trial(Environment.TickCount64 + (seconds * 1000L), before);
@@ -119,22 +129,27 @@ internal sealed class RulesetSwitch : IDisposable
     /// <summary>Goes back where a trial is over.</summary>
     public void LookAtTrial()
     {
-        if (_trial is not { } trial || Environment.TickCount64 < trial.Deadline
-            || Interlocked.CompareExchange(ref _trial, null, trial) != trial)
+        if (_trial is not { } due || Environment.TickCount64 < due.Deadline)
         {
             return;
         }
 
-        if (trial.Before is not { } before)
-        {
-            _log.Line("not confirmed in time: Filter ends and gives the NICs back");
-            _stop.Give(restore: true);
-            return;
-        }
-
+        // While it goes back no reload may come between: it would be undone unseen.
+        _turn.Wait();
         try
         {
-            _turn.Wait();
+            if (Interlocked.CompareExchange(ref _trial, null, due) != due)
+            {
+                return;
+            }
+
+            if (due.Before is not { } before)
+            {
+                _log.Line("not confirmed in time: Filter ends and gives the NICs back");
+                _stop.Give(restore: true);
+                return;
+            }
+
             Ruleset tried = AdoptAsync(before).GetAwaiter().GetResult();
             tried.WipeKeys();
             _log.Line($"not confirmed in time: {before.File} as it was before is in force again, generation {Generation}");

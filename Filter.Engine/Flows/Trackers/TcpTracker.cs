@@ -311,6 +311,7 @@ public static class TcpTracker
 
         bool scaled = sender.Scale != Packet.NoWindowScale && receiver.Scale != Packet.NoWindowScale;
         sender.Sent = IsAfter(end, sender.Sent) ? end : sender.Sent;
+        sender.FinAcknowledged = fin && !sender.Finished ? packet.Acknowledgment : sender.FinAcknowledged;
         sender.Finished |= fin;
         sender.Window = Math.Max(sender.Window, (uint)packet.Window << (scaled ? sender.Scale : 0));
         sender.Acknowledged = !sender.Acks || IsAfter(packet.Acknowledgment, sender.Acknowledged)
@@ -331,9 +332,10 @@ public static class TcpTracker
 
         if (end != packet.Sequence)
         {
-            // Where the acknowledgment was lost behind us, the sender begins with the oldest segment, not with its FIN.
+            // Where the acknowledgment was lost behind us, the sender begins with the oldest segment, not with its FIN; but
+            // not with what the other's FIN acknowledged, for it has seen that.
             bool again = (packet.TcpFlags & TcpFlags.Fin) != 0 ? end == sender.Sent
-                : sender.Sent - packet.Sequence <= receiver.Window + 1 && IsAfter(sender.Sent, end);
+                : IsAfter(end, receiver.FinAcknowledged) && IsAfter(sender.Sent, end);
             flow.Owed = again ? Math.Min(flow.Owed + 1, MostOwed) : flow.Owed;
             return again;
         }

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Filter.Engine.Ports;
 using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy.Binding;
@@ -38,9 +39,14 @@ internal sealed class KeyReader(string directory, Diagnostics found)
             integrity = Key(fields.Required("integrity-key", "or name a 'key-file'"), "integrity key", IpsecSuites.IntegrityKeyLength);
         }
 
-        return spi is null || encryption is null || integrity is null
-            ? null
-            : new SaKeys { Spi = (uint)spi.Value, EncryptionKey = encryption, IntegrityKey = integrity };
+        if (spi is null || encryption is null || integrity is null)
+        {
+            encryption?.Wipe();
+            integrity?.Wipe();
+            return null;
+        }
+
+        return new SaKeys { Spi = (uint)spi.Value, EncryptionKey = encryption, IntegrityKey = integrity };
     }
 
     private SecretKey? Key(Node? node, string what, int? length)
@@ -108,30 +114,36 @@ internal sealed class KeyReader(string directory, Diagnostics found)
         byte[] bytes = GC.AllocateArray<byte>(LongestKeyFile + 1, pinned: true);
         try
         {
-            FileInfo file = new(Path.Combine(directory, text.Value));
-            if (!file.Exists)
+            string path = Path.Combine(directory, text.Value);
+            if (!File.Exists(path))
             {
                 found.Error(text.At, $"there is no key file {shown}", "a relative name counts from the ruleset's directory");
                 return default;
             }
 
-            // A FIFO or a device would block or never end.
-            if ((file.Attributes & (FileAttributes.Directory | FileAttributes.Device)) != 0 || file.Length is 0 or > LongestKeyFile)
+            // What is behind a name may change, so the open file is asked. A FIFO must not even be opened: it would block.
+            FileInfo file = new(path);
+            bool ordinary = FileFacts.At((file.ResolveLinkTarget(returnFinalTarget: true) ?? file).FullName)?.IsRegular == true;
+            using FileStream? stream = ordinary ? new(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0) : null;
+            if (stream is null || FileFacts.Of(stream.SafeFileHandle) is not { IsRegular: true } facts || stream.Length is 0 or > LongestKeyFile)
             {
                 found.Error(text.At, $"{shown} is not a key file", "it has two lines of hex: the encryption key, the integrity key");
                 return default;
             }
 
-            const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
-                | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
-            UnixFileMode mode = OperatingSystem.IsWindows() ? 0 : file.UnixFileMode;
-            if ((mode & Others) != 0)
+            if (!facts.IsForOwnerAlone)
             {
                 found.Error(text.At, $"others than its owner may read or change the key file {shown}", $"chmod 600 {text.Value}");
                 return default;
             }
 
-            using FileStream stream = new(file.FullName, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+            // Whoever has the ruleset's folder decides what is protected at all.
+            if (!facts.IsOurs && FileFacts.At(Path.GetFullPath(directory.Length == 0 ? "." : directory))?.Owner != facts.Owner)
+            {
+                found.Error(text.At, $"the key file {shown} belongs to another user, who may read and change it", $"chown root {text.Value}");
+                return default;
+            }
+
             int length = stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
             return TwoLines(bytes.AsSpan(0, length), text.At, shown, suite);
         }

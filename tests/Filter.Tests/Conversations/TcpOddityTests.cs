@@ -110,6 +110,23 @@ public sealed class TcpOddityTests
     [Theory]
     [InlineData(4)]
     [InlineData(6)]
+    public void What_the_others_fin_acknowledged_does_not_come_again_once_all_is_over(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Connect(net, family);
+        server.Reaches(client, "ACK,PSH seq=10 ack=100 len=5");
+        client.Reaches(server, "FIN,ACK seq=100 ack=15");
+        server.Reaches(client, "FIN,ACK seq=15 ack=101");
+        client.Reaches(server, "ACK seq=101 ack=16");
+        server.Sends("ACK,PSH seq=10 ack=101 len=5");
+        server.Sends("ACK,PSH seq=11 ack=101 len=4");
+        client.HearsNothing();
+        net.Expects(DropReason.InvalidState, 2);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
     public void Sequence_numbers_may_wrap(int family)
     {
         var net = new TestNet(Nets.OutOnly);

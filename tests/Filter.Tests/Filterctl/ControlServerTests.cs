@@ -166,7 +166,13 @@ public sealed class ControlServerTests : IDisposable
     [Fact]
     public async Task What_a_dead_daemon_left_is_replaced()
     {
-        await File.WriteAllTextAsync(SocketPath, "", TestContext.Current.CancellationToken);
+        using (Socket dead = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+        {
+            // Under another name, or its end would take the path away.
+            dead.Bind(new UnixDomainSocketEndPoint(SocketPath + ".dead"));
+            File.Move(SocketPath + ".dead", SocketPath);
+        }
+
         await File.WriteAllTextAsync(SocketPath + ".lock", "", TestContext.Current.CancellationToken);
         await using ControlServer server = Serve();
         using Socket client = Connect();
@@ -218,6 +224,25 @@ public sealed class ControlServerTests : IDisposable
         Assert.Contains("not allowed: only root", nobody, StringComparison.Ordinal);
         string member = await CapturedAsync("--reuid=65534", "--regid=65534", "--groups=4242");
         Assert.Contains("status", member, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_is_no_socket_is_never_replaced(bool link)
+    {
+        string precious = Path.Combine(_directory, "precious.yaml");
+        File.WriteAllText(precious, "filter: 1");
+        string path = link ? SocketPath : precious;
+        if (link)
+        {
+            File.CreateSymbolicLink(path, precious);
+        }
+
+        Refusal refusal = Assert.Throws<Refusal>(() => ControlSocket.Bind(path, new ControlAccess(null)));
+        Assert.Contains("is no socket", refusal.Message, StringComparison.Ordinal);
+        Assert.Equal("filter: 1", File.ReadAllText(precious));
+        Assert.True(File.Exists(path));
     }
 
     [Fact]

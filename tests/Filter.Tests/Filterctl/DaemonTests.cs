@@ -16,6 +16,7 @@ public sealed class DaemonTests
     {
         using World world = World.Bridge();
         using Daemon daemon = Daemon.Start(world.Filter, Ruleset, s_devices);
+        Assert.Matches("Max core file size +0 +0 ", File.ReadAllText($"/proc/{daemon.Process.Id}/limits"));
         world.Client.Must($"ping -q -c3 -i0.05 {World.Www4} && ping -q -c3 -i0.05 {World.Www6}");
 
         JsonElement status = daemon.Json("status").GetProperty("status");

@@ -80,6 +80,27 @@ public sealed class ReplayTests : IDisposable
     }
 
     [Fact]
+    public void Times_at_the_end_of_all_clocks_do_not_turn_the_timers_round()
+    {
+        string path = _scratch["late.pcapng"];
+        using (PcapngWriter writer = PcapngWriter.Create(path))
+        {
+            int link = writer.AddInterface("link");
+            foreach (long time in new[] { 0, long.MaxValue, -1, 7, long.MinValue, long.MaxValue })
+            {
+                foreach (string line in new[] { "udp 192.0.2.5:4000 > 9.9.9.9:53", "udp 9.9.9.9:53 > 192.0.2.5:4000" })
+                {
+                    byte[] frame = Frame(line);
+                    writer.Write(link, time, frame, frame.Length);
+                }
+            }
+        }
+
+        // Each question opens what its answer needs: none of them is over before it began.
+        Assert.All(Replayed(s_bridge, $"inside,outside={path}"), static v => Assert.Equal("pass", v.GetProperty("verdict").GetString()));
+    }
+
+    [Fact]
     public void A_clear_packet_into_a_tunnel_leaves_as_esp_without_waiting_for_neighbours()
     {
         string capture = Capture("clear.pcapng", (0, "tcp 10.1.0.5:40000 > 10.2.0.5:22 syn"), (1, "tcp [2001:db8:a::5]:40000 > [2001:db8:b::5]:22 syn"));

@@ -165,6 +165,24 @@ public sealed class DatabaseTests : IDisposable
         Assert.Throws<InvalidDataException>(() => new SequenceReserve(path));
     }
 
+    [Fact]
+    public void Of_two_numbers_for_one_SA_the_higher_counts_and_no_link_is_followed()
+    {
+        string path = Path.Combine(_folder, "sequence"), elsewhere = Path.Combine(_folder, "elsewhere");
+        File.WriteAllText(path, "# Filter: highest ESP sequence numbers in use; do not edit\n0x00001001 any 5000000\n0x00001001 any 7\n");
+        File.WriteAllText(elsewhere, "precious");
+        File.CreateSymbolicLink(path + ".new", elsewhere);
+        var reserve = new SequenceReserve(path);
+
+        (ulong reserved, _) = reserve.Begin(new SaIdentity(0x1001, 50, IpsecMode.Transport, null, null, EspSuite.AesCbc128HmacSha256, 64));
+        reserve.Save();
+
+        Assert.Equal(5_000_000u, reserved);
+        Assert.Equal("precious", File.ReadAllText(elsewhere));
+        Assert.Contains("0x00001001 any 6000000\n", File.ReadAllText(path), StringComparison.Ordinal);
+        Assert.Null(new FileInfo(path).LinkTarget);
+    }
+
     [Theory]
     [InlineData(32)]
     [InlineData(64)]

@@ -142,6 +142,28 @@ public sealed class NicGateTests : IDisposable
         Assert.DoesNotContain(",UP", _cable.Box.Ip("link show dev nic"), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("null")]
+    [InlineData("[[[[[[")]
+    [InlineData("""{ "device": "../../../../etc/x", "index": 2, "up": true, "arp": true, "addresses": [], "routes": [] }""")]
+    [InlineData("""{ "device": "nic", "index": 2, "up": true, "arp": true, "addresses": [ null ], "routes": [] }""")]
+    [InlineData("""{ "device": "nic", "index": 2, "up": true, "arp": true, "addresses": [ { "text": "x", "payload": null } ], "routes": [] }""")]
+    [InlineData("""{ "device": "nic", "index": 2, "up": true, "arp": true, "addresses": [ { "text": "x", "payload": "!!" } ], "routes": [] }""")]
+    public void A_record_that_was_tampered_with_is_one_clear_line_and_the_gate_stays_shut(string content)
+    {
+        _cable.Box.Run(() => new NicGate(_records).Close("nic"));
+        File.WriteAllText(Assert.Single(Directory.GetFiles(_records)), content);
+
+        foreach (Action<NicGate> act in new Action<NicGate>[] { gate => gate.Close("nic"), gate => gate.Restore("nic") })
+        {
+            var error = Assert.Throws<PortException>(() => _cable.Box.Run(() => act(new NicGate(_records))));
+            Assert.Contains("is damaged", error.Message, StringComparison.Ordinal);
+            Assert.DoesNotContain('\n', error.Message);
+            Assert.Contains("policy drop", _cable.Box.Exec("nft", "list", "ruleset"), StringComparison.Ordinal);
+        }
+    }
+
     [Fact]
     public void A_second_start_keeps_the_first_ones_record()
     {

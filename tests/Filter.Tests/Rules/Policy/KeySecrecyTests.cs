@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.Versioning;
 using Filter.Rules;
 
@@ -36,6 +37,67 @@ public sealed class KeySecrecyTests : IDisposable
             Assert.DoesNotContain(Cipher[..16], text, StringComparison.OrdinalIgnoreCase);
             Assert.DoesNotContain(Integrity[..16], text, StringComparison.OrdinalIgnoreCase);
         }
+    }
+
+    [Fact]
+    public void A_key_file_may_stand_behind_a_link_and_its_own_mode_counts()
+    {
+        string keys = KeyFile("keys", "600");
+        File.CreateSymbolicLink(Path.Combine(_folder, "link"), keys);
+        Assert.NotNull(Reading("link").Ruleset);
+
+        File.SetUnixFileMode(keys, (UnixFileMode)Convert.ToInt32("640", 8));
+        Assert.Contains("others than its owner", Assert.Single(Reading("link").Diagnostics).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_key_file_of_another_user_is_refused()
+    {
+        if (!Environment.IsPrivilegedProcess)
+        {
+            Assert.Skip("giving a file away needs root");
+        }
+
+        Give(KeyFile("keys", "600"));
+        Assert.Contains("belongs to another user", Assert.Single(Reading("keys").Diagnostics).Message, StringComparison.Ordinal);
+
+        // Unless all of the ruleset's folder is his.
+        Give(_folder);
+        Assert.NotNull(Reading("keys").Ruleset);
+
+        static void Give(string path)
+        {
+            using Process chown = Process.Start("chown", ["65534", path]);
+            chown.WaitForExit();
+        }
+    }
+
+    [Fact]
+    public void What_is_no_ordinary_file_is_refused_and_holds_nobody_up()
+    {
+        using (Process fifo = Process.Start("mkfifo", ["-m", "600", Path.Combine(_folder, "fifo")]))
+        {
+            fifo.WaitForExit();
+        }
+
+        File.CreateSymbolicLink(Path.Combine(_folder, "link"), "fifo");
+        File.CreateSymbolicLink(Path.Combine(_folder, "endless"), "/dev/zero");
+        File.CreateSymbolicLink(Path.Combine(_folder, "loop"), "loop");
+        Directory.CreateDirectory(Path.Combine(_folder, "folder"));
+        foreach (string name in new[] { "fifo", "link", "endless", "loop", "folder", "nothing" })
+        {
+            Assert.Contains("key file", Assert.Single(Reading(name).Diagnostics).Message, StringComparison.Ordinal);
+        }
+    }
+
+    private RulesetReading Reading(string keyFile) => RulesetFile.Parse("k.yaml", Text($"{{ spi: 0x1001, key-file: {keyFile} }}"), _folder);
+
+    private string KeyFile(string name, string mode)
+    {
+        string path = Path.Combine(_folder, name);
+        File.WriteAllText(path, $"{Cipher}\n{Integrity}\n");
+        File.SetUnixFileMode(path, (UnixFileMode)Convert.ToInt32(mode, 8));
+        return path;
     }
 
     private static string Text(string outbound) => $$"""
