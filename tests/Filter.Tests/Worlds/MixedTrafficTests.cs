@@ -52,6 +52,12 @@ public sealed partial class MixedTrafficTests(BridgeScene scene) : IClassFixture
             Loop(server, seconds, $"curl -sS -o /dev/null -m5 http://{World.Inner4}/ && curl -sS -o /dev/null -m5 http://[{World.Inner6}]/"),
         ];
 
+        // A reload under load: no flow loses a packet by it.
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.Contains("is in force", scene.Filter.Must("reload"), StringComparison.Ordinal);
+        }
+
         TimeSpan limit = TimeSpan.FromSeconds(seconds + 20);
         foreach (Running loop in loops)
         {
