@@ -20,8 +20,8 @@ public abstract class EspTests(EspScene scene)
 
         foreach (string server in (string[])[scene.Server4, scene.Server6])
         {
-            scene.Client.Must($"ping -q -c20 -i0.005 -W2 {server}");
-            scene.Client.Must($"ping -q -c3 -i0.01 -W2 -s 3000 {server}");
+            scene.Client.Pings(server, "-c20 -i0.005");
+            scene.Client.Pings(server, "-c3 -i0.01 -s 3000");
             Iperf.Run(scene.Client, server, "-n 1M");
             Iperf.Run(scene.Client, server, "-n 1M -R");
         }

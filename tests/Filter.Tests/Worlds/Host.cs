@@ -1,9 +1,10 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 
 namespace Filter.Tests.Worlds;
 
 /// <summary>One host of a <see cref="World"/>: a network namespace to run programs in.</summary>
-public sealed class Host(World world, string name, string space)
+public sealed partial class Host(World world, string name, string space)
 {
     /// <summary>Its name in the scene: <c>client</c>.</summary>
     public string Name => name;
@@ -22,6 +23,22 @@ public sealed class Host(World world, string name, string space)
         Ran ran = Run(command, limit);
         Assert.True(ran.Ok, ran.ToString());
         return ran.Output;
+    }
+
+    /// <summary>Pings, and hears as many answers as asked for.</summary>
+    /// <param name="address">Of either family.</param>
+    /// <param name="options">`-c5 -s 3000`, …</param>
+    public void Pings(string address, string options)
+    {
+        Ran ran = Run($"ping -q {options} -w9 {address}");
+        Assert.True(ran.Ok && MissedPings(ran.Output) <= 1, ran.ToString());
+    }
+
+    /// <summary>How many answers ping did not wait for, or never got: one it may miss at its end, when the box is slow.</summary>
+    public static int MissedPings(string output)
+    {
+        Match counts = PingWords().Match(output);
+        return int.Parse(counts.Groups[1].Value, CultureInfo.InvariantCulture) - int.Parse(counts.Groups[2].Value, CultureInfo.InvariantCulture);
     }
 
     /// <summary>Starts a shell command line that runs on, until disposed or the world ends.</summary>
@@ -77,6 +94,9 @@ public sealed class Host(World world, string name, string space)
         Inside(static () => File.ReadAllLines("/proc/thread-self/net/snmp6"))
             .Select(static line => line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
             .First(words => words[0] == name)[1], CultureInfo.InvariantCulture);
+
+    [GeneratedRegex(@"(\d+) packets transmitted, (\d+) received")]
+    private static partial Regex PingWords();
 
     private string[] Line(string command) => ["ip", "netns", "exec", space, "bash", "-c", command];
 }

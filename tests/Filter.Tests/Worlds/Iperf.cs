@@ -5,6 +5,10 @@ namespace Filter.Tests.Worlds;
 /// <summary>What one run of iperf3 said of itself.</summary>
 internal sealed record Iperf(long SentBytes, long ReceivedBytes, long Datagrams, long LostDatagrams)
 {
+    /// <summary>The server takes one client at a time, and closes its listener for a moment after each.</summary>
+    private static readonly string[] s_notReady =
+        ["server is busy", "unable to connect to server: Connection refused", "unable to receive control message: Connection reset"];
+
     /// <summary>Runs the client against a server that listens.</summary>
     /// <param name="client">Where.</param>
     /// <param name="server">The server's address.</param>
@@ -12,10 +16,7 @@ internal sealed record Iperf(long SentBytes, long ReceivedBytes, long Datagrams,
     public static Iperf Run(Host client, string server, string options)
     {
         Ran ran = client.Run(Command(server, options));
-        // The server takes one client at a time, and listens anew after each.
-        for (int i = 0; i < 50 && (ran.Output.Contains("server is busy", StringComparison.Ordinal)
-            || ran.Output.Contains("Connection refused", StringComparison.Ordinal)
-            || ran.Output.Contains("unable to receive control message: Connection reset by peer", StringComparison.Ordinal)); i++)
+        for (int i = 0; i < 50 && s_notReady.Any(word => ran.Output.Contains(word, StringComparison.Ordinal)); i++)
         {
             Thread.Sleep(20);
             ran = client.Run(Command(server, options));

@@ -19,14 +19,34 @@ internal sealed class RawSender : IDisposable
         _port = host.Inside(() => new PacketSocketPort(device) { Name = device, Number = 0, Side = Side.Protected });
     }
 
-    /// <summary>Sends the frame that a packet line describes.</summary>
+    /// <summary>Sends the packet that a packet line describes.</summary>
     /// <param name="line">The packet, without link addresses.</param>
     /// <param name="receiver">The link address of its receiver.</param>
-    public void Send(string line, string receiver)
+    public void Send(string line, string receiver) => SendFrame(PacketLine.Parse($"{line} src-mac={_source} dst-mac={receiver}"));
+
+    /// <summary>Sends a frame from this device to a link address; not IP.</summary>
+    public void SendFrame(string receiver, string words) => SendFrame(PacketLine.Parse($"ether {_source} > {receiver} {words}"));
+
+    /// <summary>Sends a frame as it is.</summary>
+    public void SendFrame(ReadOnlySpan<byte> frame)
     {
         _burst.Reset();
-        Assert.True(FrameBuilder.TryAppend(PacketLine.Parse($"{line} src-mac={_source} dst-mac={receiver}"), _burst, 0, out int index));
+        Assert.True(_burst.TryAppend(frame.Length, out int index));
         ref Packet packet = ref _burst.Packets[index];
+        packet.Length = frame.Length;
+        frame.CopyTo(packet.Bytes);
+        Transmit(ref packet);
+    }
+
+    private void SendFrame(PacketLine line)
+    {
+        _burst.Reset();
+        Assert.True(FrameBuilder.TryAppend(line, _burst, 0, out int index));
+        Transmit(ref _burst.Packets[index]);
+    }
+
+    private void Transmit(ref Packet packet)
+    {
         packet.Verdict = Verdict.Pass;
         packet.Egress = _port.Mask;
         long sent = _port.Counters.SentPackets;
