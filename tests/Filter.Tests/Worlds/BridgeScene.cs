@@ -10,12 +10,15 @@ public sealed class BridgeScene : IDisposable
 
     public Daemon Filter => _filter ??= Daemon.Start(World.Filter, "rules/bridge.yaml", ["outside=eth0", "inside=eth1"]);
 
-    public Host Client => World.Client;
+    public Host Client => Ready().Client;
 
-    public Host Server => World.Server;
+    public Host Server => Ready().Server;
 
     /// <summary>Starts to count.</summary>
     public Balance Count() => Balance.Of(Filter, new("outside", Server, "eth0"), new("inside", Client, "eth0"));
+
+    /// <summary>Whichever test is the first, Filter stands between them.</summary>
+    private World Ready() => Filter.Process.HasEnded ? throw new InvalidOperationException("Filter has ended") : World;
 
     public void Dispose()
     {
