@@ -87,6 +87,12 @@ public sealed class Neighbours
     public void Resolve(Burst burst, int came)
     {
         int count = burst.Count;
+        if (_answered)
+        {
+            // First, or a new neighbour could take the place of one whose packets still wait.
+            Release(burst);
+        }
+
         for (int i = 0; i < count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
@@ -94,11 +100,6 @@ public sealed class Neighbours
             {
                 ResolveOne(burst, ref packet, i < came && !packet.Own);
             }
-        }
-
-        if (_answered)
-        {
-            Release(burst);
         }
     }
 

@@ -93,6 +93,10 @@ public sealed class NicGate
         {
             PutBack(kernel, record, problems);
         }
+        else
+        {
+            problems.Add($"{device} has gone since it was shut, or another device has its name: there is nothing to put back");
+        }
 
         File.Delete(path);
         return problems;

@@ -33,6 +33,7 @@ internal sealed class EventPump : IDisposable
     private int _lines;
     private long _unsaid;
     private long _nextSummary;
+    private bool _complained;
 
     /// <summary>A pump from a path to its listeners.</summary>
     /// <param name="path">Its ring is muted while nobody wants events: a flood of drops then costs no more than counting.</param>
@@ -73,7 +74,7 @@ internal sealed class EventPump : IDisposable
             _ring.Muted = !_feed.Heard && !_rulesLog();
             while (_ring.TryRead(out PathEvent taken))
             {
-                Take(taken);
+                TryTake(taken);
             }
 
             TellLost();
@@ -85,6 +86,24 @@ internal sealed class EventPump : IDisposable
             _stop.Wait(20);
         }
         while (!stopping);
+    }
+
+    /// <summary>A packet that cannot be told of, for a fault of ours, must not end the daemon.</summary>
+    private void TryTake(in PathEvent taken)
+    {
+        try
+        {
+            Take(taken);
+        }
+        catch (Exception failure) when (failure is not OutOfMemoryException)
+        {
+            if (!_complained)
+            {
+                _log.Line($"internal error: a packet could not be written as a line: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}");
+            }
+
+            _complained = true;
+        }
     }
 
     private void Take(in PathEvent taken)

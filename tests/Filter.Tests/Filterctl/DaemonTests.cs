@@ -87,6 +87,30 @@ public sealed class DaemonTests
     }
 
     [Fact]
+    public void The_rights_that_the_unit_file_leaves_are_enough()
+    {
+        string unit = Path.Combine(Repository.Root, "filterctl", "filter.service");
+        string[] rights = File.ReadLines(unit).Single(static line => line.StartsWith("CapabilityBoundingSet=", StringComparison.Ordinal))
+            .Split('=')[1].ToLowerInvariant().Split(' ');
+        string only = string.Concat(rights.Select(static right => $",+{right["cap_".Length..]}"));
+        using World world = World.Bridge();
+        using (Running filter = world.Filter.Start(
+            $"exec setpriv --no-new-privs --bounding-set=-all{only} --inh-caps=-all {Daemon.Filterctl} run {Ruleset} --device outside=eth0 --device inside=eth1 --state {world.Folder}/state --socket {world.Folder}/filter.sock"))
+        {
+            filter.Says("ready: ");
+            world.Client.Must(Ping);
+            world.Filter.Must($"{Daemon.Filterctl} stop --restore --socket {world.Folder}/filter.sock");
+            Assert.Equal(0, filter.Ends());
+        }
+
+        if (File.Exists("/usr/bin/systemd-analyze"))
+        {
+            string copy = world.Write("filter.service", File.ReadAllText(unit).Replace("/usr/local/bin/filterctl", Daemon.Filterctl, StringComparison.Ordinal));
+            Assert.Equal("", world.Filter.Must($"systemd-analyze verify --man=no {copy} 2>&1"));
+        }
+    }
+
+    [Fact]
     public void A_second_daemon_on_the_socket_is_refused_in_one_line_and_the_first_carries_on()
     {
         using World world = World.Bridge();

@@ -297,6 +297,75 @@ public sealed class LeakTests
         Assert.Equal(3, right.Path.Counters[DropReason.NestedTooDeep]);
     }
 
+    [Fact]
+    public void A_flow_that_was_clear_is_sealed_dropped_or_refused_with_the_next_packet_after_a_reload()
+    {
+        const string Bypass = "    - bypass: all\n", Drop = "    - drop: all\n", Out = "    - protect: all\n      direction: out\n      sa: pair\n";
+        byte[] question = PlainFrames.Udp(s_server, s_client, 20), answer = PlainFrames.Ip(s_client, s_server, 17, Swapped(question), false, 0);
+        using Site right = Right(Bridge, AllowAll, Bypass, "transport");
+        Assert.Equal([question], right.Carry("inside", question)["outside"]);
+        Assert.Equal([answer], right.Carry("outside", answer)["inside"]);
+
+        right.Reload(RightText(ProtectAll));
+        Assert.Equal(IpProtocol.Esp, PlainFrames.Parsed(Assert.Single(right.Carry("inside", question)["outside"])).Key.Protocol);
+        Assert.Empty(right.Carry("outside", answer));
+        Assert.Equal(1, right.Path.Counters[DropReason.ClearForProtected]);
+
+        right.Reload(RightText(Drop));
+        Assert.Empty(right.Carry("inside", question));
+        Assert.Empty(right.Carry("outside", answer));
+
+        // A policy for one direction leaves the other without one: that is dropped too.
+        right.Reload(RightText(Out));
+        Assert.Equal(IpProtocol.Esp, PlainFrames.Parsed(Assert.Single(right.Carry("inside", question)["outside"])).Key.Protocol);
+        Assert.Empty(right.Carry("outside", answer));
+        Assert.Equal(3, right.Path.Counters[DropReason.PolicyDrop]);
+
+        static string RightText(string policies) =>
+            Text(Bridge, AllowAll, policies, "transport", "", "", $"spi: 0x1002, {Keys1}", $"spi: 0x1001, {Keys0}");
+    }
+
+    [Fact]
+    public void An_ICMP_error_in_the_clear_about_protected_traffic_ends_and_one_that_goes_out_is_sealed()
+    {
+        using Site right = Right(Bridge, AllowAll, ProtectAll, "transport"), left = Left(Bridge, AllowAll, ProtectAll, "transport");
+        byte[] question = PlainFrames.Udp(s_server, s_client, 20);
+        left.Carry("outside", [.. right.Carry("inside", question)["outside"]]);
+        byte[] error = [3, 3, 0, 0, 0, 0, 0, 0, .. question[14..]];
+        BinaryPrimitives.WriteUInt16BigEndian(error.AsSpan(2), Checksum.Finish(Checksum.Sum(error)));
+        byte[] unreachable = PlainFrames.Ip(s_client, s_server, 1, error, false, 0);
+
+        Assert.Empty(right.Carry("outside", unreachable));
+        Assert.Equal(1, right.Path.Counters[DropReason.ClearForProtected]);
+
+        List<byte[]> wire = left.Carry("inside", unreachable)["outside"];
+        Assert.Equal(IpProtocol.Esp, PlainFrames.Parsed(Assert.Single(wire)).Key.Protocol);
+        Assert.Equal([unreachable], right.Carry("outside", [.. wire])["inside"]);
+    }
+
+    [Fact]
+    public void More_segments_than_a_burst_holds_are_lost_and_not_leaked()
+    {
+        using Site right = Right(Bridge, AllowAll, ProtectAll, "transport");
+        byte[] super = PlainFrames.Udp(s_server, s_client, 60_000);
+        var offload = new Offload { Gso = GsoKind.Udp, SegmentSize = 500, Checksum = ChecksumState.Partial, ChecksumStart = 34, ChecksumOffset = 6 };
+
+        List<byte[]> wire = right.Carry("inside", Enumerable.Repeat((super, offload), Burst.Intake))["outside"];
+
+        Assert.All(wire, static frame => Assert.Equal(IpProtocol.Esp, PlainFrames.Parsed(frame).Key.Protocol));
+        long lost = right.Path.Counters[DropReason.NoRoom];
+        Assert.InRange(lost, 1, Burst.Intake - 1);
+        Assert.Equal((Burst.Intake - lost) * 120, wire.Count);
+    }
+
+    private static byte[] Swapped(byte[] frame)
+    {
+        // Both ports change places, as both addresses do: the checksum stays right.
+        byte[] udp = frame[34..];
+        (udp[0], udp[1], udp[2], udp[3]) = (udp[2], udp[3], udp[0], udp[1]);
+        return udp;
+    }
+
     private static Site Right(string ports, string rules, string policies, string mode, string self = "") =>
         new(Text(ports + self, rules, policies, mode, "192.0.2.2", "198.51.100.1", $"spi: 0x1002, {Keys1}", $"spi: 0x1001, {Keys0}"));
 

@@ -53,6 +53,14 @@ internal sealed class Site : IDisposable
 
     public void Dispose() => _stage.Dispose();
 
+    /// <summary>Puts another ruleset in force, its ports the same, as a reload does between two bursts.</summary>
+    internal void Reload(string text)
+    {
+        Ruleset ruleset = RulesetFile.Parse("site.yaml", text).Ruleset!;
+        _stage.Adopt(IpsecDatabases.Build(ruleset.Ipsec, [], _stage.Databases));
+        Path.Publish(RulesetCompiler.Compile(ruleset), _stage);
+    }
+
     /// <summary>Lets frames arrive together at a port; gives what each port then sent.</summary>
     internal Dictionary<string, List<byte[]>> Carry(string port, params byte[][] frames) =>
         Carry(port, frames.Select(static frame => (frame, default(Offload))));

@@ -197,6 +197,21 @@ public sealed class NicGateTests : IDisposable
     }
 
     [Fact]
+    public void Of_a_device_that_has_gone_nothing_is_given_to_the_one_that_took_its_name()
+    {
+        Close();
+        _cable.Box.Ip("link delete nic");
+        _cable.Box.Ip("link add nic type veth peer name other");
+        string before = _cable.Box.Ip("-o addr show dev nic");
+
+        Assert.Contains("has gone", Assert.Single(Restore()), StringComparison.Ordinal);
+
+        Assert.Equal(before, _cable.Box.Ip("-o addr show dev nic"));
+        Assert.Empty(Directory.GetFiles(_records));
+        Assert.Equal("", _cable.Box.Exec("nft", "list", "ruleset"));
+    }
+
+    [Fact]
     public void The_same_device_name_in_two_namespaces_has_two_records()
     {
         Close();
