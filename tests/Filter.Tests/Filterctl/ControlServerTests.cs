@@ -124,7 +124,7 @@ public sealed class ControlServerTests : IDisposable
                     throw;
                 }
             },
-            writePatience: TimeSpan.FromMilliseconds(50));
+            writePatience: TimeSpan.FromSeconds(2));
         using Socket deaf = Connect();
         await SendAsync(deaf, """{"verb":"flood"}""" + "\n");
         using Socket client = Connect();
