@@ -138,7 +138,7 @@ public sealed partial class PacketPath<TTrace>
 
     private long Lifetime(in Flow flow)
     {
-        FlowTimers timers = Settings.Timers;
+        FlowTimers timers = Policy.Timers;
         switch (flow.Opening.Key.Protocol)
         {
             case IpProtocol.Tcp:
