@@ -1,3 +1,4 @@
+using Filter.Engine.Algs;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 
@@ -94,6 +95,9 @@ public struct Flow
     /// <summary>What keeps its pinhole open.</summary>
     public PinholeKind Pinhole;
 
+    /// <summary>Who reads along; see <see cref="Helped"/>.</summary>
+    public HelperKind Helper;
+
     /// <summary>The record is in use.</summary>
     public bool Live;
 
@@ -102,6 +106,21 @@ public struct Flow
 
     /// <summary>Both ends have shown that they are there: a full table does not give it up.</summary>
     public bool Proven;
+
+    /// <summary>Which of all the flows so far it is: with its number, a reference that another flow never answers to.</summary>
+    public uint Serial;
+
+    /// <summary>The flow that expected it, which may have ended since; none for a flow that the rules let in.</summary>
+    public FlowReference Parent;
+
+    /// <summary>
+    /// The expectation by which it came, where it has a <see cref="Parent"/>; else the pinhole for others that it keeps open.
+    /// 0 for none.
+    /// </summary>
+    public int Expectation;
+
+    /// <summary>The side record of its helper; 0 for none.</summary>
+    public int Helped;
 
     /// <summary>Neighbours in its slot of the timer wheel; 0 for none. And the slot.</summary>
     internal int TimerNext, TimerPrevious, TimerSlot;

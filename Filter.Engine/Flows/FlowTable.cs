@@ -17,6 +17,7 @@ namespace Filter.Engine.Flows;
 public sealed class FlowTable
 {
     private const int Ways = 8;
+    private const int LeastExpectations = 64, LeastHelped = 16;
 
     private readonly Bucket[] _buckets;
     private readonly ulong _mask;
@@ -26,6 +27,7 @@ public sealed class FlowTable
     private int _unused = 1;
     private int _free;
     private int _hand;
+    private uint _serial;
 
     /// <summary>A table for at most <paramref name="capacity"/> flows (1 to 2^28).</summary>
     public FlowTable(int capacity)
@@ -39,6 +41,8 @@ public sealed class FlowTable
         _mask = buckets - 1;
         _flows = new Flow[capacity + 1];
         _timers = new TimerWheel(_flows);
+        Expectations = new Expectations(Math.Max(LeastExpectations, capacity / 4));
+        Helped = new HelpingTable(Math.Max(LeastHelped, capacity / 16));
     }
 
     /// <summary>Most flows.</summary>
@@ -52,6 +56,12 @@ public sealed class FlowTable
 
     /// <summary>How many flows were taken out so far: where it has risen, a number may be another flow's.</summary>
     public long Removals { get; private set; }
+
+    /// <summary>The ways that flows of the table hold open for others; room for a quarter as many.</summary>
+    public Expectations Expectations { get; }
+
+    /// <summary>The side records of flows in which a helper reads along; room for a sixteenth as many.</summary>
+    public HelpingTable Helped { get; }
 
     /// <summary>The flow of that number, 1 to <see cref="Last"/>; it may not be <see cref="Flow.Live"/>.</summary>
     public ref Flow this[int flow] => ref _flows[flow];
@@ -112,6 +122,7 @@ public sealed class FlowTable
         record = default;
         record.Opening = opening;
         record.Live = true;
+        record.Serial = ++_serial;
         record.Opened = now;
         record.Deadline = deadline;
         Insert(opening.Key, (uint)flow << 1);
@@ -140,6 +151,12 @@ public sealed class FlowTable
         if (key.Reverse != key)
         {
             Erase(key.Reverse, ((uint)flow << 1) | 1);
+        }
+
+        if ((record.Expectation | record.Helped) != 0)
+        {
+            EndHelp(flow);
+            Unbind(flow);
         }
 
         _timers.Remove(flow);
@@ -212,6 +229,49 @@ public sealed class FlowTable
     /// <summary>Whether that number is, still, the flow that a packet with this key belongs to.</summary>
     public bool Is(int flow, in FlowKey key, bool reply) =>
         _flows[flow].Live && Shows(_flows[flow].Opening.Key, key, reply);
+
+    /// <summary>What names this flow and no later one of its number.</summary>
+    public FlowReference ReferenceTo(int flow) => new(flow, _flows[flow].Serial);
+
+    /// <summary>Whether that flow still lives.</summary>
+    public bool Is(FlowReference flow) => _flows[flow.Number].Live && _flows[flow.Number].Serial == flow.Serial;
+
+    /// <summary>Lets go of the expectation by which a flow came, or of the pinhole that it keeps open.</summary>
+    public void Unbind(int flow)
+    {
+        ref Flow record = ref _flows[flow];
+        if (record.Expectation != 0)
+        {
+            Expectations.Release(record.Expectation);
+            record.Expectation = 0;
+        }
+    }
+
+    /// <summary>Nobody reads along any more, and what the flow expected is no longer welcome.</summary>
+    public void EndHelp(int flow)
+    {
+        ref Flow record = ref _flows[flow];
+        record.Helper = default;
+        if (record.Helped != 0)
+        {
+            EndCall(flow, 0);
+            Helped.Remove(record.Helped);
+            record.Helped = 0;
+        }
+    }
+
+    /// <summary>Closes what a helped flow still expects for a call, or, for call 0, at all.</summary>
+    public void EndCall(int flow, uint call)
+    {
+        foreach (int number in Helped[_flows[flow].Helped].Expected)
+        {
+            ref Expectation expected = ref Expectations[number];
+            if (expected.Open && expected.Parent == ReferenceTo(flow) && (call == 0 || expected.Call == call))
+            {
+                Expectations.Close(number);
+            }
+        }
+    }
 
     private static bool Shows(in FlowKey opening, in FlowKey key, bool reply) => reply
         ? opening.Source == key.Destination && opening.Destination == key.Source

@@ -102,6 +102,9 @@ public sealed record PacketLine
     /// </summary>
     public int Length { get; init; }
 
+    /// <summary>The payload, a byte a character; null where it is a pattern of <see cref="Length"/> bytes. Logs never show it.</summary>
+    public string? Data { get; init; }
+
     /// <summary>Payload bytes of each segment of a super-frame; 0 for an ordinary packet.</summary>
     public ushort SegmentSize { get; init; }
 
@@ -258,6 +261,11 @@ public sealed record PacketLine
             Key(text, "dst-mac", LinkAddress.Format(DestinationMac));
         }
 
+        if (Data is not null)
+        {
+            text.Append(" data=\"").Append(PacketLineData.Write(Data)).Append('"');
+        }
+
         if (Quote is not null)
         {
             text.Append(" quote=\"").Append(Quote).Append('"');
@@ -278,7 +286,7 @@ public sealed record PacketLine
             WriteTransport(text);
         }
 
-        Key(text, "len", Length, Quote is null ? 0 : FrameBuilder.DatagramLength(Quote));
+        Key(text, "len", Length, Quote is not null ? FrameBuilder.DatagramLength(Quote) : Data?.Length ?? 0);
         Key(text, "gso", SegmentSize, 0);
         if (IsFragment)
         {

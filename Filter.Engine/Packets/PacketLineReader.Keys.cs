@@ -127,6 +127,8 @@ internal sealed partial class PacketLineReader
                 }
 
                 return key == "src-mac" ? line with { SourceMac = mac } : line with { DestinationMac = mac };
+            case "data" when ip && !quoted:
+                return ReadData(line, value);
             case "quote" when line.IsIcmp && !quoted:
                 _quoteColumn = value.Column;
                 _quote = value.Text;
@@ -141,7 +143,7 @@ internal sealed partial class PacketLineReader
         string[] keys =
         [
             "seq", "ack", "win", "len", "ttl", "dscp", "ecn", "vlan", "id", "spi", "type", "code", "mtu", "frag", "frag-id", "total",
-            "gso", "csum", "op", "src-mac", "dst-mac", "quote",
+            "gso", "csum", "op", "src-mac", "dst-mac", "data", "quote",
         ];
         string what = line.Kind switch
         {
@@ -150,6 +152,14 @@ internal sealed partial class PacketLineReader
             _ => ProtocolNames.Word(line.Protocol) ?? "this protocol",
         };
         return keys.Contains(key) ? $"'{key}' means nothing for {what}" : $"unknown key '{key}'; the keys are {string.Join(' ', keys)}";
+    }
+
+    private PacketLine? ReadData(PacketLine line, Token value)
+    {
+        string text = value.Text;
+        return text.Length >= 2 && text[0] == '"' && text[^1] == '"' && PacketLineData.TryRead(text.AsSpan(1, text.Length - 2), out string? data)
+            ? line with { Data = data, Length = data.Length }
+            : Refuse(value.Column, $"data is text in double quotes, at most {PacketLineData.Most} bytes; \\r \\n \\t \\\" \\\\ and \\xNN stand for what can't be written");
     }
 
     private PacketLine? ReadVlan(PacketLine line, Token value)

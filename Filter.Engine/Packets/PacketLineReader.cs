@@ -65,6 +65,12 @@ internal sealed partial class PacketLineReader(string text, bool quoted = false)
                 int start = at;
                 for (bool inQuotes = false; at < text.Length; at++)
                 {
+                    if (inQuotes && text[at] == '\\' && at + 1 < text.Length)
+                    {
+                        at++;                               // a quote behind it ends nothing
+                        continue;
+                    }
+
                     inQuotes ^= text[at] == '"';
                     if (!inQuotes && (char.IsWhiteSpace(text[at]) || text[at] == '>'))
                     {
@@ -293,6 +299,11 @@ internal sealed partial class PacketLineReader(string text, bool quoted = false)
         if (_quote is not null && !TryQuote(ref line))
         {
             return null;
+        }
+
+        if (line.Data is not null && (line.IsFragment || _quote is not null || _given.Contains("len")))
+        {
+            return Refuse(1, "data=\"...\" is the whole payload: it goes with no len=, frag= or quote=");
         }
 
         int length = line.Kind == LineKind.Ip ? FrameBuilder.DatagramLength(line) : 0;

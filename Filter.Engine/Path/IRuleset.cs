@@ -1,3 +1,4 @@
+using Filter.Engine.Algs;
 using Filter.Engine.Packets;
 
 namespace Filter.Engine.Path;
@@ -10,6 +11,25 @@ public enum PinholeKind : byte
 
     /// <summary>Each datagram that went out earns one answer; closed as soon as none is owed.</summary>
     OneAnswer,
+
+    /// <summary>As <see cref="Flow"/>; and the host spoken to reaches the endpoint inside from any of its ports (RFC 4787 §5).</summary>
+    AddressDependent,
+
+    /// <summary>As <see cref="Flow"/>; and every host outside reaches the endpoint inside (RFC 4787 §5).</summary>
+    EndpointIndependent,
+}
+
+/// <summary>The words for pinholes, as rulesets and traces spell them.</summary>
+public static class PinholeKinds
+{
+    /// <summary>"one-answer" for <see cref="PinholeKind.OneAnswer"/>.</summary>
+    public static string Word(this PinholeKind pinhole) => pinhole switch
+    {
+        PinholeKind.OneAnswer => "one-answer",
+        PinholeKind.AddressDependent => "address-dependent",
+        PinholeKind.EndpointIndependent => "endpoint-independent",
+        _ => "flow",
+    };
 }
 
 /// <summary>What a ruleset says of an opening.</summary>
@@ -27,6 +47,9 @@ public readonly record struct Judgement(
     /// (RFC 6092 REC-32).
     /// </summary>
     public bool Midstream { get; init; }
+
+    /// <summary>Who reads along, and lets in what the flow's ends announce.</summary>
+    public HelperKind Helper { get; init; }
 }
 
 /// <summary>A rule's name and place, for people.</summary>

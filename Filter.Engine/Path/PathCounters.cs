@@ -31,6 +31,27 @@ public sealed class PathCounters
     /// <summary>Flows that were given up, unanswered, because the table was full.</summary>
     public long Evicted;
 
+    /// <summary>Flows that helpers heard announced, and so expected.</summary>
+    public long Announced;
+
+    /// <summary>Flows that came because they were expected, or by a pinhole that is open for others too.</summary>
+    public long Met;
+
+    /// <summary>Expectations of helpers that nobody met in time.</summary>
+    public long ExpectationsExpired;
+
+    /// <summary>Expectations that were given up because their flow announced further ones.</summary>
+    public long ExpectationsGivenUp;
+
+    /// <summary>Expectations, pinholes for others, and helpers that found no room.</summary>
+    public long ExpectationsRefused;
+
+    /// <summary>Announcements that no helper believed: of another's address, of a port below 1024, or too many at once.</summary>
+    public long AnnouncementsRefused;
+
+    /// <summary>Helpers that stopped reading: the flow was sealed, or is of another protocol.</summary>
+    public long HelpersSilent;
+
     /// <summary>Packets dropped or rejected for this reason.</summary>
     public long this[DropReason reason] => Volatile.Read(ref _reasons[(int)reason]);
 

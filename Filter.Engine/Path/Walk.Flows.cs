@@ -175,7 +175,8 @@ public sealed partial class PacketPath<TTrace>
         }
 
         ushort asked = packet.Egress;
-        if (!CameAsPolicySays(ref packet) || !Judge(ref packet, now, out Judgement judgement))
+        if (!CameAsPolicySays(ref packet)
+            || (!IsExpected(ref packet, now, out int expectedBy, out Judgement judgement) && !Judge(ref packet, now, out judgement)))
         {
             return;
         }
@@ -201,6 +202,7 @@ public sealed partial class PacketPath<TTrace>
         flow.Generation = Generation;
         flow.Judged = asked;
         flow.Allowed = packet.Egress;
+        Bind(number, judgement, expectedBy);
         if (Ipsec is { } stage)
         {
             DecideIpsec(ref flow, stage);

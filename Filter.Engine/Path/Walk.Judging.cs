@@ -82,6 +82,11 @@ public sealed partial class PacketPath<TTrace>
     private bool JudgeAgain(int number)
     {
         ref Flow flow = ref Flows[number];
+        if (flow.Parent.Number != 0)
+        {
+            return JudgeChildAgain(number);
+        }
+
         Judgement judgement = default;
         ushort allowed = 0;
         for (int ports = flow.Allowed; ports != 0; ports &= ports - 1)
@@ -112,6 +117,7 @@ public sealed partial class PacketPath<TTrace>
         flow.Generation = Generation;
         flow.Judged = flow.Allowed;
         flow.Allowed = allowed;
+        Bind(number, judgement);
         if (Ipsec is { } stage)
         {
             DecideIpsec(ref flow, stage);

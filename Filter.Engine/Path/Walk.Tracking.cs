@@ -1,3 +1,4 @@
+using Filter.Engine.Algs;
 using Filter.Engine.Flows;
 using Filter.Engine.Flows.Trackers;
 using Filter.Engine.Packets;
@@ -119,6 +120,16 @@ public sealed partial class PacketPath<TTrace>
         packet.Verdict = Verdict.Pass;
         packet.Done = true;
         flow.Proven = IsProven(flow);
+        if (flow.Pinhole >= PinholeKind.AddressDependent)
+        {
+            KeepOpen(flow, packet.Reply, now);
+        }
+
+        if (flow.Helper != HelperKind.None && refreshes)
+        {
+            Help(packet, now);
+        }
+
         if (last)
         {
             Flows.Remove(packet.Flow);

@@ -81,6 +81,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     public override void Tick(Burst burst)
     {
         Counters.Expired += Flows.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Count / ExpiryPart));
+        Counters.ExpectationsExpired += Flows.Expectations.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Expectations.Count / ExpiryPart));
         _reassembler.Expire(burst.Now, ExpiryBudget);
         _neighbours.Tick(burst);
         Account(burst, 0);

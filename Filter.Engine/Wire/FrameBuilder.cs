@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Numerics;
+using System.Text;
 using Filter.Engine.Packets;
 
 namespace Filter.Engine.Wire;
@@ -200,7 +201,11 @@ public static class FrameBuilder
     private static void WriteTransport(PacketLine line, Span<byte> segment, int payloadLength)
     {
         Span<byte> payload = segment[TransportLength(line.Protocol)..];
-        if (line.Quote is null)
+        if (line.Data is not null)
+        {
+            Encoding.Latin1.GetBytes(line.Data, payload);
+        }
+        else if (line.Quote is null)
         {
             Fill(payload, 0);
         }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Filter.Engine.Algs;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Rules.Syntax;
@@ -70,6 +71,9 @@ public sealed record Rule
 
     /// <summary>Whether a TCP connection may be picked up in its middle.</summary>
     public bool Midstream { get; init; }
+
+    /// <summary>Who reads along in its flows.</summary>
+    public HelperKind Helper { get; init; }
 
     /// <summary>How many new flows it may match; null for no limit.</summary>
     public RateLimit? Limit { get; init; }

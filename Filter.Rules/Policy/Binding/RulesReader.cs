@@ -7,7 +7,7 @@ using Filter.Rules.Syntax;
 namespace Filter.Rules.Policy.Binding;
 
 /// <summary>Reads <c>rules:</c>.</summary>
-internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagnostics found)
+internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort protectedPorts, Sets sets, Diagnostics found)
 {
     /// <summary>The longest rate and burst.</summary>
     private const int MostPerPeriod = 1_000_000;
@@ -15,7 +15,7 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
     private static readonly string[] s_actions = ["allow", "drop", "reject"];
 
     private static readonly string[] s_keys =
-        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", "pinhole", "midstream", "limit", "log"];
+        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", "pinhole", "helper", "midstream", "limit", "log"];
 
     private readonly Dictionary<string, SourceMark> _names = new(StringComparer.Ordinal);
 
@@ -55,12 +55,14 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
             SourcePorts = Ports(fields["source-port"]),
             Families = Values.Word(fields["family"], "'family'", found, ("ipv4", Families.IPv4), ("ipv6", Families.IPv6)) ?? Families.Both,
             Vlan = Vlan(fields["vlan"]),
-            Pinhole = Values.Word(fields["pinhole"], "'pinhole'", found, ("flow", PinholeKind.Flow), ("one-answer", PinholeKind.OneAnswer)) ?? PinholeKind.Flow,
+            Pinhole = Pinhole(fields["pinhole"]),
+            Helper = Helper(fields["helper"]),
             Midstream = Values.Flag(fields["midstream"], "'midstream'", found),
             Limit = Limit(fields["limit"]),
             Log = Values.Flag(fields["log"], "'log'", found),
         };
         CheckPinhole(fields, rule, action);
+        CheckHelper(fields, rule, action);
         CheckMidstream(fields, rule, action);
         CheckSourcePorts(fields, rule, hasService);
         if (!found.HasErrors)
@@ -246,26 +248,6 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
 
     private static bool TryCount(string text, out int count) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out count) && count is > 0 and <= MostPerPeriod;
-
-    private void CheckPinhole(Fields fields, Rule rule, string? action)
-    {
-        if (!fields.Has("pinhole"))
-        {
-            return;
-        }
-
-        SourceMark at = fields["pinhole"]?.At ?? fields.KeyAt("pinhole");
-        if (action is "drop" or "reject")
-        {
-            found.Error(fields.KeyAt("pinhole"), $"a rule that {action}s opens no pinhole", "leave 'pinhole' out");
-        }
-        else if (rule.Pinhole == PinholeKind.OneAnswer && (rule.Service is null || rule.Service.Names(IpProtocol.Tcp)))
-        {
-            found.Error(at, "'one-answer' cannot be promised for TCP", rule.Service is null
-                ? "the rule covers every protocol: name its services, without TCP"
-                : "take TCP out of 'service', or give it a rule of its own");
-        }
-    }
 
     private void CheckMidstream(Fields fields, Rule rule, string? action)
     {

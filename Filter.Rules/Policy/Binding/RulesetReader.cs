@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
 using Filter.Rules.Syntax;
@@ -25,7 +26,7 @@ internal static class RulesetReader
         ImmutableArray<PortConfig> portConfigs = ports.Read(fields.Required("ports", "a ruleset names the ports it stands between"));
         RunMode mode = fields["ports"] is MapNode ? ports.Mode(fields.KeyAt("ports")) : RunMode.Bridge;
         Sets sets = new(fields["sets"], found);
-        RulesReader rules = new(ports.Names, sets, found);
+        RulesReader rules = new(ports.Names, portConfigs.Length == ports.Names.Count ? ProtectedPorts(portConfigs) : Rule.AnyPort, sets, found);
         ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
         LinkPolicy link = Link(fields["link"], found);
         Limits limits = ReadLimits(fields["limits"], found);
@@ -55,6 +56,9 @@ internal static class RulesetReader
         ruleset.WipeKeys();
         return null;
     }
+
+    private static ushort ProtectedPorts(ImmutableArray<PortConfig> ports) =>
+        (ushort)ports.Where(static port => port.Side == Side.Protected).Sum(static port => 1 << port.Number);
 
     /// <summary>Another version is another language: nothing else in the file can be judged.</summary>
     private static bool SpeaksOurLanguage(Node root, Fields fields, Diagnostics found)

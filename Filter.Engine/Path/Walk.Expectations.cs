@@ -1,0 +1,317 @@
+using Filter.Engine.Algs;
+using Filter.Engine.Flows;
+using Filter.Engine.Packets;
+using Filter.Engine.Wire;
+
+namespace Filter.Engine.Path;
+
+/// <content>Flows that others brought about: awaited by a helper's announcement, or by a pinhole that is open for others too.</content>
+public sealed partial class PacketPath<TTrace>
+{
+    /// <summary>
+    /// Whether a packet that opens a flow is expected: then its parent's rule has let it in already, and no other is asked.
+    /// </summary>
+    private bool IsExpected(ref Packet packet, long now, out int number, out Judgement judgement)
+    {
+        judgement = default;
+        number = Flows.Expectations.Find(packet.Key, packet.Ingress, now);
+        if (number == 0)
+        {
+            return false;
+        }
+
+        ref Expectation expectation = ref Flows.Expectations[number];
+        var egress = (ushort)(packet.Egress & expectation.To);
+        if (egress == 0 || !StillAllowed(number))
+        {
+            number = 0;
+            return false;
+        }
+
+        packet.Egress = egress;
+        packet.Rule = expectation.Rule;
+        packet.Log = expectation.Log;
+        judgement = new Judgement(Verdict.Pass, expectation.Rule, expectation.Pinhole, Limited: false, expectation.Log, IsDefault: false);
+        if (TTrace.On)
+        {
+            _trace.Note(packet, "expected", $"by flow {expectation.Parent.Number} ({Describe(expectation)}), let in by '{Ruleset.Name(expectation.Rule).Name}'");
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// What a flow gets beside its way, when it opens and when it was judged again: who expected it, a helper, a pinhole for
+    /// others.
+    /// </summary>
+    private void Bind(int number, in Judgement judgement, int expectedBy = 0)
+    {
+        ref Flow flow = ref Flows[number];
+        if (expectedBy != 0)
+        {
+            ref Expectation expectation = ref Flows.Expectations[expectedBy];
+            expectation.Holders++;
+            flow.Expectation = expectedBy;
+            flow.Parent = expectation.Parent;
+            flow.Judged = ushort.MaxValue;                  // the rules are not asked where else it may go
+            Counters.Met++;
+            if (expectation.Once)
+            {
+                Flows.Expectations.Close(expectedBy);
+            }
+
+            return;
+        }
+
+        if (judgement.Helper != flow.Helper)
+        {
+            Flows.EndHelp(number);
+            flow.Helped = judgement.Helper == HelperKind.None ? 0 : Flows.Helped.Add();
+            flow.Helper = flow.Helped == 0 ? HelperKind.None : judgement.Helper;
+            Counters.ExpectationsRefused += flow.Helper == judgement.Helper ? 0 : 1;
+        }
+
+        if (flow.Expectation != 0
+            && (Flows.Expectations[flow.Expectation].Pinhole != judgement.Pinhole || !Flows.Expectations[flow.Expectation].Open))
+        {
+            Flows.Unbind(number);
+        }
+
+        if (judgement.Pinhole >= PinholeKind.AddressDependent && flow.Expectation == 0)
+        {
+            OpenPinhole(number);
+        }
+    }
+
+    /// <summary>
+    /// The inside endpoint of a flow that goes out is reached by others too (RFC 4787 §5, RFC 6092 REC-11, REC-33): one
+    /// pinhole for all its flows, whose latest one speaks for it.
+    /// </summary>
+    private void OpenPinhole(int number)
+    {
+        ref Flow flow = ref Flows[number];
+        var from = (ushort)(flow.Allowed & ~_protected);
+        if (from == 0 || !IsProtected(flow.Opening.Ingress))
+        {
+            return;
+        }
+
+        FlowKey answer = flow.Opening.Key.Reverse;
+        FlowKey key = answer with { Source = flow.Pinhole == PinholeKind.AddressDependent ? answer.Source : default, SourcePort = 0 };
+        int pinhole = Flows.Expectations.Find(key, pinhole: true);
+        if (pinhole == 0)
+        {
+            pinhole = Expect(new Expectation { Key = key });
+            if (pinhole == 0)
+            {
+                return;
+            }
+        }
+
+        ref Expectation open = ref Flows.Expectations[pinhole];
+        open.From |= from;
+        open.To |= (ushort)(1 << flow.Opening.Ingress);
+        open.Pinhole = flow.Pinhole;
+        Speak(ref open, number);
+        open.Holders++;
+        flow.Expectation = pinhole;
+    }
+
+    /// <summary>
+    /// What goes out keeps a pinhole for others open; what comes in does not, or whoever found it could hold it open
+    /// (RFC 4787 §4.3 REQ-6).
+    /// </summary>
+    private void KeepOpen(in Flow flow, bool reply, long now)
+    {
+        if (flow.Expectation != 0 && reply == (flow.Parent.Number != 0))
+        {
+            ref Expectation pinhole = ref Flows.Expectations[flow.Expectation];
+            pinhole.Deadline = Math.Max(pinhole.Deadline, now + Lifetime(flow));
+        }
+    }
+
+    /// <summary>A packet of a helped flow passes: its helper reads along.</summary>
+    private void Help(in Packet packet, long now)
+    {
+        int number = packet.Flow;
+        ref Flow flow = ref Flows[number];
+        ref Helping helping = ref Flows.Helped[flow.Helped];
+        Announcements heard = default;
+        switch (flow.Helper)
+        {
+            case HelperKind.Ftp:
+                Ftp.Read(ref helping.Ftp, packet, ref heard);
+                break;
+
+            case HelperKind.Tftp:
+                Tftp.Read(packet, ref heard);
+                break;
+
+            default:
+                Sip.Read(ref helping.Sip, packet, ref heard);
+                break;
+        }
+
+        if (heard.Ended != 0)
+        {
+            Flows.EndCall(number, heard.Ended);
+        }
+
+        for (int i = 0; i < heard.Count; i++)
+        {
+            Expect(packet, heard[i], now);
+        }
+
+        if (heard.Refused > 0)
+        {
+            Counters.AnnouncementsRefused += heard.Refused;
+            Tell(packet, "helper", "an announcement of another's address or of a low port: not believed");
+        }
+
+        if (heard.Silent)
+        {
+            // What was announced before stays expected; nothing more is read.
+            flow.Helper = HelperKind.None;
+            Counters.HelpersSilent++;
+            Tell(packet, "helper", "reads no further: sealed, or another protocol");
+        }
+    }
+
+    /// <summary>The sender of a packet awaits a flow at its own address, from the host that it spoke to.</summary>
+    private void Expect(in Packet packet, in Announcement announced, long now)
+    {
+        ref Flow flow = ref Flows[packet.Flow];
+        ref Helping helping = ref Flows.Helped[flow.Helped];
+        var opener = (ushort)(1 << flow.Opening.Ingress);
+        var expectation = new Expectation
+        {
+            Key = new FlowKey(packet.Key.Destination, packet.Key.Source, 0, announced.Port, announced.Protocol, packet.Key.Segment),
+            From = packet.Reply ? IsProtected(flow.Opening.Ingress) ? _protected : (ushort)~_protected : flow.Allowed,
+            To = packet.Reply ? flow.Allowed : opener,
+            Deadline = now + Patience(flow.Helper),
+            Call = announced.Call,
+            Helper = flow.Helper,
+            Once = announced.Once,
+        };
+        if (TTrace.On)
+        {
+            _trace.Note(packet, "helper", $"{flow.Helper.Word()}: {packet.Key.Source} awaits {ProtocolNames.Word(announced.Protocol)} at port {announced.Port} from {packet.Key.Destination}");
+        }
+
+        // Announced again it lives on; announced by another flow, the later one counts.
+        int same = Flows.Expectations.Find(expectation.Key, pinhole: false);
+        if (same != 0 && Flows.Expectations[same].Parent == Flows.ReferenceTo(packet.Flow))
+        {
+            ref Expectation known = ref Flows.Expectations[same];
+            known.Deadline = expectation.Deadline;
+            known.Call = expectation.Call;
+            return;
+        }
+
+        Flows.Expectations.Close(same);
+        ref int slot = ref helping.Expected[helping.Oldest];
+        ref Expectation oldest = ref Flows.Expectations[slot];
+        if (oldest.Open && oldest.Parent == Flows.ReferenceTo(packet.Flow))
+        {
+            Flows.Expectations.Close(slot);
+            Counters.ExpectationsGivenUp++;
+        }
+
+        int number = Expect(expectation);
+        if (number == 0)
+        {
+            return;
+        }
+
+        foreach (ref int earlier in (Span<int>)helping.Expected)
+        {
+            earlier = earlier == number ? 0 : earlier;      // its record was this flow's before
+        }
+
+        slot = number;
+        helping.Oldest = (helping.Oldest + 1) % Helping.MostOpen;
+        Speak(ref Flows.Expectations[number], packet.Flow);
+        Counters.Announced++;
+    }
+
+    /// <summary>Adds an expectation; 0 where the table is full.</summary>
+    private int Expect(in Expectation expectation)
+    {
+        int number = Flows.Expectations.Add(expectation);
+        Counters.ExpectationsRefused += number == 0 ? 1 : 0;
+        return number;
+    }
+
+    /// <summary>An expectation is judged, from now on, by the opening of this flow.</summary>
+    private void Speak(ref Expectation expectation, int number)
+    {
+        ref Flow flow = ref Flows[number];
+        expectation.Opening = flow.Opening;
+        expectation.Parent = Flows.ReferenceTo(number);
+        expectation.Rule = flow.Rule;
+        expectation.Log = flow.Log;
+        expectation.Generation = flow.Generation;
+    }
+
+    /// <summary>
+    /// Whether the policy in force still lets an expectation's parent in, by a rule with the same helper or pinhole; else it
+    /// closes.
+    /// </summary>
+    private bool StillAllowed(int number)
+    {
+        ref Expectation expectation = ref Flows.Expectations[number];
+        if (expectation.Generation == Generation)
+        {
+            return true;
+        }
+
+        Judgement judgement = Ruleset.Judge(expectation.Opening);
+        bool allowed = judgement.Verdict == Verdict.Pass
+            && (expectation.Pinhole != default ? judgement.Pinhole == expectation.Pinhole : judgement.Helper == expectation.Helper);
+        if (allowed)
+        {
+            expectation.Rule = judgement.Rule;
+            expectation.Log = judgement.Log;
+            expectation.Generation = Generation;
+        }
+        else
+        {
+            Flows.Expectations.Close(number);
+        }
+
+        return allowed;
+    }
+
+    /// <summary>An expected flow under a new policy: judged by its parent's opening; false where it had to end.</summary>
+    private bool JudgeChildAgain(int number)
+    {
+        ref Flow flow = ref Flows[number];
+        if (!StillAllowed(flow.Expectation))
+        {
+            Flows.Remove(number);
+            return false;
+        }
+
+        ref Expectation expectation = ref Flows.Expectations[flow.Expectation];
+        flow.Rule = expectation.Rule;
+        flow.Log = expectation.Log;
+        flow.Generation = Generation;
+        if (Ipsec is { } stage)
+        {
+            DecideIpsec(ref flow, stage);
+        }
+
+        return true;
+    }
+
+    /// <summary>How long an announced flow is awaited, in nanoseconds; announced again it is awaited anew.</summary>
+    private static long Patience(HelperKind helper) => helper switch
+    {
+        HelperKind.Tftp => 30_000_000_000,
+        HelperKind.Ftp => 120_000_000_000,
+        _ => 240_000_000_000,                               // longer than a telephone rings (RFC 3261 §16.6, timer C)
+    };
+
+    private static string Describe(in Expectation expectation) =>
+        expectation.Pinhole == default ? expectation.Helper.Word() : expectation.Pinhole.Word();
+}
