@@ -135,6 +135,24 @@ internal sealed record CountersReport
     /// <summary>Flows that were given up, unanswered, because the table was full.</summary>
     public required long Evicted { get; init; }
 
+    /// <summary>Flows that helpers heard announced, and so expected.</summary>
+    public required long Announced { get; init; }
+
+    /// <summary>Flows that came because they were expected, or by a pinhole that is open for others too.</summary>
+    public required long Met { get; init; }
+
+    /// <summary>Expectations that nobody met in time, or that their flow gave up for further ones.</summary>
+    public required long Unmet { get; init; }
+
+    /// <summary>Expectations, pinholes for others and helpers that found no room.</summary>
+    public required long NoRoom { get; init; }
+
+    /// <summary>Announcements that were not believed.</summary>
+    public required long Disbelieved { get; init; }
+
+    /// <summary>Helpers that stopped reading: sealed, or another protocol.</summary>
+    public required long HelpersSilent { get; init; }
+
     /// <summary>Packets that wait now: pieces of datagrams, and those whose next hop is not known yet.</summary>
     public required long HeldNow { get; init; }
 
@@ -193,6 +211,12 @@ internal sealed record FlowReport
 
     /// <summary>The rule that opened it.</summary>
     public string? Rule { get; init; }
+
+    /// <summary>The flow that expected it; null where the rules let it in, or where that flow has ended.</summary>
+    public long? Parent { get; init; }
+
+    /// <summary>Who reads along: ftp, tftp or sip; null for nobody.</summary>
+    public string? Helper { get; init; }
 
     /// <summary>bypass, protect or opened; null within one side.</summary>
     public string? Ipsec { get; init; }

@@ -158,7 +158,9 @@ internal sealed class ControlDesk
             ref Flow flow = ref path.Flows[number];
             if (flow.Live && match.Holds(number, flow))
             {
-                into.Add((number, flow));
+                Flow copy = flow;
+                copy.Parent = path.Flows.Is(flow.Parent) ? flow.Parent : default;
+                into.Add((number, copy));
             }
         }
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Reflection;
 using Filter.Ctl.Control;
 using Filter.Ctl.Output;
+using Filter.Engine.Algs;
 using Filter.Engine.Flows;
 using Filter.Engine.Flows.Trackers;
 using Filter.Engine.Packets;
@@ -60,6 +61,12 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             Opened = Volatile.Read(ref counters.Opened),
             Expired = Volatile.Read(ref counters.Expired),
             Evicted = Volatile.Read(ref counters.Evicted),
+            Announced = Volatile.Read(ref counters.Announced),
+            Met = Volatile.Read(ref counters.Met),
+            Unmet = Volatile.Read(ref counters.ExpectationsExpired) + Volatile.Read(ref counters.ExpectationsGivenUp),
+            NoRoom = Volatile.Read(ref counters.ExpectationsRefused),
+            Disbelieved = Volatile.Read(ref counters.AnnouncementsRefused),
+            HelpersSilent = Volatile.Read(ref counters.HelpersSilent),
             HeldNow = path.HeldNow,
             Verdicts = [.. Enum.GetValues<Verdict>().Select(verdict => new CountReport(verdict.Word(), counters[verdict]))],
             Reasons =
@@ -90,6 +97,8 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             ReplyPackets = flow.ReplyPackets,
             ReplyBytes = flow.ReplyBytes,
             Rule = rule.Name,
+            Parent = flow.Parent.Number == 0 ? null : flow.Parent.Number,
+            Helper = flow.Helper == HelperKind.None ? null : flow.Helper.Word(),
             Ipsec = flow.ForwardIpsec.Action.Word(),
         };
     }

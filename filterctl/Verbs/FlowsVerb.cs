@@ -117,7 +117,7 @@ internal static class FlowsVerb
             {
                 grid.Add(
                     flow.Flow.ToString(CultureInfo.InvariantCulture), flow.Line, flow.State, Wording.Duration(flow.Age), Wording.Duration(flow.Expires),
-                    flow.Packets, flow.Bytes, flow.ReplyPackets, flow.ReplyBytes, flow.Rule ?? "-", flow.Ipsec ?? "-");
+                    flow.Packets, flow.Bytes, flow.ReplyPackets, flow.ReplyBytes, RuleOf(flow), flow.Ipsec ?? "-");
                 shown++;
             }
 
@@ -132,4 +132,9 @@ internal static class FlowsVerb
 
         return Exit.Done;
     }
+
+    /// <summary>The rule, and what else let the flow in: its helper, or the flow that expected it.</summary>
+    private static string RuleOf(FlowReport flow) => (flow.Rule ?? "-")
+        + (flow.Helper is { } helper ? $" ({helper})" : "")
+        + (flow.Parent is { } parent ? string.Create(CultureInfo.InvariantCulture, $" (expected by {parent})") : "");
 }
