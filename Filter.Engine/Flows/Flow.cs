@@ -88,7 +88,10 @@ public struct Flow
     /// <summary>The generation of the SPD that said so.</summary>
     public int IpsecGeneration;
 
-    /// <summary>Where in its tracker's table it stands; see the trackers.</summary>
+    /// <summary>What kind it is to the timers.</summary>
+    public FlowClass Class;
+
+    /// <summary>Where in its tracker's table it stands; see the trackers. At most 15.</summary>
     public byte State;
 
     /// <summary>What keeps its pinhole open.</summary>

@@ -55,7 +55,7 @@ public sealed partial class PacketPath<TTrace>
         {
             ref Flow flow = ref Flows[packet.Flow];
             TrackResult result = packet.Key.Protocol == IpProtocol.Tcp ? TcpTracker.Track(ref flow, packet)
-                : DatagramTracker.Track(ref flow, packet);
+                : DatagramTracker.Track(ref flow, packet, now);
             if (result is TrackResult.Pass or TrackResult.Aside)
             {
                 Pass(ref packet, ref flow, now, result == TrackResult.Pass);
@@ -136,31 +136,5 @@ public sealed partial class PacketPath<TTrace>
         ? (TcpPhase)flow.State is TcpPhase.Established or TcpPhase.Closing
         : flow is { ReplyPackets: > 0, ForwardPackets: > 1 };
 
-    private long Lifetime(in Flow flow)
-    {
-        FlowTimers timers = Policy.Timers;
-        switch (flow.Opening.Key.Protocol)
-        {
-            case IpProtocol.Tcp:
-                return (TcpPhase)flow.State switch
-                {
-                    TcpPhase.Established => timers.TcpEstablished,
-                    TcpPhase.Closing => timers.TcpClosing,
-                    TcpPhase.TimeWait => timers.TcpTimeWait,
-                    TcpPhase.Reset => timers.TcpReset,
-                    _ => timers.TcpOpening,
-                };
-
-            case IpProtocol.Udp:
-            case IpProtocol.UdpLite:
-                return flow.State == (byte)DatagramPhase.Answered ? timers.UdpAnswered : timers.UdpOpening;
-
-            case IpProtocol.Icmp:
-            case IpProtocol.IcmpV6:
-                return timers.Icmp;
-
-            default:
-                return timers.Other;
-        }
-    }
+    private long Lifetime(in Flow flow) => _lifetimes.Of(flow);
 }

@@ -33,25 +33,6 @@ public sealed class DatagramTests
     [Theory]
     [InlineData(4)]
     [InlineData(6)]
-    public void A_pinhole_closes_two_minutes_after_a_question_and_five_after_an_answer(int family)
-    {
-        var net = new TestNet(Nets.OutOnly);
-        (TestHost client, TestHost server) = Pair(net, family);
-        client.Reaches(server);
-        net.After("119s");
-        server.Reaches(client);
-        net.After("299s");
-        server.Reaches(client);
-        net.After("301s");
-        server.Sends();
-        client.HearsNothing();
-        net.Expects(DropReason.DefaultDeny, 1);
-        net.ExpectsFlows(0);
-    }
-
-    [Theory]
-    [InlineData(4)]
-    [InlineData(6)]
     public void The_same_question_on_another_vlan_is_another_flow(int family)
     {
         var net = new TestNet(Nets.OutOnly);
