@@ -1,3 +1,4 @@
+using Filter.Engine.Flows.Trackers;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 
@@ -114,6 +115,9 @@ public struct Flow
     /// Last, because most packets do not touch it.
     /// </summary>
     public TcpEnd Again;
+
+    /// <summary>The tags of an SCTP association that is up; and of one that is being set up, in its place perhaps.</summary>
+    public SctpTags Tags, NextTags;
 
     /// <summary>The packet seen as a key: the opening's, or its reverse.</summary>
     public readonly FlowKey Key => Opening.Key;

@@ -61,7 +61,13 @@ public sealed class FlowLifetimes
         },
         FlowClass.Ike => (DatagramPhase)state == DatagramPhase.Opening ? FlowTimer.UdpOpening : FlowTimer.Ipsec,
         FlowClass.Icmp => FlowTimer.Icmp,
-        FlowClass.Sctp => FlowTimer.SctpEstablished,
+        FlowClass.Sctp => (SctpPhase)state switch
+        {
+            < SctpPhase.Established => FlowTimer.SctpOpening,
+            SctpPhase.Established => FlowTimer.SctpEstablished,
+            SctpPhase.Ended => FlowTimer.SctpClosed,
+            _ => FlowTimer.SctpClosing,
+        },
         FlowClass.Dccp => (DatagramPhase)state == DatagramPhase.Opening ? FlowTimer.DccpOpening : FlowTimer.DccpOpen,
         FlowClass.Gre => FlowTimer.Gre,
         FlowClass.Ipsec => FlowTimer.Ipsec,

@@ -164,9 +164,12 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>Opens a flow, where the rules let it, in the place of an ended one with the same key.</summary>
     private void Open(ref Packet packet, long now, int ended = 0)
     {
-        bool opens = packet.Key.Protocol == IpProtocol.Tcp
-            ? (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn
-            : DatagramTracker.Opens(packet);
+        bool opens = packet.Key.Protocol switch
+        {
+            IpProtocol.Tcp => (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn,
+            IpProtocol.Sctp => SctpTracker.Opens(packet),
+            _ => DatagramTracker.Opens(packet),
+        };
         if (!opens)
         {
             packet.Drop(DropReason.NoFlow);

@@ -10,8 +10,6 @@ public sealed class DatagramTests
     [InlineData(6, "udp")]
     [InlineData(4, "udplite")]
     [InlineData(6, "udplite")]
-    [InlineData(4, "sctp")]
-    [InlineData(6, "sctp")]
     public void What_goes_out_opens_a_pinhole_for_its_answers_alone(int family, string protocol)
     {
         var net = new TestNet(Nets.OutOnly);
