@@ -38,6 +38,10 @@ internal sealed partial class RulesReader
                 ? "the rule covers every protocol: name its services, without TCP"
                 : "take TCP out of 'service', or give it a rule of its own");
         }
+        else if (rule.Pinhole == PinholeKind.OneAnswer && rule.Service!.Names(IpProtocol.Sctp))
+        {
+            found.Error(at, "'one-answer' cannot be promised for SCTP", "take SCTP out of 'service', or give it a rule of its own");
+        }
         else if (rule.Pinhole >= PinholeKind.AddressDependent)
         {
             CheckOpenPinhole(rule, at);
