@@ -13,4 +13,10 @@ public sealed record PathPolicy
 
     /// <summary>Lifetimes of flows.</summary>
     public FlowTimers Timers { get; init; } = new();
+
+    /// <summary>What keeps a flood from taking the flow table.</summary>
+    public FlowLimits Limits { get; init; } = new();
+
+    /// <summary>What Filter says to senders, and how often.</summary>
+    public AnswerPolicy Answers { get; init; } = new();
 }

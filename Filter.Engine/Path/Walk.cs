@@ -43,6 +43,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _bridge = new Bridge(settings.Ports, settings.Local);
         _neighbours = new Neighbours(settings.Local, Counters);
         _limits = new RateLimits(settings.Ruleset);
+        AdoptLimits();
+        AdoptAnswers();
         Ipsec = settings.Ipsec;
         foreach (Port port in settings.Ports)
         {
@@ -81,8 +83,10 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     public override void Tick(Burst burst)
     {
         Counters.Expired += Flows.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Count / ExpiryPart));
+        EndEarly(burst.Now);
         _reassembler.Expire(burst.Now, ExpiryBudget);
         _neighbours.Tick(burst);
+        AnswerUnsolicited(burst);
         Account(burst, 0);
     }
 
@@ -92,6 +96,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Counters.Adopt(Ruleset, ruleset);
         _limits = new RateLimits(ruleset);
         Ruleset = ruleset;
+        AdoptLimits();
+        AdoptAnswers();
         Ipsec = ipsec;
         _reassembler.ForgetOpened();
         Generation++;

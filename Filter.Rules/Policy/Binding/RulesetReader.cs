@@ -10,8 +10,7 @@ internal static class RulesetReader
 {
     private static readonly string[] s_keys = ["filter", "ports", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
     private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown"];
-    private static readonly string[] s_limitKeys = ["flows"];
-    private static readonly string[] s_directions = ["out", "in", "across"];
+    private static readonly string[] s_defaultKeys = ["out", "in", "across", "unsolicited-syn"];
 
     /// <summary>Reads the whole file. Null if there is at least one error.</summary>
     public static Ruleset? Read(string file, Node root, string directory, Diagnostics found)
@@ -28,8 +27,9 @@ internal static class RulesetReader
         RulesReader rules = new(ports.Names, sets, found);
         ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
         LinkPolicy link = Link(fields["link"], found);
-        Limits limits = ReadLimits(fields["limits"], found);
-        Defaults defaults = ReadDefaults(fields["defaults"], found);
+        LimitsReader limitsReader = new(found);
+        (Limits limits, PathPolicy path) = limitsReader.Read(fields["limits"], PathPolicy.Default, ruleList.Any(static rule => rule.Management));
+        Defaults defaults = ReadDefaults(fields["defaults"], limitsReader, ref path, found);
         IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(directory, found), found).Read(fields["ipsec"]);
         ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, found), found).Read(fields["tests"]);
         Ruleset ruleset = new()
@@ -37,7 +37,7 @@ internal static class RulesetReader
             File = file,
             Ports = portConfigs,
             Mode = mode,
-            Path = PathPolicy.Default,
+            Path = path,
             Link = link,
             Limits = limits,
             AddressSets = sets.AddressSets,
@@ -110,24 +110,14 @@ internal static class RulesetReader
         return new LinkPolicy { PassArp = arp, PassUnknown = unknown, EtherTypes = [.. types.Distinct().Order()] };
     }
 
-    private static Limits ReadLimits(Node? node, Diagnostics found)
+    private static Defaults ReadDefaults(Node? node, LimitsReader limits, ref PathPolicy path, Diagnostics found)
     {
-        if (node is null || Fields.Of(node, "'limits'", found, s_limitKeys) is not { } fields)
-        {
-            return new Limits();
-        }
-
-        long? flows = Values.Number(fields["flows"], "'flows'", Limits.FewestFlows, Limits.MostFlows, found);
-        return new Limits { Flows = (int)(flows ?? Limits.DefaultFlows) };
-    }
-
-    private static Defaults ReadDefaults(Node? node, Diagnostics found)
-    {
-        if (node is null || Fields.Of(node, "'defaults'", found, s_directions) is not { } fields)
+        if (node is null || Fields.Of(node, "'defaults'", found, s_defaultKeys) is not { } fields)
         {
             return new Defaults();
         }
 
+        path = path with { Answers = path.Answers with { UnsolicitedSyns = limits.UnsolicitedSyns(fields["unsolicited-syn"]) } };
         DefaultAction Of(string direction) =>
             fields.Has(direction)
                 ? new(Values.Word(fields[direction], $"'{direction}'", found, ("allow", RuleAction.Allow), ("drop", RuleAction.Drop), ("reject", RuleAction.Reject)) ?? RuleAction.Drop, fields.KeyAt(direction))
