@@ -19,4 +19,7 @@ public sealed record PathPolicy
 
     /// <summary>What Filter says to senders, and how often.</summary>
     public AnswerPolicy Answers { get; init; } = new();
+
+    /// <summary>At least one rule lets TCP connections be picked up in their middle.</summary>
+    public bool Midstream { get; init; }
 }

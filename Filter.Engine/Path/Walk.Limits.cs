@@ -82,15 +82,14 @@ public sealed partial class PacketPath<TTrace>
 
         if (Flows[flow].Deadline <= now)
         {
+            Flows.End(flow, now);
             Counters.Expired++;
-        }
-        else
-        {
-            Counters.Evicted++;
-            Counters.Limits.GiveUp(limit, whose);
+            return true;
         }
 
         Flows.Remove(flow);
+        Counters.Evicted++;
+        Counters.Limits.GiveUp(limit, whose);
         return true;
     }
 
@@ -108,7 +107,7 @@ public sealed partial class PacketPath<TTrace>
     private static FlowStanding StandingOf(in Flow flow) => flow.Opening.Key.Protocol == IpProtocol.Tcp
         ? (TcpPhase)flow.State switch
         {
-            TcpPhase.Established or TcpPhase.Closing => FlowStanding.Proven,
+            TcpPhase.Established or TcpPhase.Closing or TcpPhase.Resetting => FlowStanding.Proven,
             TcpPhase.TimeWait or TcpPhase.Reset => FlowStanding.Ended,
             _ => FlowStanding.HalfOpen,
         }
@@ -155,7 +154,7 @@ public sealed partial class PacketPath<TTrace>
                 int more = _pressure - record.Pressure;
                 if (more > 0 && record.Deadline - Cut(record, Lifetime(record), more) <= now)
                 {
-                    Flows.Remove(flow);
+                    Flows.End(flow, now);
                     Counters.Expired++;
                 }
             }
