@@ -41,9 +41,11 @@ internal sealed class LimitsReader(Diagnostics found)
             });
     }
 
-    /// <summary>Reads the word for SYNs from outside that no rule allows.</summary>
-    public bool UnsolicitedSyns(Node? node) =>
-        Values.Word(node, "'unsolicited-syn'", found, ("drop", false), ("answer-after-6s", true)) ?? false;
+    /// <summary>Reads the word for SYNs from outside that no rule allows into the policy.</summary>
+    public PathPolicy ReadUnsolicitedSyn(Node? node, PathPolicy policy) =>
+        Values.Word(node, "'unsolicited-syn'", found, ("drop", false), ("answer-after-6s", true)) is { } answers
+            ? policy with { Answers = policy.Answers with { UnsolicitedSyns = answers } }
+            : policy;
 
     private FlowLimits PerSource(Node? node, FlowLimits limits)
     {

@@ -117,7 +117,7 @@ internal static class RulesetReader
             return new Defaults();
         }
 
-        path = path with { Answers = path.Answers with { UnsolicitedSyns = limits.UnsolicitedSyns(fields["unsolicited-syn"]) } };
+        path = limits.ReadUnsolicitedSyn(fields["unsolicited-syn"], path);
         DefaultAction Of(string direction) =>
             fields.Has(direction)
                 ? new(Values.Word(fields[direction], $"'{direction}'", found, ("allow", RuleAction.Allow), ("drop", RuleAction.Drop), ("reject", RuleAction.Reject)) ?? RuleAction.Drop, fields.KeyAt(direction))

@@ -143,7 +143,7 @@ public sealed class AccountingTests
         Ports = [.. ruleset.Source.Ports.Select(port => new MemoryPort { Name = port.Name, Number = port.Number, Side = port.Side })],
         Ruleset = ruleset,
         Local = LocalNetwork.None,
-        Flows = 48,
+        Flows = 12,
         Fragments = new FragmentLimits { Bytes = 16 * 1024, Datagrams = 8 },
     };
 

@@ -12,14 +12,14 @@ public sealed class AdaptiveTimerTests
     public void In_a_full_table_a_half_open_flow_has_a_tenth_of_its_time_though_it_began_when_there_was_room(int family)
     {
         TestNet net = With(shortensFrom: 60);
-        net.Sends($"inside: tcp {Nets.At(family, 1, 999)} > {Nets.At(family, 2, 443)} SYN seq=99");
+        net.Sends($"inside: tcp {Nets.At(family, 1, 999)} > {Nets.At(family, 3, 443)} SYN seq=99");
         Fill(net, family, 9);
         net.ExpectsFlows(10);
         net.After("23s");                   // of 240 s
         net.ExpectsFlows(10);
         net.After("2s");
         net.ExpectsFlows(9);
-        net.Sends($"outside: tcp {Nets.At(family, 2, 443)} > {Nets.At(family, 1, 999)} SYN,ACK seq=9 ack=100");
+        net.Sends($"outside: tcp {Nets.At(family, 3, 443)} > {Nets.At(family, 1, 999)} SYN,ACK seq=9 ack=100");
         net.Expects(DropReason.NoFlow, 1);
         Assert.Equal(1, net.Path.Counters.Expired);
     }
@@ -31,8 +31,8 @@ public sealed class AdaptiveTimerTests
     {
         TestNet net = With(shortensFrom: 60);
         Fill(net, family, 9);
-        net.Sends($"inside: tcp {Nets.At(family, 1, 999)} > {Nets.At(family, 2, 443)} SYN seq=99");
-        net.Sends($"inside: tcp {Nets.At(family, 1, 999)} > {Nets.At(family, 2, 443)} SYN seq=99");     // again, now that it is full
+        net.Sends($"inside: tcp {Nets.At(family, 1, 999)} > {Nets.At(family, 3, 443)} SYN seq=99");
+        net.Sends($"inside: tcp {Nets.At(family, 1, 999)} > {Nets.At(family, 3, 443)} SYN seq=99");     // again, now that it is full
         net.After("23s");
         net.ExpectsFlows(10);
         net.After("2s");
@@ -60,7 +60,7 @@ public sealed class AdaptiveTimerTests
     public void With_room_left_nothing_is_shortened(int family)
     {
         TestNet net = With(shortensFrom: 60);
-        net.Sends($"inside: tcp {Nets.At(family, 1, 999)} > {Nets.At(family, 2, 443)} SYN seq=99");
+        net.Sends($"inside: tcp {Nets.At(family, 1, 999)} > {Nets.At(family, 3, 443)} SYN seq=99");
         Fill(net, family, 5);
         net.After("239s");
         net.ExpectsFlows(6);
@@ -74,11 +74,11 @@ public sealed class AdaptiveTimerTests
     public void Where_it_is_forbidden_a_full_table_shortens_nothing(int family)
     {
         TestNet net = With(shortensFrom: null);
-        net.Sends($"inside: tcp {Nets.At(family, 1, 999)} > {Nets.At(family, 2, 443)} SYN seq=99");
+        net.Sends($"inside: tcp {Nets.At(family, 1, 999)} > {Nets.At(family, 3, 443)} SYN seq=99");
         Fill(net, family, 9);
         net.After("239s");
         net.ExpectsFlows(10);
-        net.Sends($"outside: tcp {Nets.At(family, 2, 443)} > {Nets.At(family, 1, 999)} SYN,ACK seq=9 ack=100");
+        net.Sends($"outside: tcp {Nets.At(family, 3, 443)} > {Nets.At(family, 1, 999)} SYN,ACK seq=9 ack=100");
         net.ExpectsNoDrops();
         net.After("7190s");
         net.ExpectsFlows(9);

@@ -118,8 +118,8 @@ public sealed class FloodTests
         var net = new TestNet(Nets.OutOnly, flows: 2, policy: static policy => policy with { Limits = FlowLimits.None });
         (TestHost young, TestHost youngServer) = net.Between(Nets.At(family, 1, 1000), Nets.At(family, 3, 443));
         young.Reaches(youngServer, "SYN seq=1");
-        (TestHost client, _) = Connect(net, family, 1001);
-        client.Sends("RST seq=100");
+        (TestHost client, TestHost server) = Connect(net, family, 1001);
+        client.Reaches(server, "RST seq=100");
         (TestHost next, TestHost nextServer) = net.Between(Nets.At(family, 1, 1002), Nets.At(family, 2, 443));
         next.Reaches(nextServer, "SYN seq=1");
         youngServer.Reaches(young, "SYN,ACK seq=9 ack=2");

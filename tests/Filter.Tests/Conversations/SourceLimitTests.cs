@@ -72,14 +72,14 @@ public sealed class SourceLimitTests
     {
         TestNet net = With(FlowLimits.None with { SourceRate = new RateLimit(1_000_000_000, 2) });
         (TestHost client, TestHost server) = Connect(net, Nets.At(family, 1, 1000), Nets.At(family, 2, 443));
-        net.Sends($"inside: udp {Nets.At(family, 1, 1000)} > {Nets.At(family, 2, 53)} len=1");
-        net.Sends($"inside: udp {Nets.At(family, 1, 1001)} > {Nets.At(family, 2, 53)} len=1");
+        net.Sends($"inside: udp {Nets.At(family, 1, 1000)} > {Nets.At(family, 3, 53)} len=1");
+        net.Sends($"inside: udp {Nets.At(family, 1, 1001)} > {Nets.At(family, 3, 53)} len=1");
         net.Expects(DropReason.SourceRate, 1);
         Assert.Equal(1, net.Path.Counters.Limits.Refused(Limit.SourceRate));
         client.Reaches(server, "ACK,PSH seq=100 ack=10 len=10");
-        net.Sends($"inside: udp {Other(family, 1001)} > {Nets.At(family, 2, 53)} len=1");
+        net.Sends($"inside: udp {Other(family, 1001)} > {Nets.At(family, 3, 53)} len=1");
         net.After("1s");
-        net.Sends($"inside: udp {Nets.At(family, 1, 1001)} > {Nets.At(family, 2, 53)} len=1");
+        net.Sends($"inside: udp {Nets.At(family, 1, 1001)} > {Nets.At(family, 3, 53)} len=1");
         net.Expects(DropReason.SourceRate, 1);
         net.ExpectsFlows(4);
     }
