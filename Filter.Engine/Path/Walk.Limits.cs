@@ -1,7 +1,6 @@
 using Filter.Engine.Flows;
 using Filter.Engine.Flows.Trackers;
 using Filter.Engine.Packets;
-using Filter.Engine.Wire;
 
 namespace Filter.Engine.Path;
 
@@ -104,16 +103,24 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>
     /// How much a flow has shown. A spoofed sender gets no further than half a handshake, or one datagram and its answer.
     /// </summary>
-    private static FlowStanding StandingOf(in Flow flow) => flow.Opening.Key.Protocol == IpProtocol.Tcp
-        ? (TcpPhase)flow.State switch
+    private static FlowStanding StandingOf(in Flow flow) => flow.Class switch
+    {
+        FlowClass.Tcp => (TcpPhase)flow.State switch
         {
             TcpPhase.Established or TcpPhase.Closing or TcpPhase.Resetting => FlowStanding.Proven,
             TcpPhase.TimeWait or TcpPhase.Reset => FlowStanding.Ended,
             _ => FlowStanding.HalfOpen,
-        }
-        : flow.ReplyPackets == 0 ? FlowStanding.HalfOpen
-        : flow.ForwardPackets > 1 ? FlowStanding.Proven
-        : FlowStanding.Answered;
+        },
+        FlowClass.Sctp => (SctpPhase)flow.State switch
+        {
+            SctpPhase.Ended => FlowStanding.Ended,
+            >= SctpPhase.Established => FlowStanding.Proven,
+            _ => FlowStanding.HalfOpen,
+        },
+        _ => flow.ReplyPackets == 0 ? FlowStanding.HalfOpen
+            : flow.ForwardPackets > 1 ? FlowStanding.Proven
+            : FlowStanding.Answered,
+    };
 
     /// <summary>Looks how full the table is, once a burst.</summary>
     private void FeelPressure()

@@ -54,8 +54,19 @@ public sealed partial class PacketPath<TTrace>
         for (int attempt = 0; attempt < 2; attempt++)
         {
             ref Flow flow = ref Flows[packet.Flow];
-            TrackResult result = packet.Key.Protocol == IpProtocol.Tcp ? TcpTracker.Track(ref flow, packet)
-                : DatagramTracker.Track(ref flow, packet);
+            if (flow.Class == FlowClass.Sctp && !SctpTracker.Fits(flow, packet))
+            {
+                packet.Drop(DropReason.WrongTag);
+                Tell(packet, "track", "its verification tag is not the association's");
+                return;
+            }
+
+            TrackResult result = flow.Class switch
+            {
+                FlowClass.Tcp => TcpTracker.Track(ref flow, packet),
+                FlowClass.Sctp => SctpTracker.Track(ref flow, packet),
+                _ => DatagramTracker.Track(ref flow, packet, now),
+            };
             if (result is TrackResult.Pass or TrackResult.Aside)
             {
                 Pass(ref packet, ref flow, now, result == TrackResult.Pass);
@@ -136,31 +147,5 @@ public sealed partial class PacketPath<TTrace>
         Tell(packet, "track", last ? "the answer that was owed: the pinhole closes" : "passes");
     }
 
-    private long Lifetime(in Flow flow)
-    {
-        FlowTimers timers = Policy.Timers;
-        switch (flow.Opening.Key.Protocol)
-        {
-            case IpProtocol.Tcp:
-                return (TcpPhase)flow.State switch
-                {
-                    TcpPhase.Established => timers.TcpEstablished,
-                    TcpPhase.Closing or TcpPhase.Resetting => timers.TcpClosing,
-                    TcpPhase.TimeWait => timers.TcpTimeWait,
-                    TcpPhase.Reset => timers.TcpReset,
-                    _ => timers.TcpOpening,
-                };
-
-            case IpProtocol.Udp:
-            case IpProtocol.UdpLite:
-                return flow.State == (byte)DatagramPhase.Answered ? timers.UdpAnswered : timers.UdpOpening;
-
-            case IpProtocol.Icmp:
-            case IpProtocol.IcmpV6:
-                return timers.Icmp;
-
-            default:
-                return timers.Other;
-        }
-    }
+    private long Lifetime(in Flow flow) => _lifetimes.Of(flow);
 }

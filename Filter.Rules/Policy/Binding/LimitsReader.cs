@@ -13,6 +13,20 @@ internal sealed class LimitsReader(Diagnostics found)
 
     private static readonly string[] s_perSourceKeys = ["flows", "rate"];
 
+    /// <summary>
+    /// What a profile says where the ruleset is silent: for RFC 6092 no timer shrinks below its minimum, and an unsolicited SYN
+    /// is answered (REC-34).
+    /// </summary>
+    public static PathPolicy Of(Profile profile, FlowTimers timers)
+    {
+        var policy = new PathPolicy { Profile = profile, Timers = timers };
+        return profile == Profile.Default ? policy : policy with
+        {
+            Limits = policy.Limits with { ShortensFrom = null },
+            Answers = policy.Answers with { UnsolicitedSyns = true },
+        };
+    }
+
     /// <summary>Reads the section into the sizes of the ruleset and its policy.</summary>
     /// <param name="node">The section.</param>
     /// <param name="policy">What the ruleset says so far of the walk as a whole.</param>
@@ -35,7 +49,7 @@ internal sealed class LimitsReader(Diagnostics found)
                 {
                     HalfOpen = Part(fields, "half-open", limits.HalfOpen),
                     ManagementReserve = Part(fields, "management-reserve", limits.ManagementReserve) ?? default,
-                    ShortensFrom = ShortensFrom(fields["shorten-timers"], limits.ShortensFrom),
+                    ShortensFrom = ShortensFrom(fields["shorten-timers"], limits.ShortensFrom, policy.Profile),
                 },
                 Answers = policy.Answers with { Rate = answers ?? policy.Answers.Rate },
             });
@@ -90,7 +104,7 @@ internal sealed class LimitsReader(Diagnostics found)
         return otherwise;
     }
 
-    private int? ShortensFrom(Node? node, int? otherwise)
+    private int? ShortensFrom(Node? node, int? otherwise, Profile profile)
     {
         if (Values.Text(node, "'shorten-timers'", found) is not { } text)
         {
@@ -104,6 +118,11 @@ internal sealed class LimitsReader(Diagnostics found)
 
         if (Hundredths(text.Value) is { } hundredths and < 100)
         {
+            if (profile == Profile.Rfc6092)
+            {
+                found.Error(text.At, "profile rfc6092 shortens no timer, however full the table is", "leave 'shorten-timers' out, or write profile: default");
+            }
+
             return hundredths;
         }
 

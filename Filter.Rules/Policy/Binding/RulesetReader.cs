@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Filter.Engine.Flows;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
 using Filter.Rules.Syntax;
@@ -8,7 +9,7 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>A tree becomes a ruleset, or a list of everything that is wrong with it.</summary>
 internal static class RulesetReader
 {
-    private static readonly string[] s_keys = ["filter", "ports", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
+    private static readonly string[] s_keys = ["filter", "ports", "profile", "timers", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
     private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown"];
     private static readonly string[] s_defaultKeys = ["out", "in", "across", "unsolicited-syn"];
 
@@ -26,9 +27,11 @@ internal static class RulesetReader
         Sets sets = new(fields["sets"], found);
         RulesReader rules = new(ports.Names, sets, found);
         ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
+        Profile profile = Values.Word(fields["profile"], "'profile'", found, ("default", Profile.Default), ("rfc6092", Profile.Rfc6092)) ?? Profile.Default;
+        FlowTimers timers = TimersReader.Read(fields["timers"], profile, found);
         LinkPolicy link = Link(fields["link"], found);
         LimitsReader limitsReader = new(found);
-        (Limits limits, PathPolicy path) = limitsReader.Read(fields["limits"], PathPolicy.Default, ruleList.Any(static rule => rule.Management));
+        (Limits limits, PathPolicy path) = limitsReader.Read(fields["limits"], LimitsReader.Of(profile, timers), ruleList.Any(static rule => rule.Management));
         Defaults defaults = ReadDefaults(fields["defaults"], limitsReader, ref path, found);
         IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(directory, found), found).Read(fields["ipsec"]);
         ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, found), found).Read(fields["tests"]);
