@@ -112,12 +112,12 @@ public sealed class ReplayTests : IDisposable
     [Fact]
     public void Packets_that_are_not_ethernet_get_their_own_reason_one_object_each()
     {
-        string path = _scratch["raw.pcapng"];
+        string path = _scratch["radio.pcapng"];
         using (PcapngWriter writer = PcapngWriter.Create(path))
         {
-            int raw = writer.AddInterface("raw", linkType: 101);
-            writer.Write(raw, Start, new byte[40], 40);
-            writer.Write(raw, Start + 1, new byte[40], 40);
+            int radio = writer.AddInterface("radio", linkType: 105);
+            writer.Write(radio, Start, new byte[40], 40);
+            writer.Write(radio, Start + 1, new byte[40], 40);
         }
 
         JsonElement[] verdicts = Replayed(s_permissive, $"outside={path}");
@@ -131,9 +131,9 @@ public sealed class ReplayTests : IDisposable
         string path = _scratch["two-links.pcapng"];
         using (PcapngWriter writer = PcapngWriter.Create(path))
         {
-            int ethernet = writer.AddInterface("eth"), raw = writer.AddInterface("raw", linkType: 101);
+            int ethernet = writer.AddInterface("eth"), radio = writer.AddInterface("radio", linkType: 105);
             writer.Write(ethernet, Start, Frame("udp 192.0.2.5:4000 > 9.9.9.9:53"), 42);
-            writer.Write(raw, Start + 1, new byte[40], 40);
+            writer.Write(radio, Start + 1, new byte[40], 40);
         }
 
         Assert.Equal([null, "not-ethernet"], Replayed(s_permissive, $"inside={path}").Select(static v => v.GetProperty("reason").GetString()));
