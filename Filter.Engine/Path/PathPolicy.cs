@@ -13,4 +13,7 @@ public sealed record PathPolicy
 
     /// <summary>Lifetimes of flows.</summary>
     public FlowTimers Timers { get; init; } = new();
+
+    /// <summary>At least one rule lets TCP connections be picked up in their middle.</summary>
+    public bool Midstream { get; init; }
 }
