@@ -107,9 +107,14 @@ public sealed class Expectations
         FreeUnheld(number);
     }
 
-    /// <summary>A flow that came by it, or keeps it open, has ended. A pinhole that nobody keeps open closes.</summary>
+    /// <summary>A flow that came by it, or keeps it open, has ended. A pinhole that nobody keeps open closes. Nothing for 0.</summary>
     public void Release(int number)
     {
+        if (number == 0)
+        {
+            return;
+        }
+
         ref Expectation record = ref _records[number];
         record.Holders--;
         if (record.Open && record.Holders == 0 && record.Pinhole != default)

@@ -24,10 +24,10 @@ public sealed class FlowTable
     private readonly Flow[] _flows;
     private readonly TimerWheel _timers;
     private readonly FlowHash _hash = FlowHash.Create();
+    private readonly Standings _standings;
     private readonly EndedFlows _ended = new();
     private int _unused = 1;
     private int _free;
-    private int _hand;
     private uint _serial;
 
     /// <summary>A table for at most <paramref name="capacity"/> flows (1 to 2^28).</summary>
@@ -44,6 +44,7 @@ public sealed class FlowTable
         _timers = new TimerWheel(_flows);
         Expectations = new Expectations(Math.Max(LeastExpectations, capacity / 4));
         Helped = new HelpingTable(Math.Max(LeastHelped, capacity / 16));
+        _standings = new Standings(_flows);
     }
 
     /// <summary>Most flows.</summary>
@@ -51,6 +52,18 @@ public sealed class FlowTable
 
     /// <summary>Flows in the table.</summary>
     public int Count { get; private set; }
+
+    /// <summary>Who has which share of the table, and which flows it may give up.</summary>
+    internal Standings Standings => _standings;
+
+    /// <summary>Flows in the table of which both ends have shown that they are there.</summary>
+    public int Proven => Count - _standings.Unproven;
+
+    /// <summary>Flows in the table that rules marked `management` let in.</summary>
+    public int Management => _standings.Management;
+
+    /// <summary>Openers that have as many flows as one may.</summary>
+    public int SourcesAtLimit => _standings.Sources.AtMost;
 
     /// <summary>The largest flow number used so far, for walking over <see cref="this"/>.</summary>
     public int Last => _unused - 1;
@@ -102,8 +115,12 @@ public sealed class FlowTable
     /// Adds a flow by its opening's key; all else of the record is zero. The key, or its reverse, must not be
     /// in the table.
     /// </summary>
+    /// <param name="opening">Its opening.</param>
+    /// <param name="now">The path's clock.</param>
+    /// <param name="deadline">When it ends unless a packet comes.</param>
+    /// <param name="management">A rule marked so lets it in.</param>
     /// <returns>The flow's number, or 0 where the table is full.</returns>
-    public int Add(in OpeningFacts opening, long now, long deadline)
+    public int Add(in OpeningFacts opening, long now, long deadline, bool management = false)
     {
         int flow = _free;
         if (flow != 0)
@@ -127,6 +144,7 @@ public sealed class FlowTable
         record.Serial = ++_serial;
         record.Opened = now;
         record.Deadline = deadline;
+        record.Management = management;
         Insert(opening.Key, (uint)flow << 1);
         if (opening.Key.Reverse != opening.Key)
         {
@@ -135,6 +153,7 @@ public sealed class FlowTable
 
         _timers.Start(now);
         _timers.Add(flow, deadline);
+        _standings.Add(flow);
         Count++;
         return flow;
     }
@@ -162,6 +181,7 @@ public sealed class FlowTable
         }
 
         _timers.Remove(flow);
+        _standings.Remove(flow);
         record.Live = false;
         record.TimerNext = _free;
         _free = flow;
@@ -223,28 +243,6 @@ public sealed class FlowTable
         }
 
         return ended;
-    }
-
-    /// <summary>
-    /// Gives up a flow that is not <see cref="Flow.Proven"/>. The search goes on where the last one ended, so that about
-    /// the oldest goes first.
-    /// </summary>
-    /// <param name="most">Most flows to look at.</param>
-    /// <returns>False where all that were looked at are proven.</returns>
-    public bool TryEvict(int most)
-    {
-        for (; most > 0; most--)
-        {
-            _hand = _hand >= Last ? 1 : _hand + 1;
-            ref Flow flow = ref _flows[_hand];
-            if (flow.Live && !flow.Proven)
-            {
-                Remove(_hand);
-                return true;
-            }
-        }
-
-        return false;
     }
 
     /// <summary>Whether that number is, still, the flow that a packet with this key belongs to.</summary>

@@ -50,6 +50,9 @@ public readonly record struct Judgement(
 
     /// <summary>Who reads along, and lets in what the flow's ends announce.</summary>
     public HelperKind Helper { get; init; }
+
+    /// <summary>Its flows may use the part of the table that is kept for such.</summary>
+    public bool Management { get; init; }
 }
 
 /// <summary>A rule's name and place, for people.</summary>

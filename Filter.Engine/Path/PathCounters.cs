@@ -28,7 +28,7 @@ public sealed class PathCounters
     /// <summary>Flows that ended by their timer.</summary>
     public long Expired;
 
-    /// <summary>Flows that were given up, unanswered, because the table was full.</summary>
+    /// <summary>Flows, none of them proven, that were given up for another: because the table was full, or at a limit.</summary>
     public long Evicted;
 
     /// <summary>Flows that helpers heard announced, and so expected.</summary>
@@ -51,6 +51,9 @@ public sealed class PathCounters
 
     /// <summary>Helpers that stopped reading: the flow was sealed, or is of another protocol.</summary>
     public long HelpersSilent;
+
+    /// <summary>Which limits bit, and whom.</summary>
+    public LimitCounters Limits { get; } = new();
 
     /// <summary>Packets dropped or rejected for this reason.</summary>
     public long this[DropReason reason] => Volatile.Read(ref _reasons[(int)reason]);

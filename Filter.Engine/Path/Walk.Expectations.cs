@@ -10,6 +10,7 @@ public sealed partial class PacketPath<TTrace>
 {
     /// <summary>
     /// Whether a packet that opens a flow is expected: then its parent's rule has let it in already, and no other is asked.
+    /// The expectation is held until it is bound to the flow, or released.
     /// </summary>
     private bool IsExpected(ref Packet packet, long now, out int number, out Judgement judgement)
     {
@@ -28,6 +29,7 @@ public sealed partial class PacketPath<TTrace>
             return false;
         }
 
+        expectation.Holders++;                              // room for the flow may cost its parent
         packet.Egress = egress;
         packet.Rule = expectation.Rule;
         packet.Log = expectation.Log;
@@ -50,7 +52,6 @@ public sealed partial class PacketPath<TTrace>
         if (expectedBy != 0)
         {
             ref Expectation expectation = ref Flows.Expectations[expectedBy];
-            expectation.Holders++;
             flow.Expectation = expectedBy;
             flow.Parent = expectation.Parent;
             flow.Judged = ushort.MaxValue;                  // the rules are not asked where else it may go

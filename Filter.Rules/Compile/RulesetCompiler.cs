@@ -26,6 +26,7 @@ public static class RulesetCompiler
             {
                 Midstream = rule.Midstream,
                 Helper = rule.Helper,
+                Management = rule.Management,
             };
             names[number] = new RuleName(rule.Name, rule.At.File, rule.At.Line);
             limits[number] = rule.Limit;

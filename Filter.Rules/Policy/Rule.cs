@@ -75,6 +75,9 @@ public sealed record Rule
     /// <summary>Who reads along in its flows.</summary>
     public HelperKind Helper { get; init; }
 
+    /// <summary>Whether its flows may use the part of the table that is kept for such.</summary>
+    public bool Management { get; init; }
+
     /// <summary>How many new flows it may match; null for no limit.</summary>
     public RateLimit? Limit { get; init; }
 
