@@ -42,7 +42,7 @@ public sealed class FlowLifetimes
         FlowClass.Tcp => (TcpPhase)state switch
         {
             TcpPhase.Established => FlowTimer.TcpEstablished,
-            TcpPhase.Closing => FlowTimer.TcpClosing,
+            TcpPhase.Closing or TcpPhase.Resetting => FlowTimer.TcpClosing,
             TcpPhase.TimeWait => FlowTimer.TcpTimeWait,
             TcpPhase.Reset => FlowTimer.TcpReset,
             _ => FlowTimer.TcpOpening,

@@ -12,6 +12,7 @@ public sealed partial class PacketPath<TTrace>
     private void FindFlows(Burst burst)
     {
         _removals = Flows.Removals;
+        FeelPressure();
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
@@ -41,7 +42,7 @@ public sealed partial class PacketPath<TTrace>
         packet.Flow = Flows.Find(key, out packet.Reply);
         if (packet.Flow != 0 && Flows[packet.Flow].Deadline <= now)
         {
-            Flows.Remove(packet.Flow);
+            Flows.End(packet.Flow, now);
             Counters.Expired++;
             packet.Flow = 0;
             packet.Reply = false;
@@ -170,14 +171,15 @@ public sealed partial class PacketPath<TTrace>
     {
         bool opens = packet.Key.Protocol switch
         {
-            IpProtocol.Tcp => (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn,
+            IpProtocol.Tcp => TcpTracker.Opens(packet) || MayPickUp(packet),
             IpProtocol.Sctp => SctpTracker.Opens(packet),
             _ => DatagramTracker.Opens(packet),
         };
         if (!opens)
         {
-            packet.Drop(DropReason.NoFlow);
-            Tell(packet, "flow", "belongs to no flow and can't open one");
+            bool late = Flows.EndedByTimer(packet.Key, now);
+            packet.Drop(late ? DropReason.Expired : DropReason.NoFlow);
+            Tell(packet, "flow", late ? "its flow ended by its timer" : "belongs to no flow and can't open one");
             return;
         }
 
@@ -189,18 +191,12 @@ public sealed partial class PacketPath<TTrace>
 
         OpeningFacts opening = Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress));
         Flows.Remove(ended);
-        int number = Flows.Add(opening, now, long.MaxValue);
-        if (number == 0 && TryMakeRoom(now))
+        if (!Admit(ref packet, judgement.Management, now))
         {
-            number = Flows.Add(opening, now, long.MaxValue);
-        }
-
-        if (number == 0)
-        {
-            packet.Drop(DropReason.TableFull);
             return;
         }
 
+        int number = Flows.Add(opening, now, long.MaxValue, judgement.Management);
         ref Flow flow = ref Flows[number];
         flow.Rule = judgement.Rule;
         flow.Pinhole = judgement.Pinhole;
@@ -225,21 +221,6 @@ public sealed partial class PacketPath<TTrace>
         packet.Reply = false;
         Counters.Opened++;
         Tell(packet, "flow", "opens a flow");
-    }
-
-    /// <summary>A full table gives up what is over, then what nobody has answered.</summary>
-    private bool TryMakeRoom(long now)
-    {
-        int expired = Flows.Expire(now, RoomBudget);
-        Counters.Expired += expired;
-        if (expired > 0)
-        {
-            return true;
-        }
-
-        bool evicted = Flows.TryEvict(RoomBudget);
-        Counters.Evicted += evicted ? 1 : 0;
-        return evicted;
     }
 
     private void Tell(in Packet packet, string step, string what)

@@ -25,7 +25,7 @@ public sealed class ProfileTests
         net.After("301s");
         server.Sends();
         client.HearsNothing();
-        net.Expects(DropReason.DefaultDeny, 1);
+        net.Expects(DropReason.Expired, 1);
     }
 
     [Theory]

@@ -22,7 +22,7 @@ public sealed class UdpTimerTests
         net.After("121s");
         server.Sends();
         client.HearsNothing();
-        net.Expects(DropReason.DefaultDeny, 1);
+        net.Expects(DropReason.Expired, 1);
     }
 
     [Theory]
@@ -40,7 +40,7 @@ public sealed class UdpTimerTests
         net.After("61s");
         server.Sends();
         client.HearsNothing();
-        net.Expects(DropReason.DefaultDeny, 1);
+        net.Expects(DropReason.Expired, 1);
         client.Reaches(server);
         net.After("31s");
         server.Sends();
@@ -68,7 +68,7 @@ public sealed class UdpTimerTests
         net.After("301s");
         net.ExpectsFlows(0);
         server.Sends();
-        net.Expects(DropReason.DefaultDeny, 1);
+        net.Expects(DropReason.Expired, 1);
     }
 
     [Theory]
