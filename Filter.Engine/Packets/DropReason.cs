@@ -95,8 +95,12 @@ public enum DropReason : byte
     StrayIcmpError,
     /// <summary>An ICMP message that this position must not forward (RFC 4890).</summary>
     IcmpForbidden,
-    /// <summary>The flow table is full.</summary>
+    /// <summary>The flow table is full, of proven flows.</summary>
     TableFull,
+    /// <summary>Its sender has as many flows as one may, all proven.</summary>
+    SourceLimit,
+    /// <summary>Its sender opens flows faster than one may.</summary>
+    SourceRate,
     /// <summary>No port leads there, or the port it must leave by is down.</summary>
     NoEgress,
 
