@@ -164,9 +164,12 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>Opens a flow, where the rules let it, in the place of an ended one with the same key.</summary>
     private void Open(ref Packet packet, long now, int ended = 0)
     {
-        bool opens = packet.Key.Protocol == IpProtocol.Tcp
-            ? TcpTracker.Opens(packet) || MayPickUp(packet)
-            : DatagramTracker.Opens(packet);
+        bool opens = packet.Key.Protocol switch
+        {
+            IpProtocol.Tcp => TcpTracker.Opens(packet) || MayPickUp(packet),
+            IpProtocol.Sctp => SctpTracker.Opens(packet),
+            _ => DatagramTracker.Opens(packet),
+        };
         if (!opens)
         {
             bool late = Flows.EndedByTimer(packet.Key, now);
