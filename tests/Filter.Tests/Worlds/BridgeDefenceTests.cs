@@ -48,7 +48,7 @@ public sealed partial class BridgeDefenceTests(BridgeScene scene) : IClassFixtur
     [InlineData("tcp 192.0.2.1:4000 > 192.0.2.5:22 syn fin", "bad-flags")]
     [InlineData("tcp 192.0.2.5:22 > 192.0.2.5:22 syn", "land")]
     [InlineData("udp 192.0.2.1:53 > 192.0.2.5:40000 len=100", "default-deny")]
-    [InlineData("sctp [2001:db8:1::1]:4000 > [2001:db8:1::5]:5000 len=20", "default-deny")]
+    [InlineData("sctp [2001:db8:1::1]:4000 > [2001:db8:1::5]:5000 len=20", "no-flow")]
     public void A_crafted_packet_is_dropped_for_its_reason_and_the_machine_never_sees_it(string line, string reason)
     {
         Balance balance = scene.Count();

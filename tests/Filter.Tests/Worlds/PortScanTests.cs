@@ -24,7 +24,7 @@ public sealed partial class PortScanTests(BridgeScene scene) : IClassFixture<Bri
         ("-sT", Filtered, "default-deny"),
         ("-sU", Silent, "default-deny"),
         ("-sY", Filtered, "default-deny"),          // SCTP INIT
-        ("-sZ", Silent, "default-deny"),            // SCTP COOKIE-ECHO
+        ("-sZ", Silent, "no-flow"),                 // SCTP COOKIE-ECHO
         ("-sA", Filtered, "no-flow"),
         ("-sW", Filtered, "no-flow"),               // ACK again
         ("-sM", Silent, "no-flow"),                 // FIN and ACK
