@@ -17,6 +17,12 @@ public sealed record PathPolicy
     /// <summary>Lifetimes of flows, and of fragments that wait.</summary>
     public FlowTimers Timers { get; init; } = FlowTimers.Of(Profile.Default);
 
+    /// <summary>What keeps a flood from taking the flow table.</summary>
+    public FlowLimits Limits { get; init; } = new();
+
+    /// <summary>What Filter says to senders, and how often.</summary>
+    public AnswerPolicy Answers { get; init; } = new();
+
     /// <summary>At least one rule lets TCP connections be picked up in their middle.</summary>
     public bool Midstream { get; init; }
 }

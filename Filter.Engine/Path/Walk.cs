@@ -46,6 +46,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _bridge = new Bridge(settings.Ports, settings.Local);
         _neighbours = new Neighbours(settings.Local, Counters);
         _limits = new RateLimits(settings.Ruleset);
+        AdoptLimits();
+        AdoptAnswers();
         Adopt(settings.Ruleset.Policy.Timers);
         Ipsec = settings.Ipsec;
         foreach (Port port in settings.Ports)
@@ -85,8 +87,10 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     public override void Tick(Burst burst)
     {
         Counters.Expired += Flows.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Count / ExpiryPart));
+        EndEarly(burst.Now);
         _reassembler.Expire(burst.Now, ExpiryBudget);
         _neighbours.Tick(burst);
+        AnswerUnsolicited(burst);
         Account(burst, 0);
     }
 
@@ -97,6 +101,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _limits = new RateLimits(ruleset);
         Adopt(ruleset.Policy.Timers);
         Ruleset = ruleset;
+        AdoptLimits();
+        AdoptAnswers();
         Ipsec = ipsec;
         _reassembler.ForgetOpened();
         Generation++;
