@@ -61,6 +61,7 @@ internal static class FragmentScript
         string last = "last piece missing";
         int at = random.Next(pieces.Count);                     // where something odd happens, if anything
         int odd = random.Next(14);
+        bool givenUp = false;
         if (odd == 0)
         {
             pieces.RemoveAt(at);
@@ -97,7 +98,7 @@ internal static class FragmentScript
                     break;
                 case 5 when held.More && pieces.Count > 2:
                     Add(held with { Offset = held.Offset + 8 }, "piece that overlaps another", Fate.MustDrop);
-                    (whole, last) = (Fate.MustDrop, "last piece missing, two overlapped");
+                    (whole, last, givenUp) = (Fate.MustDrop, "last piece missing, two overlapped", true);
                     break;
                 case 6 when held.More:
                     Add(held with { Offset = (total / 8 * 8) + 8 }, "piece behind the end", Fate.MustDrop);
@@ -112,7 +113,7 @@ internal static class FragmentScript
             }
         }
 
-        if (odd == 5)
+        if (givenUp)
         {
             // What is left of it must not make another datagram (RFC 5722 §4).
             foreach (Piece piece in pieces.OrderBy(piece => piece.Offset))

@@ -22,7 +22,7 @@ internal static class IcmpScript
             Length = asks is 13 ? 12 : asks is 17 ? 4 : random.Next(64),
         };
 
-        bool asked = false;
+        bool asked = false, askedBack = false;
         for (int left = random.Next(2, 10); left > 0; left--)
         {
             Fate question = insideAsks || bothMayOpen ? Fate.MustPass : Fate.MustDrop;
@@ -32,7 +32,7 @@ internal static class IcmpScript
                     Add(Message(false, false) with { IcmpId = (ushort)(id ^ 1) }, false, "answer under another identifier", Fate.MustDrop);
                     break;
                 case 1:
-                    Add(Message(false, true), true, "answer from who asked", Fate.MustDrop);
+                    Add(Message(false, true), true, "answer from who asked", askedBack ? Fate.Open : Fate.MustDrop);
                     break;
                 case 2 when insideAsks:
                     Add(Message(false, false) with { Source = talk.Other }, false, "answer from another host", Fate.MustDrop);
@@ -47,6 +47,7 @@ internal static class IcmpScript
                     // A conversation of its own, under the same identifier.
                     Fate back = !insideAsks || bothMayOpen ? Fate.MustPass : Fate.MustDrop;
                     Add(Message(true, false), false, "question back", back);
+                    askedBack |= back == Fate.MustPass;
                     break;
                 case < 9:
                     Add(Message(true, true), true, "question", question);

@@ -20,12 +20,13 @@ internal sealed class TcpScript
     private TcpTalker _opener;
     private TcpTalker _answerer;
     private bool _inAttack;
+    private int _begun;
 
-    private TcpScript(Conversation talk, Random random)
+    private TcpScript(Conversation talk, bool attacked, Random random)
     {
         _talk = talk;
         _random = random;
-        _attack = random.Next(2) == 0 ? new TcpAttack(this, talk, random) : null;
+        _attack = attacked ? new TcpAttack(this, talk, random) : null;
         _near = (ushort)random.Next(1024, 65536);
         _far = (ushort)random.Next(1, 1024);
         bool insideOpens = random.Next(6) != 0;
@@ -40,10 +41,10 @@ internal sealed class TcpScript
 
     public TcpTalker Answerer => _answerer;
 
-    public static Conversation Write(int number, int family, bool bothMayOpen, Random random)
+    public static Conversation Write(int number, int family, bool bothMayOpen, bool attacked, Random random)
     {
-        var talk = new Conversation(number, "tcp", family, bothMayOpen);
-        var script = new TcpScript(talk, random);
+        var talk = new Conversation(number, attacked ? "tcp attacked" : "tcp", family, bothMayOpen);
+        var script = new TcpScript(talk, attacked, random);
         script.Write();
         return talk;
     }
@@ -72,6 +73,7 @@ internal sealed class TcpScript
 
         TcpTalker to = from == _opener ? _answerer : _opener;
         bool syn = (segment.Flags & TcpFlags.Syn) != 0;
+        from.Owes = false;
         bool acknowledges = from.HeardSyn;
         ushort window = from.Offer(syn, _random);
         TcpFlags flags = segment.Flags | (acknowledges ? TcpFlags.Ack : 0) | (segment.Length > 0 && _random.Next(2) == 0 && !syn ? TcpFlags.Psh : 0);
@@ -108,6 +110,7 @@ internal sealed class TcpScript
 
         for (int connections = _random.Next(1, 4); connections > 0; connections--)
         {
+            _begun = _talk.Steps.Count;
             if (Open())
             {
                 Speak(_random.Next(0, 14));
@@ -121,9 +124,39 @@ internal sealed class TcpScript
 
             // The same ports again, behind what the last one used (RFC 9293 §3.4.3, RFC 1122 §4.2.2.13).
             (TcpTalker opener, TcpTalker answerer) = (_opener, _answerer);
+            if (!Forget(opener, answerer))
+            {
+                return;
+            }
+
             _opener = Talker(opener.Inside, opener.Next + (uint)_random.Next(70_000, 1_000_000));
             _answerer = Talker(answerer.Inside, answerer.Next + (uint)_random.Next(70_000, 1_000_000));
         }
+    }
+
+    /// <summary>
+    /// The opener begins anew. Where it has crashed, its SYN meets a connection that its peer still has: the peer challenges,
+    /// the opener resets that, and its next SYN opens (RFC 9293 §3.5.1, figure 9; RFC 5961 §4).
+    /// </summary>
+    private bool Forget(TcpTalker opener, TcpTalker answerer)
+    {
+        if ((opener.Closed && answerer.Closed) || !answerer.HeardSyn)
+        {
+            return true;
+        }
+
+        if (!_mayOpen || !opener.Established || !answerer.Established || answerer.Closed)
+        {
+            return false;
+        }
+
+        uint anew = opener.Next + (uint)_random.Next(2_000, 70_000);
+        byte[] options = Options(opener.Scale);
+        PacketLine syn = Line(opener.Inside, TcpFlags.Syn, anew, 0, options.Length);
+        _talk.Add(new Step(opener.Inside, syn, "syn after a crash", Expect()) { Options = options, Scale = opener.Scale });
+        Say(answerer, new(answerer.Next, 0, 0), "challenge ack", mayBeLost: false);
+        Add(opener.Inside, Line(opener.Inside, TcpFlags.Rst, answerer.Received, 0), "reset after a crash", Expect());
+        return true;
     }
 
     /// <summary>Nothing opened it: no end's word counts (no pick-up in the middle unless a rule says so).</summary>
@@ -141,13 +174,13 @@ internal sealed class TcpScript
     private bool Open()
     {
         Segment syn = new(_opener.Initial, 0, TcpFlags.Syn), synAck = new(_answerer.Initial, 0, TcpFlags.Syn);
-        Fate? opening = _mayOpen ? null : Fate.MustDrop;
+        Fate? opening = _mayOpen ? null : _talk.Steps.Any(step => step.FromInside) ? Fate.Open : Fate.MustDrop;
         _opener.Next = syn.End;
         int way = _random.Next(24);
         Say(_opener, syn, "syn", opening, mayBeLost: false);
         for (int again = _random.Next(8) == 0 ? _random.Next(1, 3) : 0; again > 0; again--)
         {
-            Say(_opener, syn, "syn again", opening);
+            Say(_opener, syn, "syn again", opening is null ? null : Fate.Open);
         }
 
         switch (way)
@@ -162,7 +195,7 @@ internal sealed class TcpScript
                 uint old = (uint)_random.NextInt64(uint.MaxValue);
                 Add(_answerer.Inside, Line(_answerer.Inside, TcpFlags.Ack, _answerer.Initial - 9000, old), "challenge from an old connection", Expect());
                 Add(_opener.Inside, Line(_opener.Inside, TcpFlags.Rst, old, 0), "reset of an old connection", Expect());
-                Say(_opener, syn, "syn again", opening, mayBeLost: false);
+                Say(_opener, syn, "syn again", opening is null ? null : Fate.Open, mayBeLost: false);
                 break;
             case 3 or 4:
                 return OpenFromBoth(syn, way == 4);
@@ -250,7 +283,7 @@ internal sealed class TcpScript
                     Say(who, new(who.Next - 1, _random.Next(2), 0), "keep-alive");
                     break;
                 case 3 when who.Room == 0 && !who.Finished:
-                    Say(who, new(who.Next, 1, 0), "probe of a closed window", mayBeLost: false);
+                    Send(who, 1, "probe of a closed window");
                     break;
                 case 4 when _random.Next(3) == 0:
                     Abort(who);
@@ -288,11 +321,16 @@ internal sealed class TcpScript
 
         if (who.Room > 0)
         {
-            var segment = new Segment(who.Next, _random.Next(1, 1 + Math.Min(who.Room, MostBytes)), 0);
-            who.Flying.Add(segment);
-            who.Next = segment.End;
-            Say(who, segment, kind);
+            Send(who, _random.Next(1, 1 + Math.Min(who.Room, MostBytes)), kind);
         }
+    }
+
+    private void Send(TcpTalker who, int length, string kind)
+    {
+        var segment = new Segment(who.Next, length, 0);
+        who.Flying.Add(segment);
+        who.Next = segment.End;
+        Say(who, segment, kind);
     }
 
     private void Again(TcpTalker who)
@@ -303,10 +341,15 @@ internal sealed class TcpScript
         Say(who, segment, (segment.Flags & TcpFlags.Syn) != 0 ? "syn-ack again" : fin ? "fin again" : "data again");
     }
 
-    /// <summary>The net doubles a packet.</summary>
+    /// <summary>The net doubles a packet; under attack also one of a connection before this.</summary>
     private void Repeat()
     {
-        Step step = _talk.Steps[_random.Next(_talk.Steps.Count)];
+        Step step = _talk.Steps[_random.Next(_attack is null ? _begun : 0, _talk.Steps.Count)];
+        if (_attack is null && step.Kind.EndsWith("an old connection", StringComparison.Ordinal))
+        {
+            return;
+        }
+
         _talk.Add(step with { Kind = step.Kind.StartsWith("copy of ", StringComparison.Ordinal) ? step.Kind : $"copy of {step.Kind}", Fate = Fate.Open });
     }
 
@@ -349,21 +392,16 @@ internal sealed class TcpScript
         }
 
         Finish(second);
-        for (int turn = 0; turn < 12 && IsSound; turn++)
+        for (int turn = 0; turn < 20 && IsSound && !(first.Closed && second.Closed); turn++)
         {
             TcpTalker who = _random.Next(2) == 0 ? first : second;
-            TcpTalker peer = who == first ? second : first;
-            if (who.Flying.Count > 0)
-            {
-                Again(who);
-            }
-            else if (peer.Flying.Count > 0)
+            if (who.Owes && _random.Next(3) != 0)
             {
                 Acknowledge(who, who.HeardFin ? "ack of a fin" : "ack");
             }
-            else
+            else if (who.Flying.Count > 0)
             {
-                break;
+                Again(who);
             }
         }
     }

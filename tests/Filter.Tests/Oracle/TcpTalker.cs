@@ -43,8 +43,11 @@ internal sealed class TcpTalker(bool inside, uint initial, int? scale, int buffe
     /// <summary>Whether it has sent its FIN.</summary>
     public bool Finished { get; set; }
 
-    /// <summary>Whether it has closed by a reset, sent or received.</summary>
-    public bool Gone { get; set; }
+    /// <summary>Whether it owes an acknowledgment: something came that it must answer (RFC 9293 §3.10.7.4).</summary>
+    public bool Owes { get; set; }
+
+    /// <summary>Whether both have closed, and it knows.</summary>
+    public bool Closed => Finished && HeardFin && Flying.Count == 0;
 
     /// <summary>The right edge of the window that it has offered, which it never takes back (RFC 9293 §3.8.6).</summary>
     public uint Edge { get; private set; }
@@ -61,16 +64,11 @@ internal sealed class TcpTalker(bool inside, uint initial, int? scale, int buffe
     /// <summary>The window field of its next segment.</summary>
     public ushort Offer(bool syn, Random random)
     {
-        if (!HeardSyn)
-        {
-            return (ushort)Math.Min(buffer, ushort.MaxValue);
-        }
-
         // An application that reads now and then: the edge stands still, or moves.
-        uint edge = Received + (uint)random.Next(2) * (uint)buffer;
-        int shift = syn ? 0 : Shift;
+        int moves = syn ? 1 : random.Next(2);
+        uint edge = Received + (uint)(moves * buffer);
         Edge = IsAfter(edge, Edge) ? edge : Edge;
-        return (ushort)Math.Min((Edge - Received) >> shift, ushort.MaxValue);
+        return (ushort)Math.Min(syn ? (uint)buffer : (Edge - Received) >> Shift, ushort.MaxValue);
     }
 
     /// <summary>A segment of its peer arrives.</summary>
@@ -95,6 +93,7 @@ internal sealed class TcpTalker(bool inside, uint initial, int? scale, int buffe
             return;
         }
 
+        Owes |= segment.End != segment.Sequence;
         _outOfOrder.Add(segment);
         for (int i; (i = _outOfOrder.FindIndex(one => !IsAfter(one.Sequence, Received) && IsAfter(one.End, Received))) >= 0;)
         {
