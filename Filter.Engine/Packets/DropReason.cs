@@ -77,6 +77,8 @@ public enum DropReason : byte
     RateLimited,
     /// <summary>The packet belongs to no flow and can't open one (a stray ACK, an echo reply …).</summary>
     NoFlow,
+    /// <summary>It belongs to a flow that ended by its timer a while ago, and opens none.</summary>
+    Expired,
     /// <summary>The flow is known but its state does not allow this packet.</summary>
     InvalidState,
     /// <summary>The flow is known, but its packets of this direction come from the other side.</summary>

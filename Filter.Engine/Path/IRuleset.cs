@@ -20,7 +20,14 @@ public enum PinholeKind : byte
 /// <param name="Log">Tell the event ring.</param>
 /// <param name="IsDefault">No rule matched: the default of its direction spoke.</param>
 public readonly record struct Judgement(
-    Verdict Verdict, int Rule, PinholeKind Pinhole, bool Limited, bool Log, bool IsDefault);
+    Verdict Verdict, int Rule, PinholeKind Pinhole, bool Limited, bool Log, bool IsDefault)
+{
+    /// <summary>
+    /// A TCP segment in the middle of a connection may open a flow: its windows are not known, so none is checked
+    /// (RFC 6092 REC-32).
+    /// </summary>
+    public bool Midstream { get; init; }
+}
 
 /// <summary>A rule's name and place, for people.</summary>
 /// <param name="Name">Unique in its ruleset; the defaults are "default out", "default in", "default across".</param>
@@ -44,6 +51,9 @@ public interface IRuleset
     /// and behind them the three defaults (out, in, across).
     /// </summary>
     int RuleCount { get; }
+
+    /// <summary>What it says of the walk as a whole. The same object each time.</summary>
+    PathPolicy Policy { get; }
 
     /// <summary>First match wins; else the default for the direction.</summary>
     Judgement Judge(in OpeningFacts facts);

@@ -26,9 +26,6 @@ public sealed record PathSettings
 
     /// <summary>How much of what came in fragments may wait.</summary>
     public FragmentLimits Fragments { get; init; } = new();
-
-    /// <summary>Lifetimes of flows.</summary>
-    public FlowTimers Timers { get; init; } = new();
 }
 
 /// <summary>
@@ -59,6 +56,9 @@ public abstract class PacketPath
 
     /// <summary>The ruleset in force.</summary>
     public IRuleset Ruleset { get; private protected set; }
+
+    /// <summary>What the ruleset in force says of the walk as a whole.</summary>
+    public PathPolicy Policy => Ruleset.Policy;
 
     /// <summary>Rises with each <see cref="Publish"/>.</summary>
     public int Generation { get; private protected set; }

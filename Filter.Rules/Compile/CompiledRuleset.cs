@@ -43,6 +43,9 @@ public sealed class CompiledRuleset : IRuleset
     public int RuleCount => _names.Length;
 
     /// <inheritdoc/>
+    public PathPolicy Policy => Source.Path;
+
+    /// <inheritdoc/>
     public Judgement Judge(in OpeningFacts facts)
     {
         FlatRule[] rules = _rules;

@@ -22,7 +22,10 @@ public static class RulesetCompiler
             Rule rule = source.Rules[i];
             int number = i + 1;
             rules[i] = writing.Flatten(rule);
-            judgements[number] = new Judgement(VerdictOf(rule.Action), number, rule.Pinhole, rule.Limit is not null, rule.Log, IsDefault: false);
+            judgements[number] = new Judgement(VerdictOf(rule.Action), number, rule.Pinhole, rule.Limit is not null, rule.Log, IsDefault: false)
+            {
+                Midstream = rule.Midstream,
+            };
             names[number] = new RuleName(rule.Name, rule.At.File, rule.At.Line);
             limits[number] = rule.Limit;
         }

@@ -68,6 +68,9 @@ public sealed record Rule
     /// <summary>What keeps the pinhole of an allowed flow open.</summary>
     public PinholeKind Pinhole { get; init; }
 
+    /// <summary>Whether a TCP connection may be picked up in its middle.</summary>
+    public bool Midstream { get; init; }
+
     /// <summary>How many new flows it may match; null for no limit.</summary>
     public RateLimit? Limit { get; init; }
 

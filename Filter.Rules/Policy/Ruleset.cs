@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
 using Filter.Engine.Packets;
+using Filter.Engine.Path;
 using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy;
@@ -85,6 +86,9 @@ public sealed record Ruleset
 
     /// <summary>What the ports form.</summary>
     public required RunMode Mode { get; init; }
+
+    /// <summary>What it says of the walk as a whole: timers, limits, checks.</summary>
+    public PathPolicy Path { get; init; } = PathPolicy.Default;
 
     /// <summary>What is not IP.</summary>
     public LinkPolicy Link { get; init; } = new();

@@ -15,7 +15,7 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
     private static readonly string[] s_actions = ["allow", "drop", "reject"];
 
     private static readonly string[] s_keys =
-        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", "pinhole", "limit", "log"];
+        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", "pinhole", "midstream", "limit", "log"];
 
     private readonly Dictionary<string, SourceMark> _names = new(StringComparer.Ordinal);
 
@@ -56,10 +56,12 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
             Families = Values.Word(fields["family"], "'family'", found, ("ipv4", Families.IPv4), ("ipv6", Families.IPv6)) ?? Families.Both,
             Vlan = Vlan(fields["vlan"]),
             Pinhole = Values.Word(fields["pinhole"], "'pinhole'", found, ("flow", PinholeKind.Flow), ("one-answer", PinholeKind.OneAnswer)) ?? PinholeKind.Flow,
+            Midstream = Values.Flag(fields["midstream"], "'midstream'", found),
             Limit = Limit(fields["limit"]),
             Log = Values.Flag(fields["log"], "'log'", found),
         };
         CheckPinhole(fields, rule, action);
+        CheckMidstream(fields, rule, action);
         CheckSourcePorts(fields, rule, hasService);
         if (!found.HasErrors)
         {
@@ -262,6 +264,23 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
             found.Error(at, "'one-answer' cannot be promised for TCP", rule.Service is null
                 ? "the rule covers every protocol: name its services, without TCP"
                 : "take TCP out of 'service', or give it a rule of its own");
+        }
+    }
+
+    private void CheckMidstream(Fields fields, Rule rule, string? action)
+    {
+        if (!fields.Has("midstream"))
+        {
+            return;
+        }
+
+        if (action is "drop" or "reject")
+        {
+            found.Error(fields.KeyAt("midstream"), $"a rule that {action}s picks up no connection", "leave 'midstream' out");
+        }
+        else if (rule.Service is { IsAny: false } service && !service.Names(IpProtocol.Tcp))
+        {
+            found.Error(fields.KeyAt("midstream"), "'midstream' is for TCP, which 'service' does not name", "add TCP to 'service', or leave 'midstream' out");
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Filter.Engine.Path;
 using Filter.Engine.Wire;
 using Filter.Rules.Syntax;
 
@@ -36,6 +37,7 @@ internal static class RulesetReader
             File = file,
             Ports = portConfigs,
             Mode = mode,
+            Path = new PathPolicy { Midstream = ruleList.Any(static rule => rule.Midstream) },
             Link = link,
             Limits = limits,
             AddressSets = sets.AddressSets,

@@ -143,7 +143,6 @@ public sealed class AccountingTests
         Local = LocalNetwork.None,
         Flows = 48,
         Fragments = new FragmentLimits { Bytes = 16 * 1024, Datagrams = 8 },
-        Timers = new FlowTimers(),
     };
 
     private static void Append(Burst burst, byte[] frame, in Offload offload, byte ingress)

@@ -86,14 +86,16 @@ public sealed class PolicyTests
 
     private static PacketPath<NoTrace> NewPath()
     {
-        CompiledRuleset ruleset = RulesetCompiler.Compile(RulesetFile.Parse("test.yaml", Ruleset).Ruleset!);
+        CompiledRuleset ruleset = RulesetCompiler.Compile(RulesetFile.Parse("test.yaml", Ruleset).Ruleset! with
+        {
+            Path = new PathPolicy { Timers = new Filter.Engine.Flows.FlowTimers { UdpOpening = 600_000_000_000 } },
+        });
         return new PacketPath<NoTrace>(new PathSettings
         {
             Ports = [.. ruleset.Source.Ports.Select(port => new MemoryPort { Name = port.Name, Number = port.Number, Side = port.Side })],
             Ruleset = ruleset,
             Ipsec = new ProtectAll(),
             Flows = 64,
-            Timers = new Filter.Engine.Flows.FlowTimers { UdpOpening = 600_000_000_000 },
         });
     }
 

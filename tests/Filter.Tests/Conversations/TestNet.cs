@@ -1,5 +1,4 @@
 using System.Globalization;
-using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Ports;
@@ -28,10 +27,11 @@ internal sealed class TestNet
     /// <param name="ruleset">Its text, or the name of a file from the project's root.</param>
     /// <param name="mtu">Largest IP packet that ports take.</param>
     /// <param name="flows">Most flows.</param>
-    /// <param name="timers">Lifetimes of flows.</param>
-    public TestNet(string ruleset, int mtu = 1500, int flows = 1024, FlowTimers? timers = null)
+    /// <param name="policy">Changes what the ruleset says of the walk as a whole.</param>
+    public TestNet(string ruleset, int mtu = 1500, int flows = 1024, Func<PathPolicy, PathPolicy>? policy = null)
     {
         _ruleset = Read(ruleset);
+        _ruleset = _ruleset with { Path = policy?.Invoke(_ruleset.Path) ?? _ruleset.Path };
         _ports = _ruleset.Ports.ToDictionary(
             port => port.Name, port => new MemoryPort(mtu) { Name = port.Name, Number = port.Number, Side = port.Side });
         _heard = _ports.Keys.ToDictionary(name => name, _ => new List<PacketLine>());
@@ -40,7 +40,6 @@ internal sealed class TestNet
             Ports = [.. _ports.Values.OrderBy(port => port.Number)],
             Ruleset = RulesetCompiler.Compile(_ruleset),
             Flows = flows,
-            Timers = timers ?? new FlowTimers(),
         });
     }
 

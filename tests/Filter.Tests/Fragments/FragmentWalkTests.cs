@@ -114,6 +114,8 @@ public sealed class FragmentWalkTests : IDisposable
     {
         public int RuleCount => 3;
 
+        public PathPolicy Policy => PathPolicy.Default;
+
         public Judgement Judge(in OpeningFacts facts) => facts.Ingress == 0
             ? new Judgement(Verdict.Pass, 1, PinholeKind.OneAnswer, false, false, false)
             : new Judgement(Verdict.Drop, 2, PinholeKind.Flow, false, false, true);

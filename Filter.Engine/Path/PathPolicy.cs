@@ -1,0 +1,19 @@
+using Filter.Engine.Flows;
+
+namespace Filter.Engine.Path;
+
+/// <summary>
+/// What a ruleset says of the walk as a whole, beside its rules: published with them, so a reload changes both at once.
+/// Immutable; each part has a record of its own and defaults that suit most networks.
+/// </summary>
+public sealed record PathPolicy
+{
+    /// <summary>What holds where nothing is said.</summary>
+    public static PathPolicy Default { get; } = new();
+
+    /// <summary>Lifetimes of flows.</summary>
+    public FlowTimers Timers { get; init; } = new();
+
+    /// <summary>At least one rule lets TCP connections be picked up in their middle.</summary>
+    public bool Midstream { get; init; }
+}
