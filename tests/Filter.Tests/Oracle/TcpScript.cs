@@ -366,7 +366,7 @@ internal sealed class TcpScript
             Say(peer, new(peer.Next, _random.Next(2) * 100, 0), "in flight to who reset", Fate.Open, mayBeLost: false);
             if (_random.Next(2) == 0)
             {
-                Add(who.Inside, Line(who.Inside, TcpFlags.Rst, peer.Unacknowledged, 0), "reset of what was in flight");
+                Add(who.Inside, Line(who.Inside, TcpFlags.Rst, peer.Received, 0), "reset of what was in flight");
             }
         }
     }
