@@ -11,7 +11,7 @@ public enum DropReason : byte
     // ---- the frame and its headers
     /// <summary>Shorter than the headers it claims.</summary>
     Truncated,
-    /// <summary>Not Ethernet (a capture of another link type).</summary>
+    /// <summary>Not Ethernet, and nothing that Ethernet could carry (a capture of another link type).</summary>
     NotEthernet,
     /// <summary>A link-layer frame that no bridge forwards: pause, LACP (IEEE 802.1D §7.12.6).</summary>
     LinkLocalFrame,
@@ -49,8 +49,10 @@ public enum DropReason : byte
     Land,
     /// <summary>TCP flags that no legal segment carries (none, SYN+FIN, SYN+RST, FIN without ACK …).</summary>
     BadFlags,
-    /// <summary>TCP or UDP port 0.</summary>
+    /// <summary>TCP, UDP or SCTP port 0.</summary>
     PortZero,
+    /// <summary>An SCTP chunk whose length can't be, or beside others that it may not be beside (RFC 9260 §3.2, §6.10).</summary>
+    BadChunk,
 
     // ---- fragments
     /// <summary>A fragment whose offset and length can't be (RFC 8200 §4.5, RFC 1858).</summary>
@@ -85,14 +87,20 @@ public enum DropReason : byte
     WrongSide,
     /// <summary>Outside the TCP window (RFC 9293 §3.10.7.4).</summary>
     OutOfWindow,
+    /// <summary>The SCTP verification tag is not the association's (RFC 9260 §8.5).</summary>
+    WrongTag,
     /// <summary>An answer that nobody owes: the one-answer pinhole is closed.</summary>
     NotOwed,
     /// <summary>An ICMP error that quotes no flow of ours, or quotes it wrongly.</summary>
     StrayIcmpError,
     /// <summary>An ICMP message that this position must not forward (RFC 4890).</summary>
     IcmpForbidden,
-    /// <summary>The flow table is full.</summary>
+    /// <summary>The flow table is full, of proven flows.</summary>
     TableFull,
+    /// <summary>Its sender has as many flows as one may, all proven.</summary>
+    SourceLimit,
+    /// <summary>Its sender opens flows faster than one may.</summary>
+    SourceRate,
     /// <summary>No port leads there, or the port it must leave by is down.</summary>
     NoEgress,
 

@@ -27,6 +27,9 @@ public readonly record struct Judgement(
     /// (RFC 6092 REC-32).
     /// </summary>
     public bool Midstream { get; init; }
+
+    /// <summary>Its flows may use the part of the table that is kept for such.</summary>
+    public bool Management { get; init; }
 }
 
 /// <summary>A rule's name and place, for people.</summary>

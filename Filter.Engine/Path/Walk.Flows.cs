@@ -12,6 +12,7 @@ public sealed partial class PacketPath<TTrace>
     private void FindFlows(Burst burst)
     {
         _removals = Flows.Removals;
+        FeelPressure();
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
@@ -164,9 +165,12 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>Opens a flow, where the rules let it, in the place of an ended one with the same key.</summary>
     private void Open(ref Packet packet, long now, int ended = 0)
     {
-        bool opens = packet.Key.Protocol == IpProtocol.Tcp
-            ? TcpTracker.Opens(packet) || MayPickUp(packet)
-            : DatagramTracker.Opens(packet);
+        bool opens = packet.Key.Protocol switch
+        {
+            IpProtocol.Tcp => TcpTracker.Opens(packet) || MayPickUp(packet),
+            IpProtocol.Sctp => SctpTracker.Opens(packet),
+            _ => DatagramTracker.Opens(packet),
+        };
         if (!opens)
         {
             bool late = Flows.EndedByTimer(packet.Key, now);
@@ -183,18 +187,12 @@ public sealed partial class PacketPath<TTrace>
 
         OpeningFacts opening = Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress));
         Flows.Remove(ended);
-        int number = Flows.Add(opening, now, long.MaxValue);
-        if (number == 0 && TryMakeRoom(now))
+        if (!Admit(ref packet, judgement.Management, now))
         {
-            number = Flows.Add(opening, now, long.MaxValue);
-        }
-
-        if (number == 0)
-        {
-            packet.Drop(DropReason.TableFull);
             return;
         }
 
+        int number = Flows.Add(opening, now, long.MaxValue, judgement.Management);
         ref Flow flow = ref Flows[number];
         flow.Rule = judgement.Rule;
         flow.Pinhole = judgement.Pinhole;
@@ -219,21 +217,6 @@ public sealed partial class PacketPath<TTrace>
         packet.Reply = false;
         Counters.Opened++;
         Tell(packet, "flow", "opens a flow");
-    }
-
-    /// <summary>A full table gives up what is over, then what nobody has answered.</summary>
-    private bool TryMakeRoom(long now)
-    {
-        int expired = Flows.Expire(now, RoomBudget);
-        Counters.Expired += expired;
-        if (expired > 0)
-        {
-            return true;
-        }
-
-        bool evicted = Flows.TryEvict(RoomBudget);
-        Counters.Evicted += evicted ? 1 : 0;
-        return evicted;
     }
 
     private void Tell(in Packet packet, string step, string what)

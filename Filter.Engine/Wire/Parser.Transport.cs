@@ -174,18 +174,6 @@ public static partial class Parser
         return packet.Key.DestinationPort == 0 ? DropReason.PortZero : DropReason.None;
     }
 
-    private static DropReason ParseSctp(ref Packet packet, ReadOnlySpan<byte> sctp)
-    {
-        if (sctp.Length < 12)
-        {
-            return DropReason.Truncated;
-        }
-
-        ReadPorts(ref packet, sctp);
-        packet.Payload = packet.Transport + 12;
-        return packet.Key.SourcePort == 0 || packet.Key.DestinationPort == 0 ? DropReason.PortZero : DropReason.None;
-    }
-
     /// <summary>
     /// A first fragment mostly shows its ports. Nothing is decided by them before the datagram is
     /// whole; they are for people.
@@ -299,6 +287,15 @@ public static partial class Parser
             case IpProtocol.Igmp:
                 sum = 0;
                 break;
+
+            case IpProtocol.Sctp:
+                if (Checksum.Sctp(segment) != BinaryPrimitives.ReadUInt32LittleEndian(segment[Checksum.SctpOffset..]))
+                {
+                    return DropReason.BadChecksum;
+                }
+
+                packet.Offload.Checksum = ChecksumState.Valid;
+                return DropReason.None;
 
             default:
                 return DropReason.None;

@@ -25,6 +25,7 @@ public static class RulesetCompiler
             judgements[number] = new Judgement(VerdictOf(rule.Action), number, rule.Pinhole, rule.Limit is not null, rule.Log, IsDefault: false)
             {
                 Midstream = rule.Midstream,
+                Management = rule.Management,
             };
             names[number] = new RuleName(rule.Name, rule.At.File, rule.At.Line);
             limits[number] = rule.Limit;

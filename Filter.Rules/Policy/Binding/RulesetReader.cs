@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Filter.Engine.Flows;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
 using Filter.Rules.Syntax;
@@ -8,10 +9,9 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>A tree becomes a ruleset, or a list of everything that is wrong with it.</summary>
 internal static class RulesetReader
 {
-    private static readonly string[] s_keys = ["filter", "ports", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
+    private static readonly string[] s_keys = ["filter", "ports", "profile", "timers", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
     private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown"];
-    private static readonly string[] s_limitKeys = ["flows"];
-    private static readonly string[] s_directions = ["out", "in", "across"];
+    private static readonly string[] s_defaultKeys = ["out", "in", "across", "unsolicited-syn"];
 
     /// <summary>Reads the whole file. Null if there is at least one error.</summary>
     public static Ruleset? Read(string file, Node root, string directory, Diagnostics found)
@@ -27,9 +27,12 @@ internal static class RulesetReader
         Sets sets = new(fields["sets"], found);
         RulesReader rules = new(ports.Names, sets, found);
         ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
+        Profile profile = Values.Word(fields["profile"], "'profile'", found, ("default", Profile.Default), ("rfc6092", Profile.Rfc6092)) ?? Profile.Default;
+        FlowTimers timers = TimersReader.Read(fields["timers"], profile, found);
         LinkPolicy link = Link(fields["link"], found);
-        Limits limits = ReadLimits(fields["limits"], found);
-        Defaults defaults = ReadDefaults(fields["defaults"], found);
+        LimitsReader limitsReader = new(found);
+        (Limits limits, PathPolicy path) = limitsReader.Read(fields["limits"], LimitsReader.Of(profile, timers), ruleList.Any(static rule => rule.Management));
+        Defaults defaults = ReadDefaults(fields["defaults"], limitsReader, ref path, found);
         IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(directory, found), found).Read(fields["ipsec"]);
         ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, found), found).Read(fields["tests"]);
         Ruleset ruleset = new()
@@ -37,7 +40,7 @@ internal static class RulesetReader
             File = file,
             Ports = portConfigs,
             Mode = mode,
-            Path = new PathPolicy { Midstream = ruleList.Any(static rule => rule.Midstream) },
+            Path = path with { Midstream = ruleList.Any(static rule => rule.Midstream) },
             Link = link,
             Limits = limits,
             AddressSets = sets.AddressSets,
@@ -110,24 +113,14 @@ internal static class RulesetReader
         return new LinkPolicy { PassArp = arp, PassUnknown = unknown, EtherTypes = [.. types.Distinct().Order()] };
     }
 
-    private static Limits ReadLimits(Node? node, Diagnostics found)
+    private static Defaults ReadDefaults(Node? node, LimitsReader limits, ref PathPolicy path, Diagnostics found)
     {
-        if (node is null || Fields.Of(node, "'limits'", found, s_limitKeys) is not { } fields)
-        {
-            return new Limits();
-        }
-
-        long? flows = Values.Number(fields["flows"], "'flows'", Limits.FewestFlows, Limits.MostFlows, found);
-        return new Limits { Flows = (int)(flows ?? Limits.DefaultFlows) };
-    }
-
-    private static Defaults ReadDefaults(Node? node, Diagnostics found)
-    {
-        if (node is null || Fields.Of(node, "'defaults'", found, s_directions) is not { } fields)
+        if (node is null || Fields.Of(node, "'defaults'", found, s_defaultKeys) is not { } fields)
         {
             return new Defaults();
         }
 
+        path = limits.ReadUnsolicitedSyn(fields["unsolicited-syn"], path);
         DefaultAction Of(string direction) =>
             fields.Has(direction)
                 ? new(Values.Word(fields[direction], $"'{direction}'", found, ("allow", RuleAction.Allow), ("drop", RuleAction.Drop), ("reject", RuleAction.Reject)) ?? RuleAction.Drop, fields.KeyAt(direction))
