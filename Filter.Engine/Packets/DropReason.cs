@@ -21,6 +21,8 @@ public enum DropReason : byte
     BadArp,
     /// <summary>More VLAN tags than Filter follows.</summary>
     TooManyTags,
+    /// <summary>A VLAN tag, which the link policy does not let pass.</summary>
+    TaggedFrame,
     /// <summary>The version field contradicts the ethertype.</summary>
     BadVersion,
     /// <summary>A header length below its minimum or beyond the packet.</summary>
@@ -51,6 +53,23 @@ public enum DropReason : byte
     BadFlags,
     /// <summary>TCP or UDP port 0.</summary>
     PortZero,
+
+    /// <summary>A source that lives behind another port (BCP 38, BCP 84; RFC 6092 REC-5, REC-6).</summary>
+    SpoofedSource,
+    /// <summary>An address that does not reach beyond its site, on its way out of it or in (RFC 6092 REC-2, REC-7).</summary>
+    OutOfScope,
+
+    // ---- the link
+    /// <summary>Discovery, or what multicast listeners say, that no receiver may believe (RFC 4861, 6980, 9777).</summary>
+    BadDiscovery,
+    /// <summary>A port of hosts announced a router, or redirected (RFC 6105).</summary>
+    RogueRouter,
+    /// <summary>A port of hosts gave addresses: DHCP of either family (RFC 7610).</summary>
+    RogueServer,
+    /// <summary>ARP or neighbour discovery claims an address that lives behind another port.</summary>
+    NeighbourClaim,
+    /// <summary>More unknown neighbours are asked for than may be (RFC 6583).</summary>
+    DiscoveryLimit,
 
     // ---- fragments
     /// <summary>A fragment whose offset and length can't be (RFC 8200 §4.5, RFC 1858).</summary>

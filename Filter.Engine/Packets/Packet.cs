@@ -117,6 +117,12 @@ public struct Packet
     /// <summary>Addresses, ports, protocol, segment.</summary>
     public FlowKey Key;
 
+    /// <summary>
+    /// It tells its link about routers, neighbours, groups or addresses: ARP, discovery, MLD, DHCP. Who may say that, and
+    /// what, is looked at before all else.
+    /// </summary>
+    public bool SpeaksToLink;
+
     /// <summary>TCP flags; zero for other protocols.</summary>
     public TcpFlags TcpFlags;
 

@@ -13,6 +13,7 @@ public struct PacketFacts
 
     private FlowKey _key;
     private FlowKey _quoted;
+    private Address _target;
     private ulong _sourceMac;
     private ulong _destinationMac;
     private uint _sequence;
@@ -107,6 +108,7 @@ public struct PacketFacts
             IcmpId = query ? IcmpQueries.Identifier(_key, _icmpType) : (ushort)0,
             Mtu = _mtu,
             Spi = _hasQuote ? 0 : _spi,
+            Target = _target,
             ArpOperation = _arpOperation,
             Length = _length,
             SegmentSize = _segmentSize,
@@ -232,6 +234,11 @@ public struct PacketFacts
         else if (TellsMtu(protocol, packet.IcmpType, packet.IcmpCode))
         {
             _mtu = ((uint)Word(frame, packet.Transport + 4) << 16) | Word(frame, packet.Transport + 6);
+        }
+
+        if (packet.End <= frame.Length && packet.Transport <= packet.End && Discovery.TryReadTarget(packet, out Address target))
+        {
+            _target = target;
         }
 
         if (packet.Kind == PacketKind.IcmpError && packet.End <= frame.Length && packet.Payload <= packet.End

@@ -27,6 +27,9 @@ public readonly record struct Judgement(
     /// (RFC 6092 REC-32).
     /// </summary>
     public bool Midstream { get; init; }
+
+    /// <summary>Of ICMP the rule matches only types that it names, so that it may let obsolete ones pass (RFC 4890 §4.3.5).</summary>
+    public bool NamesIcmp { get; init; }
 }
 
 /// <summary>A rule's name and place, for people.</summary>

@@ -13,4 +13,7 @@ public sealed record PathPolicy
 
     /// <summary>Lifetimes of flows.</summary>
     public FlowTimers Timers { get; init; } = new();
+
+    /// <summary>Who may say what by which port.</summary>
+    public Admission Admission { get; init; } = new();
 }

@@ -60,6 +60,11 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
+        if (!HasRightAddresses(ref packet))
+        {
+            return;
+        }
+
         Find(ref packet, quoted, now);
         packet.Reply = !packet.Reply;
         if (packet.Flow == 0)
@@ -175,7 +180,7 @@ public sealed partial class PacketPath<TTrace>
         }
 
         ushort asked = packet.Egress;
-        if (!CameAsPolicySays(ref packet) || !Judge(ref packet, now, out Judgement judgement))
+        if (!HasRightAddresses(ref packet) || !CameAsPolicySays(ref packet) || !Judge(ref packet, now, out Judgement judgement))
         {
             return;
         }

@@ -60,9 +60,19 @@ public sealed partial class PacketPath<TTrace>
             return false;
         }
 
+        if (!judgement.NamesIcmp && IsIcmp(packet) && IcmpClasses.Of(packet.Key.Protocol, packet.IcmpType) == IcmpClass.Named)
+        {
+            // Passing everything is not meant for what is obsolete or experimental (RFC 4890 §4.3.5).
+            packet.Drop(DropReason.IcmpForbidden);
+            Tell(packet, "rules", "no rule names this type of ICMP");
+            return false;
+        }
+
         packet.Egress = allowed;
         return true;
     }
+
+    private static bool IsIcmp(in Packet packet) => packet.Key.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6;
 
     /// <summary>Judges a flow for further far ports, by its opening.</summary>
     private void JudgeFor(ref Flow flow, ushort ports)

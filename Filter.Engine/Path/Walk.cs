@@ -43,6 +43,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _bridge = new Bridge(settings.Ports, settings.Local);
         _neighbours = new Neighbours(settings.Local, Counters);
         _limits = new RateLimits(settings.Ruleset);
+        _solicitations = new Solicitations(Policy.Admission.Solicitations);
         Ipsec = settings.Ipsec;
         foreach (Port port in settings.Ports)
         {
@@ -65,6 +66,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             Parse(burst);                   // ours: verified, opened, and walked as if it had just arrived
         }
 
+        Admit(burst);                       // who may speak to the link as what: routers, servers, neighbours
         Route(burst);                       // the far port, and which way that crosses the boundary
         FindFlows(burst);                   // one lookup a packet; the inbound SPD check comes before tracking
         OpenFlows(burst);                   // misses only: rules, SPD
@@ -92,6 +94,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Counters.Adopt(Ruleset, ruleset);
         _limits = new RateLimits(ruleset);
         Ruleset = ruleset;
+        _solicitations.Adopt(Policy.Admission.Solicitations);
         Ipsec = ipsec;
         _reassembler.ForgetOpened();
         Generation++;

@@ -170,6 +170,8 @@ public static partial class Parser
             return DropReason.BadLength;
         }
 
+        packet.SpeaksToLink = DhcpMessage.MayBe(packet);
+
         // A source port of 0 means that no answer is expected (RFC 768).
         return packet.Key.DestinationPort == 0 ? DropReason.PortZero : DropReason.None;
     }
@@ -246,6 +248,7 @@ public static partial class Parser
         packet.IcmpType = icmp[0];
         packet.IcmpCode = icmp[1];
         packet.Payload = packet.Transport + Math.Min(8, icmp.Length);
+        packet.SpeaksToLink = IcmpClasses.Of(packet.Key.Protocol, icmp[0]) == IcmpClass.Link;
         packet.Kind = (v6, icmp[0]) switch
         {
             (false, 3 or 11 or 12) => PacketKind.IcmpError,

@@ -9,8 +9,8 @@ namespace Filter.Rules.Policy.Binding;
 internal static class RulesetReader
 {
     private static readonly string[] s_keys = ["filter", "ports", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
-    private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown"];
-    private static readonly string[] s_limitKeys = ["flows"];
+    private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown", "tagged", "verify-neighbours"];
+    private static readonly string[] s_limitKeys = ["flows", "solicitations"];
     private static readonly string[] s_directions = ["out", "in", "across"];
 
     /// <summary>Reads the whole file. Null if there is at least one error.</summary>
@@ -27,8 +27,11 @@ internal static class RulesetReader
         Sets sets = new(fields["sets"], found);
         RulesReader rules = new(ports.Names, sets, found);
         ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
-        LinkPolicy link = Link(fields["link"], found);
-        Limits limits = ReadLimits(fields["limits"], found);
+        Fields? linkFields = fields["link"] is { } linkNode ? Fields.Of(linkNode, "'link'", found, s_linkKeys) : null;
+        Fields? limitFields = fields["limits"] is { } limitNode ? Fields.Of(limitNode, "'limits'", found, s_limitKeys) : null;
+        LinkPolicy link = Link(linkFields, found);
+        Limits limits = ReadLimits(limitFields, found);
+        Admission admission = AdmissionReader.Read(portConfigs, linkFields, limitFields, found);
         Defaults defaults = ReadDefaults(fields["defaults"], found);
         IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(directory, found), found).Read(fields["ipsec"]);
         ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, found), found).Read(fields["tests"]);
@@ -37,7 +40,7 @@ internal static class RulesetReader
             File = file,
             Ports = portConfigs,
             Mode = mode,
-            Path = PathPolicy.Default,
+            Path = PathPolicy.Default with { Admission = admission },
             Link = link,
             Limits = limits,
             AddressSets = sets.AddressSets,
@@ -74,9 +77,9 @@ internal static class RulesetReader
         return true;
     }
 
-    private static LinkPolicy Link(Node? node, Diagnostics found)
+    private static LinkPolicy Link(Fields? fields, Diagnostics found)
     {
-        if (node is null || Fields.Of(node, "'link'", found, s_linkKeys) is not { } fields)
+        if (fields is null)
         {
             return new LinkPolicy();
         }
@@ -110,9 +113,9 @@ internal static class RulesetReader
         return new LinkPolicy { PassArp = arp, PassUnknown = unknown, EtherTypes = [.. types.Distinct().Order()] };
     }
 
-    private static Limits ReadLimits(Node? node, Diagnostics found)
+    private static Limits ReadLimits(Fields? fields, Diagnostics found)
     {
-        if (node is null || Fields.Of(node, "'limits'", found, s_limitKeys) is not { } fields)
+        if (fields is null)
         {
             return new Limits();
         }

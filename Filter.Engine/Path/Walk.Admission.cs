@@ -1,0 +1,174 @@
+using Filter.Engine.Local;
+using Filter.Engine.Packets;
+using Filter.Engine.Wire;
+
+namespace Filter.Engine.Path;
+
+/// <content>Who may say what by which port, before any rule is asked.</content>
+public sealed partial class PacketPath<TTrace>
+{
+    private readonly Solicitations _solicitations;
+
+    /// <summary>
+    /// What speaks to the link is looked at packet by packet. All else costs one test here; its addresses are looked at
+    /// where a flow opens (<see cref="HasRightAddresses"/>).
+    /// </summary>
+    private void Admit(Burst burst)
+    {
+        Admission admission = Policy.Admission;
+        for (int i = 0; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Done || packet.Own || (!packet.SpeaksToLink && (packet.Key.Segment == 0 || admission.PassTagged)))
+            {
+                continue;
+            }
+
+            DropReason why = packet.Key.Segment != 0 && !admission.PassTagged && packet.ArrivedBy == 0 ? DropReason.TaggedFrame
+                : packet.SpeaksToLink ? HearOnLink(packet, admission, burst.Now)
+                : DropReason.None;
+            if (why != DropReason.None)
+            {
+                packet.Drop(why);
+                Tell(packet, "admit", why.Name());
+            }
+        }
+    }
+
+    private DropReason HearOnLink(in Packet packet, Admission admission, long now)
+    {
+        if (packet.Kind == PacketKind.Link)
+        {
+            return HearArp(packet, admission, now);
+        }
+
+        bool ofHosts = ((admission.Hosts >> packet.Ingress) & 1) != 0 && packet.ArrivedBy == 0;
+        switch (packet.Key.Protocol)
+        {
+            case IpProtocol.IcmpV6:
+                bool rogue = packet.IcmpType is Discovery.RouterAdvertisement or Discovery.Redirect;
+                return rogue && ofHosts ? DropReason.RogueRouter : HearDiscovery(packet, admission, now);
+
+            case IpProtocol.Icmp:
+                return ofHosts && IcmpClasses.IsRouters(packet.IcmpType) ? DropReason.RogueRouter : DropReason.None;
+
+            default:
+                return ofHosts && DhcpMessage.IsFromServer(packet) ? DropReason.RogueServer : DropReason.None;
+        }
+    }
+
+    private DropReason HearDiscovery(in Packet packet, Admission admission, long now)
+    {
+        DropReason why = Discovery.Check(packet);
+        if (why != DropReason.None || packet.ArrivedBy != 0 || !Discovery.TryReadTarget(packet, out Address target))
+        {
+            return why;
+        }
+
+        switch (packet.IcmpType)
+        {
+            case Discovery.NeighbourSolicitation:
+                // Without an address of his own, who asks is about to claim the target (RFC 4862 §5.4.2).
+                Address claimed = packet.Key.Source.IsUnspecified ? target : packet.Key.Source;
+                if (admission.VerifyNeighbours && !MayClaim(packet, claimed, Discovery.ClaimedMac(packet), admission))
+                {
+                    return DropReason.NeighbourClaim;
+                }
+
+                // Who asks one neighbour alone knows it already (RFC 4861 §7.3).
+                return !packet.Key.Destination.IsMulticast || _solicitations.MayAsk(target, packet.Ingress, now)
+                    ? DropReason.None
+                    : DropReason.DiscoveryLimit;
+
+            case Discovery.NeighbourAdvertisement:
+                if (admission.VerifyNeighbours && !MayClaim(packet, target, Discovery.ClaimedMac(packet), admission))
+                {
+                    return DropReason.NeighbourClaim;
+                }
+
+                _solicitations.Remember(target, packet.Ingress, now);
+                return DropReason.None;
+
+            default:
+                return DropReason.None;
+        }
+    }
+
+    private DropReason HearArp(in Packet packet, Admission admission, long now)
+    {
+        if (!ArpPacket.TryRead(packet.Bytes[packet.Network..], out ArpPacket arp))
+        {
+            return DropReason.BadArp;
+        }
+
+        // A probe claims nothing yet (RFC 5227 §2.1.1). Its sender is the one that sent the frame.
+        Address claimed = arp.Sender.IsUnspecified ? arp.Target : arp.Sender;
+        if (admission.VerifyNeighbours
+            && (arp.SenderMac != Parser.SourceMac(packet.Bytes) || !MayClaim(packet, claimed, arp.SenderMac, admission)))
+        {
+            return DropReason.NeighbourClaim;
+        }
+
+        if (arp.Operation == ArpPacket.Reply)
+        {
+            _solicitations.Remember(arp.Sender, packet.Ingress, now);
+            return DropReason.None;
+        }
+
+        // An announcement asks nobody (RFC 5227 §3).
+        return arp.Operation != ArpPacket.Request || arp.Sender == arp.Target || (Parser.DestinationMac(packet.Bytes) >> 40 & 1) == 0
+            || _solicitations.MayAsk(arp.Target, packet.Ingress, now)
+            ? DropReason.None
+            : DropReason.DiscoveryLimit;
+    }
+
+    /// <summary>Whether a neighbour may say that it has an address: one that lives behind its port, or on every link.</summary>
+    private static bool MayClaim(in Packet packet, Address claimed, ulong mac, Admission admission)
+    {
+        byte home = admission.Homes[claimed];
+        return (mac >> 40 & 1) == 0 && (home == packet.Ingress + 1 || (claimed.IsLinkLocal && home == 0));
+    }
+
+    /// <summary>
+    /// Whether an opening's addresses, or those of a packet without a flow, may stand where they stand. What belongs to a flow
+    /// was looked at with its opening, and comes from the right side or not at all.
+    /// </summary>
+    private bool HasRightAddresses(ref Packet packet)
+    {
+        DropReason why = JudgeAddresses(packet, Policy.Admission);
+        if (why == DropReason.None)
+        {
+            return true;
+        }
+
+        packet.Drop(why);
+        Tell(packet, "admit", why.Name());
+        return false;
+    }
+
+    private static DropReason JudgeAddresses(in Packet packet, Admission admission)
+    {
+        Address source = packet.Key.Source, destination = packet.Key.Destination;
+        if (source.IsUnspecified && MayLackAddress(packet))
+        {
+            return DropReason.None;
+        }
+
+        AddressTraits from = SpecialAddresses.Of(source), to = SpecialAddresses.Of(destination);
+        if ((from & AddressTraits.NeverSource) != 0 || (to & AddressTraits.NeverDestination) != 0)
+        {
+            return DropReason.Martian;
+        }
+
+        bool checks = ((admission.Antispoof >> packet.Ingress) & 1) != 0 && packet.ArrivedBy == 0 && !source.IsLinkLocal;
+        return checks && !admission.LivesBehind(source, packet.Ingress) ? DropReason.SpoofedSource : DropReason.None;
+    }
+
+    /// <summary>
+    /// Who has no address yet asks for one (RFC 2131 §4.1), asks whether one is free, or reports groups; a switch that asks for
+    /// groups in a router's place has none either (RFC 4541 §2.1.1).
+    /// </summary>
+    private static bool MayLackAddress(in Packet packet) => packet.Key.Protocol == IpProtocol.Udp
+        ? packet.SpeaksToLink && packet.IsIPv4
+        : LinkScope.Holds(packet);
+}
