@@ -25,6 +25,10 @@ public sealed record Admission
     /// <summary>How many neighbours that nobody has heard of may be asked for by one port.</summary>
     public RateLimit Solicitations { get; init; } = new(1_000_000_000 / 500, 1000);
 
-    /// <summary>Whether the address lives behind the port.</summary>
-    public bool LivesBehind(Address address, byte port) => Homes[address] == port + 1;
+    /// <summary>Whether the address lives behind the port; a link-local one that nobody named lives behind every port.</summary>
+    public bool LivesBehind(Address address, byte port)
+    {
+        byte home = Homes[address];
+        return home == port + 1 || (home == 0 && address.IsLinkLocal);
+    }
 }

@@ -123,11 +123,8 @@ public sealed partial class PacketPath<TTrace>
     }
 
     /// <summary>Whether a neighbour may say that it has an address: one that lives behind its port, or on every link.</summary>
-    private static bool MayClaim(in Packet packet, Address claimed, ulong mac, Admission admission)
-    {
-        byte home = admission.Homes[claimed];
-        return (mac >> 40 & 1) == 0 && (home == packet.Ingress + 1 || (claimed.IsLinkLocal && home == 0));
-    }
+    private static bool MayClaim(in Packet packet, Address claimed, ulong mac, Admission admission) =>
+        (mac >> 40 & 1) == 0 && admission.LivesBehind(claimed, packet.Ingress);
 
     /// <summary>
     /// Whether an opening's addresses, or those of a packet without a flow, may stand where they stand. What belongs to a flow
@@ -160,7 +157,7 @@ public sealed partial class PacketPath<TTrace>
             return DropReason.Martian;
         }
 
-        bool checks = ((admission.Antispoof >> packet.Ingress) & 1) != 0 && packet.ArrivedBy == 0 && !source.IsLinkLocal;
+        bool checks = ((admission.Antispoof >> packet.Ingress) & 1) != 0 && packet.ArrivedBy == 0;
         return checks && !admission.LivesBehind(source, packet.Ingress) ? DropReason.SpoofedSource : DropReason.None;
     }
 

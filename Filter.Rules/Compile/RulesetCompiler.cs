@@ -25,7 +25,8 @@ public static class RulesetCompiler
             judgements[number] = new Judgement(VerdictOf(rule.Action), number, rule.Pinhole, rule.Limit is not null, rule.Log, IsDefault: false)
             {
                 Midstream = rule.Midstream,
-                NamesIcmp = rule.Service is { IsAny: false } service && !service.Services.Any(static s => s.IsIcmp && s.Ports == PortRange.All),
+                NamesIcmp = rule.Service is { IsAny: false } service && service.Services.Any(static s => s.IsIcmp)
+                    && !service.Services.Any(static s => s.IsIcmp && s.Ports == PortRange.All),
             };
             names[number] = new RuleName(rule.Name, rule.At.File, rule.At.Line);
             limits[number] = rule.Limit;
