@@ -32,6 +32,9 @@ public struct TcpEnd
 
     /// <summary>It has sent its FIN, which ends at <see cref="Sent"/>.</summary>
     public bool Finished;
+
+    /// <summary>It has sent a reset that overtook its data, or was not its own; see <see cref="Trackers.TcpPhase.Resetting"/>.</summary>
+    public bool Aborted;
 }
 
 /// <summary>

@@ -23,6 +23,7 @@ public sealed class FlowTable
     private readonly Flow[] _flows;
     private readonly TimerWheel _timers;
     private readonly FlowHash _hash = FlowHash.Create();
+    private readonly EndedFlows _ended = new();
     private int _unused = 1;
     private int _free;
     private int _hand;
@@ -150,6 +151,25 @@ public sealed class FlowTable
         Count--;
     }
 
+    /// <summary>
+    /// Takes out a flow whose time is over. If both sides had spoken it is remembered for a while, so that what still comes
+    /// of it is told from what never belonged anywhere.
+    /// </summary>
+    public void End(int flow, long now)
+    {
+        ref readonly Flow record = ref _flows[flow];
+        if (record.ReplyPackets > 0)
+        {
+            _ended.Note(_hash.Of(record.Opening.Key), now);
+        }
+
+        Remove(flow);
+    }
+
+    /// <summary>Whether a packet with this key, of either direction, comes after a flow that ended by its timer.</summary>
+    public bool EndedByTimer(in FlowKey key, long now) =>
+        _ended.Holds(_hash.Of(key), now) || _ended.Holds(_hash.Of(key.Reverse), now);
+
     /// <summary>Sets when the flow ends. Cheap where the deadline moves away, as it does with each packet.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Extend(int flow, long deadline)
@@ -175,7 +195,7 @@ public sealed class FlowTable
         {
             if (_flows[flow].Deadline <= now)
             {
-                Remove(flow);
+                End(flow, now);
                 ended++;
             }
             else

@@ -16,4 +16,7 @@ public sealed record PathPolicy
 
     /// <summary>Who may say what by which port.</summary>
     public Admission Admission { get; init; } = new();
+
+    /// <summary>At least one rule lets TCP connections be picked up in their middle.</summary>
+    public bool Midstream { get; init; }
 }

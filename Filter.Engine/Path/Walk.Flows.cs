@@ -41,7 +41,7 @@ public sealed partial class PacketPath<TTrace>
         packet.Flow = Flows.Find(key, out packet.Reply);
         if (packet.Flow != 0 && Flows[packet.Flow].Deadline <= now)
         {
-            Flows.Remove(packet.Flow);
+            Flows.End(packet.Flow, now);
             Counters.Expired++;
             packet.Flow = 0;
             packet.Reply = false;
@@ -170,12 +170,13 @@ public sealed partial class PacketPath<TTrace>
     private void Open(ref Packet packet, long now, int ended = 0)
     {
         bool opens = packet.Key.Protocol == IpProtocol.Tcp
-            ? (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn
+            ? TcpTracker.Opens(packet) || MayPickUp(packet)
             : DatagramTracker.Opens(packet);
         if (!opens)
         {
-            packet.Drop(DropReason.NoFlow);
-            Tell(packet, "flow", "belongs to no flow and can't open one");
+            bool late = Flows.EndedByTimer(packet.Key, now);
+            packet.Drop(late ? DropReason.Expired : DropReason.NoFlow);
+            Tell(packet, "flow", late ? "its flow ended by its timer" : "belongs to no flow and can't open one");
             return;
         }
 

@@ -1,5 +1,6 @@
 using System.Numerics;
 using Filter.Engine.Flows;
+using Filter.Engine.Flows.Trackers;
 using Filter.Engine.Packets;
 using Filter.Engine.Wire;
 
@@ -54,7 +55,9 @@ public sealed partial class PacketPath<TTrace>
             }
             else
             {
-                packet.Drop(judgement.IsDefault ? DropReason.DefaultDeny : DropReason.Denied);
+                packet.Drop(!judgement.IsDefault ? DropReason.Denied
+                    : Flows.EndedByTimer(packet.Key, now) ? DropReason.Expired
+                    : DropReason.DefaultDeny);
             }
 
             return false;
@@ -73,6 +76,25 @@ public sealed partial class PacketPath<TTrace>
     }
 
     private static bool IsIcmp(in Packet packet) => packet.Key.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6;
+
+    /// <summary>Whether a rule lets this segment pick up a connection whose beginning was not seen.</summary>
+    private bool MayPickUp(in Packet packet)
+    {
+        if (!Policy.Midstream || !TcpTracker.PicksUp(packet))
+        {
+            return false;
+        }
+
+        for (int ports = packet.Egress; ports != 0; ports &= ports - 1)
+        {
+            if (Ruleset.Judge(Facts(packet, (byte)BitOperations.TrailingZeroCount(ports))) is { Verdict: Verdict.Pass, Midstream: true })
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>Judges a flow for further far ports, by its opening.</summary>
     private void JudgeFor(ref Flow flow, ushort ports)

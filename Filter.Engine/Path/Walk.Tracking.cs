@@ -62,10 +62,10 @@ public sealed partial class PacketPath<TTrace>
                 return;
             }
 
-            if (result == TrackResult.Invalid)
+            if (result is TrackResult.Invalid or TrackResult.OutOfWindow)
             {
-                packet.Drop(DropReason.InvalidState);
-                Tell(packet, "track", "the flow's state does not allow it");
+                packet.Drop(result == TrackResult.Invalid ? DropReason.InvalidState : DropReason.OutOfWindow);
+                Tell(packet, "track", result == TrackResult.Invalid ? "the flow's state does not allow it" : "its receiver can't take it: outside the window");
                 return;
             }
 
@@ -107,12 +107,12 @@ public sealed partial class PacketPath<TTrace>
 
         if (packet.Reply)
         {
-            flow.ReplyPackets++;
+            flow.ReplyPackets += packet.Segments;
             flow.ReplyBytes += packet.Length;
         }
         else
         {
-            flow.ForwardPackets++;
+            flow.ForwardPackets += packet.Segments;
             flow.ForwardBytes += packet.Length;
         }
 
@@ -133,7 +133,7 @@ public sealed partial class PacketPath<TTrace>
 
     /// <summary>A spoofed sender gets no further than one datagram and its answer, or half a handshake.</summary>
     private static bool IsProven(in Flow flow) => flow.Opening.Key.Protocol == IpProtocol.Tcp
-        ? (TcpPhase)flow.State is TcpPhase.Established or TcpPhase.Closing
+        ? (TcpPhase)flow.State is TcpPhase.Established or TcpPhase.Closing or TcpPhase.Resetting
         : flow is { ReplyPackets: > 0, ForwardPackets: > 1 };
 
     private long Lifetime(in Flow flow)
@@ -145,7 +145,7 @@ public sealed partial class PacketPath<TTrace>
                 return (TcpPhase)flow.State switch
                 {
                     TcpPhase.Established => timers.TcpEstablished,
-                    TcpPhase.Closing => timers.TcpClosing,
+                    TcpPhase.Closing or TcpPhase.Resetting => timers.TcpClosing,
                     TcpPhase.TimeWait => timers.TcpTimeWait,
                     TcpPhase.Reset => timers.TcpReset,
                     _ => timers.TcpOpening,

@@ -127,6 +127,7 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             TcpPhase.Established => "established",
             TcpPhase.Closing => "closing",
             TcpPhase.TimeWait => "time-wait",
+            TcpPhase.Resetting => "resetting",
             TcpPhase.Reset => "reset",
             _ => "closed",
         }

@@ -2,155 +2,19 @@ using Filter.Engine.Packets;
 
 namespace Filter.Engine.Flows.Trackers;
 
-/// <summary>Where a TCP flow stands, seen from between its ends.</summary>
-public enum TcpPhase : byte
-{
-    /// <summary>Nothing was seen.</summary>
-    Closed,
-    /// <summary>The opener's SYN went by.</summary>
-    SynSent,
-    /// <summary>Both ends sent a SYN (simultaneous open, RFC 9293 §3.5).</summary>
-    BothSent,
-    /// <summary>A SYN was acknowledged.</summary>
-    SynReceived,
-    /// <summary>The handshake is done.</summary>
-    Established,
-    /// <summary>At least one FIN went by, and not both are acknowledged.</summary>
-    Closing,
-    /// <summary>Both FINs are acknowledged: only they, again, and their acknowledgments pass.</summary>
-    TimeWait,
-    /// <summary>A reset went by: the way back is closed but for resets.</summary>
-    Reset,
-}
-
-/// <summary>What a segment is to the state table.</summary>
-public enum TcpEvent : byte
-{
-    /// <summary>SYN without ACK.</summary>
-    Syn,
-    /// <summary>SYN with ACK.</summary>
-    SynAck,
-    /// <summary>ACK, with or without data.</summary>
-    Ack,
-    /// <summary>FIN with ACK.</summary>
-    Fin,
-    /// <summary>The segment after which both FINs are acknowledged.</summary>
-    LastAck,
-    /// <summary>RST at exactly the next sequence number: it ends the connection.</summary>
-    Reset,
-    /// <summary>RST anywhere else: the receiver will challenge it (RFC 5961 §3.2).</summary>
-    StrayReset,
-    /// <summary>
-    /// A segment that its receiver can't take: outside its window, or acknowledging what was not sent. The receiver
-    /// answers it; what it says is not believed.
-    /// </summary>
-    Stray,
-}
-
-/// <summary>What a tracker says of a packet.</summary>
-public enum TrackResult : byte
-{
-    /// <summary>The state does not allow it.</summary>
-    Invalid,
-    /// <summary>It belongs here; the state has moved on.</summary>
-    Pass,
-    /// <summary>It may pass, but changes nothing, the timer included.</summary>
-    Aside,
-    /// <summary>It opens a new flow with the key of this finished one: judge it afresh.</summary>
-    Reopen,
-}
-
 /// <summary>
-/// TCP as written rows: (phase, direction, event) → phase. What is not written is invalid.
+/// TCP: what a segment is, whether its receiver can take it, and what it tells of its sender; where the flow then stands
+/// is written in <see cref="TcpRows"/>.
 /// </summary>
 public static class TcpTracker
 {
-    private const bool Forward = false;
-    private const bool Reply = true;
-    private const int Events = 8;
     private const int MostOwed = 16;
 
-    private static readonly TcpPhase[] s_next = Rows(
-        (TcpPhase.Closed, Forward, TcpEvent.Syn, TcpPhase.SynSent),
+    /// <summary>The largest shift (RFC 7323 §2.3): with it no window is taken for smaller than it is.</summary>
+    private const byte LargestScale = 14;
 
-        (TcpPhase.SynSent, Forward, TcpEvent.Syn, TcpPhase.SynSent),           // retransmission
-        (TcpPhase.SynSent, Reply, TcpEvent.SynAck, TcpPhase.SynReceived),
-        (TcpPhase.SynSent, Reply, TcpEvent.Syn, TcpPhase.BothSent),
-        (TcpPhase.SynSent, Reply, TcpEvent.Ack, TcpPhase.SynSent),             // an old connection's challenge (RFC 5961 §4)
-        (TcpPhase.SynSent, Forward, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.SynSent, Forward, TcpEvent.StrayReset, TcpPhase.SynSent),    // the answer to that challenge
-        (TcpPhase.SynSent, Reply, TcpEvent.Stray, TcpPhase.SynSent),           // a SYN-ACK to another SYN: the opener will reset it
-        (TcpPhase.SynSent, Reply, TcpEvent.Reset, TcpPhase.Reset),
-
-        (TcpPhase.BothSent, Forward, TcpEvent.Syn, TcpPhase.BothSent),
-        (TcpPhase.BothSent, Reply, TcpEvent.Syn, TcpPhase.BothSent),
-        (TcpPhase.BothSent, Forward, TcpEvent.SynAck, TcpPhase.SynReceived),
-        (TcpPhase.BothSent, Reply, TcpEvent.SynAck, TcpPhase.SynReceived),
-        (TcpPhase.BothSent, Forward, TcpEvent.Ack, TcpPhase.BothSent),         // challenges
-        (TcpPhase.BothSent, Reply, TcpEvent.Ack, TcpPhase.BothSent),
-        (TcpPhase.BothSent, Forward, TcpEvent.Stray, TcpPhase.BothSent),
-        (TcpPhase.BothSent, Reply, TcpEvent.Stray, TcpPhase.BothSent),
-        (TcpPhase.BothSent, Forward, TcpEvent.StrayReset, TcpPhase.BothSent),
-        (TcpPhase.BothSent, Forward, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.BothSent, Reply, TcpEvent.Reset, TcpPhase.Reset),
-
-        (TcpPhase.SynReceived, Forward, TcpEvent.Syn, TcpPhase.SynReceived),   // the SYN-ACK was lost behind us
-        (TcpPhase.SynReceived, Forward, TcpEvent.SynAck, TcpPhase.SynReceived), // simultaneous open
-        (TcpPhase.SynReceived, Reply, TcpEvent.SynAck, TcpPhase.SynReceived),
-        (TcpPhase.SynReceived, Forward, TcpEvent.Ack, TcpPhase.Established),
-        (TcpPhase.SynReceived, Reply, TcpEvent.Ack, TcpPhase.SynReceived),
-        (TcpPhase.SynReceived, Forward, TcpEvent.Fin, TcpPhase.Closing),
-        (TcpPhase.SynReceived, Reply, TcpEvent.Fin, TcpPhase.Closing),
-        (TcpPhase.SynReceived, Forward, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.SynReceived, Reply, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.SynReceived, Forward, TcpEvent.StrayReset, TcpPhase.SynReceived),
-        (TcpPhase.SynReceived, Reply, TcpEvent.StrayReset, TcpPhase.SynReceived),
-        (TcpPhase.SynReceived, Forward, TcpEvent.Stray, TcpPhase.SynReceived),
-        (TcpPhase.SynReceived, Reply, TcpEvent.Stray, TcpPhase.SynReceived),
-
-        (TcpPhase.Established, Forward, TcpEvent.Ack, TcpPhase.Established),
-        (TcpPhase.Established, Reply, TcpEvent.Ack, TcpPhase.Established),
-        (TcpPhase.Established, Forward, TcpEvent.Fin, TcpPhase.Closing),
-        (TcpPhase.Established, Reply, TcpEvent.Fin, TcpPhase.Closing),
-        (TcpPhase.Established, Reply, TcpEvent.SynAck, TcpPhase.Established),  // our ACK was lost ahead of us
-        (TcpPhase.Established, Forward, TcpEvent.SynAck, TcpPhase.Established),
-        (TcpPhase.Established, Forward, TcpEvent.Syn, TcpPhase.Established),   // answered by a challenge ACK (RFC 5961 §4)
-        (TcpPhase.Established, Forward, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.Established, Reply, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.Established, Forward, TcpEvent.StrayReset, TcpPhase.Established),
-        (TcpPhase.Established, Reply, TcpEvent.StrayReset, TcpPhase.Established),
-        (TcpPhase.Established, Forward, TcpEvent.Stray, TcpPhase.Established),
-        (TcpPhase.Established, Reply, TcpEvent.Stray, TcpPhase.Established),
-
-        (TcpPhase.Closing, Forward, TcpEvent.Syn, TcpPhase.Closing),           // the opener crashed and begins anew
-        (TcpPhase.Closing, Reply, TcpEvent.SynAck, TcpPhase.Closing),
-        (TcpPhase.Closing, Forward, TcpEvent.SynAck, TcpPhase.Closing),
-        (TcpPhase.Closing, Forward, TcpEvent.Ack, TcpPhase.Closing),
-        (TcpPhase.Closing, Reply, TcpEvent.Ack, TcpPhase.Closing),
-        (TcpPhase.Closing, Forward, TcpEvent.Fin, TcpPhase.Closing),
-        (TcpPhase.Closing, Reply, TcpEvent.Fin, TcpPhase.Closing),
-        (TcpPhase.Closing, Forward, TcpEvent.LastAck, TcpPhase.TimeWait),
-        (TcpPhase.Closing, Reply, TcpEvent.LastAck, TcpPhase.TimeWait),
-        (TcpPhase.Closing, Forward, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.Closing, Reply, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.Closing, Forward, TcpEvent.StrayReset, TcpPhase.Closing),
-        (TcpPhase.Closing, Reply, TcpEvent.StrayReset, TcpPhase.Closing),
-        (TcpPhase.Closing, Forward, TcpEvent.Stray, TcpPhase.Closing),
-        (TcpPhase.Closing, Reply, TcpEvent.Stray, TcpPhase.Closing),
-
-        (TcpPhase.TimeWait, Forward, TcpEvent.Fin, TcpPhase.TimeWait),
-        (TcpPhase.TimeWait, Reply, TcpEvent.Fin, TcpPhase.TimeWait),
-        (TcpPhase.TimeWait, Forward, TcpEvent.Ack, TcpPhase.TimeWait),
-        (TcpPhase.TimeWait, Reply, TcpEvent.Ack, TcpPhase.TimeWait),
-        (TcpPhase.TimeWait, Forward, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.TimeWait, Reply, TcpEvent.Reset, TcpPhase.Reset),
-
-        (TcpPhase.Reset, Forward, TcpEvent.Ack, TcpPhase.Reset),               // in flight when the answerer reset:
-        (TcpPhase.Reset, Forward, TcpEvent.Fin, TcpPhase.Reset),               // it will reset them too
-        (TcpPhase.Reset, Forward, TcpEvent.StrayReset, TcpPhase.Reset),
-        (TcpPhase.Reset, Forward, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.Reset, Reply, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.Reset, Reply, TcpEvent.StrayReset, TcpPhase.Reset));         // to what was in flight, each with its number
+    /// <summary>The largest window (RFC 7323 §2.3), in bytes.</summary>
+    private const uint LargestWindow = 1 << 30;
 
     /// <summary>Moves the flow on by one segment.</summary>
     /// <param name="flow">The flow; its opening may be this very packet.</param>
@@ -168,33 +32,30 @@ public static class TcpTracker
         }
 
         TcpEvent what = Classify(flow, packet, sender, receiver, end);
-        TcpPhase next = s_next[Row(phase, packet.Reply, what)];
-        bool isData = what is TcpEvent.Ack or TcpEvent.Fin or TcpEvent.LastAck or TcpEvent.Stray;
+        TcpPhase next = TcpRows.Next(phase, packet.Reply, what);
+        bool isData = what is TcpEvent.Ack or TcpEvent.Fin or TcpEvent.LastAck or TcpEvent.Alive;
         if (next == TcpPhase.Closed
-            || (isData && phase < TcpPhase.SynReceived && end != packet.Sequence && !syn)       // no data before the handshake
-            || (isData && phase == TcpPhase.Closing && sender.Finished && IsAfter(end, sender.Sent))   // nor behind a FIN
+            || (isData && phase is > TcpPhase.Closed and < TcpPhase.SynReceived && end != packet.Sequence)  // no data before the handshake
             || (phase == TcpPhase.TimeWait && !AllowedInTimeWait(ref flow, packet, sender, receiver, end)))
         {
             return TrackResult.Invalid;
         }
 
+        if (phase is >= TcpPhase.SynReceived and <= TcpPhase.Resetting and not TcpPhase.TimeWait
+            && (isData ? !Fits(flow, packet, sender, receiver, end)
+                : what == TcpEvent.StrayReset && !LiesInWindow(sender, receiver, packet.Sequence, packet.Sequence)))
+        {
+            return TrackResult.OutOfWindow;
+        }
+
+        if (isData && phase == TcpPhase.Closing && sender.Finished && IsAfter(end, sender.Sent))
+        {
+            return TrackResult.Invalid;                     // nothing stands behind a FIN
+        }
+
         switch (what)
         {
-            case TcpEvent.Syn or TcpEvent.SynAck when phase < TcpPhase.Established:
-                TakeSyn(ref sender, packet, end);
-                break;
-
-            case TcpEvent.Syn:
-                // It contradicts the state. The answerer will challenge it, or has forgotten all and takes it (RFC 9293 §3.5.1).
-                flow.Again = default;
-                if (packet.Sequence + 1 != sender.First)
-                {
-                    TakeSyn(ref flow.Again, packet, end);
-                }
-
-                return TrackResult.Aside;
-
-            case TcpEvent.SynAck when packet.Reply && flow.Again.Seen && Acknowledges(flow.Again, packet):
+            case TcpEvent.SynAck or TcpEvent.StraySynAck when packet.Reply && flow.Again.Seen && Acknowledges(flow.Again, packet):
                 flow.Opener = flow.Again;
                 flow.Answerer = flow.Again = default;
                 flow.Owed = 0;
@@ -202,12 +63,34 @@ public static class TcpTracker
                 next = TcpPhase.SynReceived;
                 break;
 
-            case TcpEvent.Ack or TcpEvent.Fin or TcpEvent.LastAck when phase is >= TcpPhase.SynReceived and <= TcpPhase.Closing:
-                TakeSegment(ref flow, ref sender, receiver, packet, end);
+            case TcpEvent.Syn or TcpEvent.SynAck when phase < TcpPhase.SynReceived:
+            case TcpEvent.Syn when phase == TcpPhase.SynReceived && packet.Sequence + 1 == sender.First:
+            case TcpEvent.SynAck when phase == TcpPhase.SynReceived:
+                TakeSyn(ref sender, packet, end);
+                break;
+
+            case TcpEvent.Syn when !packet.Reply && packet.Sequence + 1 != sender.First:
+                // It contradicts the state. The answerer will challenge it, or has forgotten all and takes it (RFC 9293 §3.5.1).
+                flow.Again = default;
+                TakeSyn(ref flow.Again, packet, end);
+                return TrackResult.Aside;
+
+            case TcpEvent.Ack when phase == TcpPhase.Closed:
+                PickUp(ref sender, ref receiver, packet, end);
+                break;
+
+            case TcpEvent.Ack or TcpEvent.Fin or TcpEvent.LastAck or TcpEvent.Alive
+                when phase is >= TcpPhase.SynReceived and <= TcpPhase.Closing or TcpPhase.Resetting:
+                TakeSegment(ref flow, ref sender, ref receiver, packet, end);
+                sender.Aborted &= what != TcpEvent.Alive;
+                break;
+
+            case TcpEvent.Abort when phase is TcpPhase.Established or TcpPhase.Resetting:
+                sender.Aborted = true;
                 break;
 
             case TcpEvent.Ack or TcpEvent.Fin when phase == TcpPhase.TimeWait:
-            case TcpEvent.Reset when phase != TcpPhase.Reset:
+            case TcpEvent.Reset or TcpEvent.Abort when phase != TcpPhase.Reset:
                 break;
 
             default:
@@ -218,6 +101,13 @@ public static class TcpTracker
         return TrackResult.Pass;
     }
 
+    /// <summary>Whether a segment may open a flow.</summary>
+    public static bool Opens(in Packet packet) => (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn;
+
+    /// <summary>Whether a connection may be picked up by this segment: not where it begins, nor where it ends.</summary>
+    public static bool PicksUp(in Packet packet) =>
+        (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack | TcpFlags.Rst | TcpFlags.Fin)) == TcpFlags.Ack;
+
     private static TcpEvent Classify(
         in Flow flow, in Packet packet, in TcpEnd sender, in TcpEnd receiver, uint end)
     {
@@ -225,19 +115,19 @@ public static class TcpTracker
         var phase = (TcpPhase)flow.State;
         if ((flags & TcpFlags.Rst) != 0)
         {
-            return IsExactReset(phase, packet, sender, receiver) ? TcpEvent.Reset : TcpEvent.StrayReset;
+            return ClassifyReset(phase, packet, sender, receiver);
         }
 
         if ((flags & TcpFlags.Syn) != 0)
         {
             return (flags & TcpFlags.Ack) == 0 ? TcpEvent.Syn
-                : phase >= TcpPhase.Established || Acknowledges(receiver, packet) ? TcpEvent.SynAck
-                : TcpEvent.Stray;
+                : Acknowledges(receiver, packet) ? TcpEvent.SynAck
+                : TcpEvent.StraySynAck;
         }
 
-        if (phase is >= TcpPhase.SynReceived and <= TcpPhase.Closing && !Fits(packet, sender, receiver, end))
+        if (phase == TcpPhase.Resetting && sender.Aborted)
         {
-            return TcpEvent.Stray;
+            return TcpEvent.Alive;
         }
 
         bool fin = (flags & TcpFlags.Fin) != 0;
@@ -254,18 +144,19 @@ public static class TcpTracker
 
     /// <summary>
     /// An answer to a SYN must acknowledge it (RFC 9293 §3.10.7.3); later only the exact next number resets (RFC 5961 §3.2).
+    /// Which number that is, the receiver has said itself, unless something is under way to it.
     /// </summary>
-    private static bool IsExactReset(TcpPhase phase, in Packet packet, in TcpEnd sender, in TcpEnd receiver)
+    private static TcpEvent ClassifyReset(TcpPhase phase, in Packet packet, in TcpEnd sender, in TcpEnd receiver)
     {
         bool answersSyn = (packet.TcpFlags & TcpFlags.Ack) != 0 && Acknowledges(receiver, packet);
         if (phase == TcpPhase.SynSent && packet.Reply)
         {
-            return answersSyn;
+            return answersSyn ? TcpEvent.Reset : TcpEvent.StrayReset;
         }
 
-        return (phase == TcpPhase.BothSent && answersSyn)
-            || (receiver.Acks && packet.Sequence == receiver.Acknowledged)
-            || (sender.Seen && packet.Sequence == sender.Sent);
+        return (phase == TcpPhase.BothSent && answersSyn) || (receiver.Acks && packet.Sequence == receiver.Acknowledged) ? TcpEvent.Reset
+            : sender.Seen && packet.Sequence == sender.Sent ? TcpEvent.Abort
+            : TcpEvent.StrayReset;
     }
 
     /// <summary>Whether a segment acknowledges the SYN of its receiver, and of the data on that no more than there was.</summary>
@@ -273,40 +164,70 @@ public static class TcpTracker
         receiver.Seen && packet.Acknowledgment - receiver.First <= receiver.Sent - receiver.First;
 
     /// <summary>
-    /// Whether the receiver can take a segment: not right of the window that it offered (RFC 9293 §3.10.7.4), not left of
-    /// what it may have lost, and not acknowledging what it has not sent, or long ago (RFC 5961 §5).
+    /// Whether the receiver can take a segment: two bounds for its numbers, and two for what it acknowledges: not what was
+    /// not sent, nor what was acknowledged long ago (RFC 5961 §5).
     /// </summary>
-    private static bool Fits(in Packet packet, in TcpEnd sender, in TcpEnd receiver, uint end)
+    private static bool Fits(in Flow flow, in Packet packet, in TcpEnd sender, in TcpEnd receiver, uint end)
     {
         const uint LeastWindow = 65_536;
-        return !(receiver.Acks && IsAfter(packet.Sequence, receiver.Acknowledged + receiver.Window))
-            && !(sender.Seen && IsAfter(sender.Sent - receiver.Window - 1, end))
-            && !IsAfter(packet.Acknowledgment, receiver.Sent)
-            && !IsAfter(receiver.Sent - (2 * Math.Max(sender.Window, LeastWindow)), packet.Acknowledgment);
+
+        // Where the beginning was not seen, the receiver may have sent more than went by here.
+        uint unseen = (flow.Opening.TcpFlags & TcpFlags.Syn) == 0 ? LargestWindow : 0;
+        return LiesInWindow(sender, receiver, packet.Sequence, end)
+            && !IsAfter(packet.Acknowledgment, receiver.Sent + unseen)
+            && !IsAfter(receiver.Sent - Math.Min(2 * Math.Max(sender.Window, LeastWindow), LargestWindow), packet.Acknowledgment);
     }
 
-    /// <summary>A SYN, or one again: with the same number, perhaps with less data, or with another number.</summary>
+    /// <summary>
+    /// Whether sequence numbers are neither right of the window that the receiver offered (RFC 9293 §3.10.7.4) nor left of
+    /// what it may have lost.
+    /// </summary>
+    private static bool LiesInWindow(in TcpEnd sender, in TcpEnd receiver, uint first, uint end) =>
+        !((receiver.Acks || sender.Seen) && IsAfter(first, (receiver.Acks ? receiver.Acknowledged : sender.First) + receiver.Window))
+        && !(sender.Seen && IsAfter(sender.Sent - receiver.Window - 1, end));
+
+    /// <summary>A SYN, or one again: with the same number, perhaps with less data or options, or with another number.</summary>
     private static void TakeSyn(ref TcpEnd sender, in Packet packet, uint end)
     {
         if (!sender.Seen || sender.First != packet.Sequence + 1)
         {
-            sender = new TcpEnd { First = packet.Sequence + 1, Sent = end, Seen = true };
+            sender = new TcpEnd { First = packet.Sequence + 1, Sent = end, Seen = true, Scale = Packet.NoWindowScale };
         }
 
         sender.Sent = IsAfter(end, sender.Sent) ? end : sender.Sent;
         sender.Window = packet.Window;                      // never scaled (RFC 7323 §2.2)
-        sender.Scale = packet.WindowScale;
+
+        // Some leave the option out when they try again; which SYN was answered, nobody says.
+        sender.Scale = packet.WindowScale != Packet.NoWindowScale ? packet.WindowScale : sender.Scale;
         sender.Acks = (packet.TcpFlags & TcpFlags.Ack) != 0;
         sender.Acknowledged = sender.Acks ? packet.Acknowledgment : 0;
     }
 
-    private static void TakeSegment(ref Flow flow, ref TcpEnd sender, in TcpEnd receiver, in Packet packet, uint end)
+    /// <summary>
+    /// The first segment that was seen of a connection under way. How windows are scaled nobody will say any more, so both
+    /// count as the largest that they can be: none is judged too small (RFC 6092 REC-32).
+    /// </summary>
+    private static void PickUp(ref TcpEnd sender, ref TcpEnd receiver, in Packet packet, uint end)
+    {
+        sender = new TcpEnd
+        {
+            First = packet.Sequence, Sent = end, Acknowledged = packet.Acknowledgment, Window = LargestWindow,
+            Scale = LargestScale, Seen = true, Acks = true,
+        };
+        receiver = new TcpEnd
+        {
+            First = packet.Acknowledgment, Sent = packet.Acknowledgment, Window = LargestWindow, Scale = LargestScale, Seen = true,
+        };
+    }
+
+    private static void TakeSegment(ref Flow flow, ref TcpEnd sender, ref TcpEnd receiver, in Packet packet, uint end)
     {
         bool fin = (packet.TcpFlags & TcpFlags.Fin) != 0;
         if ((TcpPhase)flow.State == TcpPhase.Closing
             && ((fin && sender.Finished) || (end != packet.Sequence && receiver.Acks && !IsAfter(end, receiver.Acknowledged))))
         {
-            flow.Owed = Math.Min(flow.Owed + 1, MostOwed);  // sent again: it will be acknowledged again, perhaps late
+            // Sent again: each segment will be acknowledged again, perhaps late.
+            flow.Owed = Math.Min(flow.Owed + packet.Segments, MostOwed);
         }
 
         bool scaled = sender.Scale != Packet.NoWindowScale && receiver.Scale != Packet.NoWindowScale;
@@ -318,6 +239,9 @@ public static class TcpTracker
             ? packet.Acknowledgment
             : sender.Acknowledged;
         sender.Acks = true;
+
+        // Only where the beginning was not seen: what is acknowledged was sent.
+        receiver.Sent = IsAfter(packet.Acknowledgment, receiver.Sent) ? packet.Acknowledgment : receiver.Sent;
     }
 
     /// <summary>
@@ -336,7 +260,7 @@ public static class TcpTracker
             // not with what the other's FIN acknowledged, for it has seen that.
             bool again = (packet.TcpFlags & TcpFlags.Fin) != 0 ? end == sender.Sent
                 : IsAfter(end, receiver.FinAcknowledged) && IsAfter(sender.Sent, end);
-            flow.Owed = again ? Math.Min(flow.Owed + 1, MostOwed) : flow.Owed;
+            flow.Owed = again ? Math.Min(flow.Owed + packet.Segments, MostOwed) : flow.Owed;
             return again;
         }
 
@@ -351,18 +275,4 @@ public static class TcpTracker
 
     /// <summary>Whether one sequence number is behind another, modulo 2^32 (RFC 9293 §3.4).</summary>
     private static bool IsAfter(uint left, uint right) => (int)(left - right) > 0;
-
-    private static int Row(TcpPhase phase, bool reply, TcpEvent what) =>
-        (((int)phase * 2) + (reply ? 1 : 0)) * Events + (int)what;
-
-    private static TcpPhase[] Rows(params ReadOnlySpan<(TcpPhase Phase, bool Reply, TcpEvent Event, TcpPhase Next)> rows)
-    {
-        var table = new TcpPhase[Row(TcpPhase.Reset, Reply, TcpEvent.Stray) + 1];
-        foreach ((TcpPhase phase, bool reply, TcpEvent what, TcpPhase next) in rows)
-        {
-            table[Row(phase, reply, what)] = next;
-        }
-
-        return table;
-    }
 }

@@ -9,10 +9,8 @@ namespace Filter.Rules.Policy.Binding;
 internal static class AdmissionReader
 {
     /// <summary>What lives on every link, whatever wider prefix holds it.</summary>
-    private static readonly (Address First, Address Last, byte Value)[] s_everywhere =
-        [.. ((string, int)[])[("fe80::", 10), ("169.254.0.0", 16)]
-            .Select(static p => Prefix.Around(Address.Parse(p.Item1), p.Item2).Range)
-            .Select(static range => (range.First, range.Last, (byte)0))];
+    private static readonly AddressRange[] s_everywhere =
+        [Prefix.Around(Address.Parse("fe80::"), 10).Range, Prefix.Around(Address.Parse("169.254.0.0"), 16).Range];
 
     /// <summary>Reads what stands apart, once the ports are known.</summary>
     public static Admission Read(ImmutableArray<PortConfig> ports, Fields? link, Fields? limits, Diagnostics found)
@@ -30,7 +28,7 @@ internal static class AdmissionReader
             Antispoof = Mask(ports, static p => p.Antispoof),
             VerifyNeighbours = verifies,
             PassTagged = link is null || (Values.Word(link["tagged"], "'tagged'", found, ("allow", true), ("drop", false)) ?? true),
-            Homes = AddressMap.Of([.. s_everywhere, .. ports.SelectMany(Homes)]),
+            Homes = AddressMap.Of([.. s_everywhere.Select(static range => (range.First, range.Last, (byte)0)), .. ports.SelectMany(Homes)]),
             Solicitations = RateWords.Read(limits?["solicitations"], "'solicitations'", found) ?? otherwise.Solicitations,
         };
     }

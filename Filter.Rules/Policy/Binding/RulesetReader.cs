@@ -40,7 +40,7 @@ internal static class RulesetReader
             File = file,
             Ports = portConfigs,
             Mode = mode,
-            Path = PathPolicy.Default with { Admission = admission },
+            Path = new PathPolicy { Admission = admission, Midstream = ruleList.Any(static rule => rule.Midstream) },
             Link = link,
             Limits = limits,
             AddressSets = sets.AddressSets,

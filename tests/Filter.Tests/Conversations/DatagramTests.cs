@@ -45,7 +45,7 @@ public sealed class DatagramTests
         net.After("301s");
         server.Sends();
         client.HearsNothing();
-        net.Expects(DropReason.DefaultDeny, 1);
+        net.Expects(DropReason.Expired, 1);
         net.ExpectsFlows(0);
     }
 

@@ -12,12 +12,14 @@ public sealed class TcpAttackTests
     {
         var net = new TestNet(Nets.OutOnly);
         (TestHost client, TestHost server) = Connect(net, family);
-        server.Reaches(client, "RST seq=12345678");
-        server.Reaches(client, "RST,ACK seq=0 ack=100");
+        server.Sends("RST seq=12345678");
+        client.HearsNothing();
+        server.Reaches(client, "RST,ACK seq=0 ack=100");            // within the window: for the receiver to challenge
+        client.Reaches(server, "ACK seq=100 ack=10");
         client.Reaches(server, "RST seq=3");
         server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
         client.Reaches(server, "ACK seq=100 ack=20");
-        net.ExpectsNoDrops();
+        net.Expects(DropReason.OutOfWindow, 1);
     }
 
     [Theory]
@@ -27,13 +29,15 @@ public sealed class TcpAttackTests
     {
         var net = new TestNet(Nets.OutOnly);
         (TestHost client, TestHost server) = Connect(net, family);
-        server.Reaches(client, "ACK seq=1000000000 ack=100 len=5");
-        server.Reaches(client, "RST seq=1000000005");
-        server.Reaches(client, "ACK seq=10 ack=77777 len=5");
-        client.Reaches(server, "RST seq=77777");
+        server.Sends("ACK seq=1000000000 ack=100 len=5");
+        server.Sends("RST seq=1000000005");
+        server.Sends("ACK seq=10 ack=77777 len=5");
+        client.Sends("RST seq=77777");
+        client.HearsNothing();
+        server.HearsNothing();
         server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
         client.Reaches(server, "ACK seq=100 ack=20");
-        net.ExpectsNoDrops();
+        net.Expects(DropReason.OutOfWindow, 4);
     }
 
     [Theory]
@@ -43,10 +47,11 @@ public sealed class TcpAttackTests
     {
         var net = new TestNet(Nets.OutOnly);
         (TestHost client, TestHost server) = Connect(net, family);
-        server.Reaches(client, "FIN,ACK seq=1000000000 ack=100");
+        server.Sends("FIN,ACK seq=1000000000 ack=100");
+        client.HearsNothing();
         net.After("10m");
         server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
-        net.ExpectsNoDrops();
+        net.Expects(DropReason.OutOfWindow, 1);
         net.ExpectsFlows(1);
     }
 
@@ -58,9 +63,12 @@ public sealed class TcpAttackTests
         var net = new TestNet(Nets.OutOnly);
         (TestHost client, TestHost server) = Connect(net, family);
         net.After("2h");
-        server.Reaches(client, "ACK seq=1000000000 ack=100 len=5");
+        server.Sends("ACK seq=1000000000 ack=100 len=5");
+        client.HearsNothing();
         server.Reaches(client, "RST seq=5");
         server.Reaches(client, "SYN,ACK seq=5 ack=7");
+        server.Reaches(client, "SYN seq=5");
+        client.Reaches(server, "SYN seq=7");
         net.After("5m");
         net.ExpectsFlows(0);
     }
@@ -131,14 +139,21 @@ public sealed class TcpAttackTests
     [Theory]
     [InlineData(4)]
     [InlineData(6)]
-    public void A_syn_from_outside_on_an_established_connection_is_dropped(int family)
+    public void A_syn_from_outside_on_an_established_connection_is_for_the_client_to_challenge_and_opens_nothing(int family)
     {
         var net = new TestNet(Nets.OutOnly);
         (TestHost client, TestHost server) = Connect(net, family);
-        server.Sends("SYN seq=5000");
-        client.HearsNothing();
+        server.Reaches(client, "SYN seq=5000");
+        client.Reaches(server, "ACK seq=100 ack=10");
         server.Reaches(client, "ACK,PSH seq=10 ack=100 len=10");
-        net.Expects(DropReason.InvalidState, 1);
+        net.ExpectsNoDrops();
+
+        // Even if somebody answered it, the handshake would not come to its end.
+        server.Reaches(client, "SYN seq=3000000000");
+        client.Reaches(server, "SYN,ACK seq=2000000000 ack=3000000001");
+        server.Sends("ACK seq=3000000001 ack=2000000001");
+        client.HearsNothing();
+        net.Expects(DropReason.OutOfWindow, 1);
     }
 
     [Theory]

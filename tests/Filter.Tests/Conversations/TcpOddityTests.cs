@@ -1,5 +1,4 @@
 using Filter.Engine.Packets;
-using Filter.Engine.Wire;
 
 namespace Filter.Tests.Conversations;
 
@@ -264,41 +263,6 @@ public sealed class TcpOddityTests
         server.Sends("ACK,PSH seq=510 ack=150 len=50");
         client.HearsNothing();
         net.Expects(DropReason.InvalidState, 1);
-    }
-
-    [Theory]
-    [InlineData(4, 7, true)]
-    [InlineData(6, 7, true)]
-    [InlineData(4, 0, false)]
-    [InlineData(6, 0, false)]
-    public void A_window_counts_as_both_have_scaled_it(int family, byte scale, bool believed)
-    {
-        var net = new TestNet(Nets.OutOnly);
-        (TestHost client, TestHost server) = Pair(net, family);
-        SendsScaled(net, $"inside: tcp {Nets.At(family, 1, 40000)} > {Nets.At(family, 2, 443)} SYN seq=99 len=4", scale);
-        SendsScaled(net, $"outside: tcp {Nets.At(family, 2, 443)} > {Nets.At(family, 1, 40000)} SYN,ACK seq=9 ack=100 len=4", scale);
-        Assert.NotNull(net.Take("outside", null));
-        Assert.NotNull(net.Take("inside", null));
-        client.Reaches(server, "ACK seq=100 ack=10 win=65535");
-
-        // A reset at the next number ends the connection, if what came before it was within the window.
-        server.Reaches(client, "ACK seq=8000010 ack=100 len=100");
-        server.Reaches(client, "RST seq=8000110");
-        server.Sends("ACK,PSH seq=10 ack=100 len=50");
-        Assert.Equal(believed ? 1 : 0, net.Path.Counters[DropReason.InvalidState]);
-    }
-
-    /// <summary>Turns the four bytes of payload into options: no operation, window scale.</summary>
-    private static void SendsScaled(TestNet net, string line, byte scale)
-    {
-        PacketLine read = PacketLine.Parse(line);
-        byte[] frame = new byte[FrameBuilder.Length(read)];
-        FrameBuilder.Write(read, frame);
-        int options = frame.Length - 4;
-        frame[options - 8] = 0x60;
-        byte[] written = [1, 3, 3, scale];
-        written.CopyTo(frame, options);
-        net.Sends(read.Port!, frame, new Offload { Checksum = ChecksumState.Valid });
     }
 
     private static (TestHost Client, TestHost Server) Pair(TestNet net, int family) =>

@@ -301,7 +301,7 @@ public sealed class TcpTests
         net.ExpectsFlows(1);
         net.After("2s");
         net.ExpectsFlows(0);
-        net.Expects(DropReason.NoFlow, 1);
+        net.Expects(DropReason.Expired, 1);
     }
 
     [Theory]
