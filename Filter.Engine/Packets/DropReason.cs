@@ -39,7 +39,7 @@ public enum DropReason : byte
     SourceRoute,
     /// <summary>IPv6 extension headers too many, too long, or out of order (RFC 8200 §4.1).</summary>
     BadExtensionChain,
-    /// <summary>Type 0 routing header (RFC 5095).</summary>
+    /// <summary>Type 0 routing header (RFC 5095), or type 1, which is deprecated too.</summary>
     RoutingHeader0,
     /// <summary>An IPv6 packet with an IPv4-mapped address (RFC 4038 §4.2).</summary>
     MappedAddress,
@@ -102,6 +102,8 @@ public enum DropReason : byte
     InvalidState,
     /// <summary>The flow is known, but its packets of this direction come from the other side.</summary>
     WrongSide,
+    /// <summary>A type 2 routing header leads to a care-of address that the flow's host has not shown (RFC 6275 §6.4).</summary>
+    WrongCareOf,
     /// <summary>Outside the TCP window (RFC 9293 §3.10.7.4).</summary>
     OutOfWindow,
     /// <summary>An answer that nobody owes: the one-answer pinhole is closed.</summary>

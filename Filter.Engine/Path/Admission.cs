@@ -22,6 +22,9 @@ public sealed record Admission
     /// <summary>Where addresses live: the number of the port, plus one; 0 where nobody said.</summary>
     public AddressMap Homes { get; init; } = AddressMap.Empty;
 
+    /// <summary>Whether a protected port said who lives behind it.</summary>
+    public bool SaysWhoIsProtected { get; init; }
+
     /// <summary>How many neighbours that nobody has heard of may be asked for by one port.</summary>
     public RateLimit Solicitations { get; init; } = new(1_000_000_000 / 500, 1000);
 

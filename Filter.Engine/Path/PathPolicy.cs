@@ -11,6 +11,9 @@ public sealed record PathPolicy
     /// <summary>What holds where nothing is said.</summary>
     public static PathPolicy Default { get; } = new();
 
+    /// <summary>Whose expectations are met; <see cref="Timers"/> already are what it says, or better.</summary>
+    public Profile Profile { get; init; }
+
     /// <summary>Lifetimes of flows.</summary>
     public FlowTimers Timers { get; init; } = new();
 

@@ -49,6 +49,9 @@ public sealed partial class PacketPath<TTrace>
                 bool rogue = packet.IcmpType is Discovery.RouterAdvertisement or Discovery.Redirect;
                 return rogue && ofHosts ? DropReason.RogueRouter : HearDiscovery(packet, admission, now);
 
+            case IpProtocol.Ah:
+                return ofHosts ? DropReason.RogueRouter : DropReason.None;
+
             case IpProtocol.Icmp:
                 return ofHosts && IcmpClasses.IsRouters(packet.IcmpType) ? DropReason.RogueRouter : DropReason.None;
 
@@ -132,7 +135,16 @@ public sealed partial class PacketPath<TTrace>
     /// </summary>
     private bool HasRightAddresses(ref Packet packet)
     {
-        DropReason why = JudgeAddresses(packet, Policy.Admission);
+        Address source = packet.Key.Source, destination = packet.Key.Destination;
+        DropReason why = JudgeAddresses(packet, source, destination);
+        if (why == DropReason.None && packet.HasHomeAddress)
+        {
+            // Who is away from home is where its IPv6 header says; the home address is its name.
+            (source, destination) = (IpHeader.Source(packet.Datagram), IpHeader.Destination(packet.Datagram));
+            why = JudgeAddresses(packet, source, destination);
+        }
+
+        why = why == DropReason.None ? JudgeHome(packet, source) : why;
         if (why == DropReason.None)
         {
             return true;
@@ -143,23 +155,63 @@ public sealed partial class PacketPath<TTrace>
         return false;
     }
 
-    private static DropReason JudgeAddresses(in Packet packet, Admission admission)
+    private DropReason JudgeAddresses(in Packet packet, Address source, Address destination)
     {
-        Address source = packet.Key.Source, destination = packet.Key.Destination;
+        AddressTraits from = SpecialAddresses.Of(source), to = SpecialAddresses.Of(destination);
         if (source.IsUnspecified && MayLackAddress(packet))
         {
-            return DropReason.None;
+            from = AddressTraits.None;
         }
 
-        AddressTraits from = SpecialAddresses.Of(source), to = SpecialAddresses.Of(destination);
         if ((from & AddressTraits.NeverSource) != 0 || (to & AddressTraits.NeverDestination) != 0)
         {
             return DropReason.Martian;
         }
 
-        bool checks = ((admission.Antispoof >> packet.Ingress) & 1) != 0 && packet.ArrivedBy == 0;
-        return checks && !admission.LivesBehind(source, packet.Ingress) ? DropReason.SpoofedSource : DropReason.None;
+        AddressTraits either = from | to;
+        if (either == AddressTraits.None || !IsHeldToRfc6092(packet))
+        {
+            return DropReason.None;
+        }
+
+        // RFC 6092 REC-3; REC-2 and REC-7. What the link says to its groups goes no further anyway.
+        return (either & AddressTraits.NotPublic) != 0 ? DropReason.Martian
+            : (either & AddressTraits.Site) != 0 && !LinkScope.Holds(packet) ? DropReason.OutOfScope
+            : DropReason.None;
     }
+
+    /// <summary>
+    /// Where the source lives: behind its port, where that is asked for (BCP 38). In profile `rfc6092` who lives behind the
+    /// protected side, and nobody else, speaks from there (REC-5, REC-6), as far as anybody said who that is.
+    /// </summary>
+    private DropReason JudgeHome(in Packet packet, Address source)
+    {
+        Admission admission = Policy.Admission;
+        bool asked = ((admission.Antispoof >> packet.Ingress) & 1) != 0;
+        if (packet.ArrivedBy != 0 || (!asked && Policy.Profile != Profile.Rfc6092) || source.IsUnspecified)
+        {
+            return DropReason.None;
+        }
+
+        if (asked)
+        {
+            return admission.LivesBehind(source, packet.Ingress) ? DropReason.None : DropReason.SpoofedSource;
+        }
+
+        byte home = admission.Homes[source];
+        bool livesInside = home != 0 && IsProtected((byte)(home - 1));
+        return packet.Direction switch
+        {
+            Direction.Out when !livesInside && !source.IsLinkLocal && admission.SaysWhoIsProtected && IsHeldToRfc6092(packet) => DropReason.SpoofedSource,
+            Direction.In when livesInside => DropReason.SpoofedSource,
+            _ => DropReason.None,
+        };
+    }
+
+    /// <summary>Whether a packet crosses between the networks in the open: what is sealed, or was, has other addresses there.</summary>
+    private bool IsHeldToRfc6092(in Packet packet) =>
+        Policy.Profile == Profile.Rfc6092 && packet.Direction != Direction.Across && packet.ArrivedBy == 0
+        && !(Ipsec is { } stage && packet.Direction == Direction.Out && Decide(packet, stage).Action == IpsecAction.Protect);
 
     /// <summary>
     /// Who has no address yet asks for one (RFC 2131 §4.1), asks whether one is free, or reports groups; a switch that asks for

@@ -19,7 +19,7 @@ public sealed partial class PacketPath<TTrace>
         for (int ports = packet.Egress; ports != 0; ports &= ports - 1)
         {
             byte egress = (byte)BitOperations.TrailingZeroCount(ports);
-            Judgement one = Ruleset.Judge(Facts(packet, egress));
+            Judgement one = Ask(packet, egress);
             if (one.Verdict == Verdict.Pass)
             {
                 allowed |= (ushort)(1 << egress);
@@ -94,6 +94,24 @@ public sealed partial class PacketPath<TTrace>
         }
 
         return false;
+    }
+
+    /// <summary>
+    /// What the rules say of an opening. Who is away from home shows two addresses, and either must be allowed: the home address,
+    /// which names the flow, and the one that the packet goes to or comes from. So no rule is got round by a forged one.
+    /// </summary>
+    private Judgement Ask(in Packet packet, byte egress)
+    {
+        OpeningFacts facts = Facts(packet, egress);
+        Judgement judgement = Ruleset.Judge(facts);
+        if (!packet.HasHomeAddress || judgement.Verdict != Verdict.Pass)
+        {
+            return judgement;
+        }
+
+        FlowKey onTheWay = facts.Key with { Source = IpHeader.Source(packet.Datagram), Destination = IpHeader.Destination(packet.Datagram) };
+        Judgement way = Ruleset.Judge(facts with { Key = onTheWay });
+        return way.Verdict == Verdict.Pass ? judgement : way;
     }
 
     /// <summary>Judges a flow for further far ports, by its opening.</summary>

@@ -246,7 +246,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         }
 
         packet.NeedsNextHop = true;
-        packet.NextHop = packet.Key.Destination;
+        packet.NextHop = IpHeader.Destination(packet.Datagram);
         return (ushort)(1 << far);
     }
 

@@ -11,6 +11,9 @@ public static class DhcpMessage
     /// <summary>Whether a parsed UDP packet goes to a port that DHCP speaks on.</summary>
     public static bool MayBe(in Packet packet) => packet.Key.DestinationPort is Server4 or Client4 or Client6 or Server6;
 
+    /// <summary>Whether a UDP port is a DHCPv6 client's.</summary>
+    public static bool IsToClient(ushort destinationPort) => destinationPort == Client6;
+
     /// <summary>
     /// Whether such a packet speaks as a server: to a client, whatever it says (RFC 7610 §5), or through a relay.
     /// </summary>

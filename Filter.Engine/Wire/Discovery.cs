@@ -29,7 +29,8 @@ public static class Discovery
     /// <summary>Checks a parsed ICMPv6 message of the class <see cref="IcmpClass.Link"/>.</summary>
     /// <returns>None, or why it must be dropped.</returns>
     public static DropReason Check(in Packet packet) =>
-        packet.IcmpType is (>= 130 and <= 132) or 143 or (>= 151 and <= 153) ? CheckGroups(packet) : CheckNeighbours(packet);
+        packet.HasHomeAddress ? DropReason.BadDiscovery
+        : packet.IcmpType is (>= 130 and <= 132) or 143 or (>= 151 and <= 153) ? CheckGroups(packet) : CheckNeighbours(packet);
 
     /// <summary>The address that a neighbour solicitation or advertisement speaks of.</summary>
     public static bool TryReadTarget(in Packet packet, out Address target)

@@ -57,7 +57,7 @@ public static class RulesetCompiler
         private readonly List<AddressRange> _ranges = [];
         private readonly List<Service> _services = [];
         private readonly List<PortRange> _ports = [];
-        private readonly List<ushort> _vlans = [];
+        private readonly List<uint> _vlans = [];
         private readonly Dictionary<AddressSet, Run> _named = new(ReferenceEqualityComparer.Instance);
         private readonly Dictionary<AddressSet, Run> _sets = [];
         private readonly Dictionary<ServiceSet, Run> _serviceSets = new(ReferenceEqualityComparer.Instance);

@@ -29,6 +29,7 @@ internal static class AdmissionReader
             VerifyNeighbours = verifies,
             PassTagged = link is null || (Values.Word(link["tagged"], "'tagged'", found, ("allow", true), ("drop", false)) ?? true),
             Homes = AddressMap.Of([.. s_everywhere.Select(static range => (range.First, range.Last, (byte)0)), .. ports.SelectMany(Homes)]),
+            SaysWhoIsProtected = ports.Any(static p => p.Side == Side.Protected && !p.Prefixes.IsEmpty),
             Solicitations = RateWords.Read(limits?["solicitations"], "'solicitations'", found) ?? otherwise.Solicitations,
         };
     }
