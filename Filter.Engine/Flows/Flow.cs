@@ -1,3 +1,4 @@
+using Filter.Engine.Flows.Trackers;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 
@@ -97,7 +98,10 @@ public struct Flow
     /// </summary>
     public uint OpenerCareOf, AnswererCareOf;
 
-    /// <summary>Where in its tracker's table it stands; see the trackers.</summary>
+    /// <summary>What kind it is to the timers.</summary>
+    public FlowClass Class;
+
+    /// <summary>Where in its tracker's table it stands; see the trackers. At most 15.</summary>
     public byte State;
 
     /// <summary>What keeps its pinhole open.</summary>
@@ -120,6 +124,9 @@ public struct Flow
     /// Last, because most packets do not touch it.
     /// </summary>
     public TcpEnd Again;
+
+    /// <summary>The tags of an SCTP association that is up; and of one that is being set up, in its place perhaps.</summary>
+    public SctpTags Tags, NextTags;
 
     /// <summary>The packet seen as a key: the opening's, or its reverse.</summary>
     public readonly FlowKey Key => Opening.Key;

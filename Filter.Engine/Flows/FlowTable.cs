@@ -112,6 +112,7 @@ public sealed class FlowTable
         ref Flow record = ref _flows[flow];
         record = default;
         record.Opening = opening;
+        record.Class = FlowClasses.Of(opening.Key);
         record.Live = true;
         record.Opened = now;
         record.Deadline = deadline;

@@ -22,7 +22,7 @@ public sealed class Reassembler
     /// <summary>Padding up to here goes on with its frame; what a sender puts behind that is not kept.</summary>
     private const int ShortestFrame = 60;
 
-    private readonly FragmentLimits _limits;
+    private FragmentLimits _limits;
     private readonly PathCounters _counters;
     private readonly FragmentTable _table;
     private readonly FramePool _pool;
@@ -52,6 +52,9 @@ public sealed class Reassembler
 
     /// <summary>Datagrams put together so far.</summary>
     public long Assembled { get; private set; }
+
+    /// <summary>From now on what waits does so for these times, what waits already too; nanoseconds.</summary>
+    public void Adopt(long ipv4, long ipv6) => _limits = _limits with { IPv4Lifetime = ipv4, IPv6Lifetime = ipv6 };
 
     /// <summary>
     /// Takes every fragment of the burst that is not done: it ends as Held, or is dropped with its

@@ -51,8 +51,10 @@ public enum DropReason : byte
     Land,
     /// <summary>TCP flags that no legal segment carries (none, SYN+FIN, SYN+RST, FIN without ACK …).</summary>
     BadFlags,
-    /// <summary>TCP or UDP port 0.</summary>
+    /// <summary>TCP, UDP or SCTP port 0.</summary>
     PortZero,
+    /// <summary>An SCTP chunk whose length can't be, or beside others that it may not be beside (RFC 9260 §3.2, §6.10).</summary>
+    BadChunk,
 
     /// <summary>A source that lives behind another port (BCP 38, BCP 84; RFC 6092 REC-5, REC-6).</summary>
     SpoofedSource,
@@ -106,6 +108,8 @@ public enum DropReason : byte
     WrongCareOf,
     /// <summary>Outside the TCP window (RFC 9293 §3.10.7.4).</summary>
     OutOfWindow,
+    /// <summary>The SCTP verification tag is not the association's (RFC 9260 §8.5).</summary>
+    WrongTag,
     /// <summary>An answer that nobody owes: the one-answer pinhole is closed.</summary>
     NotOwed,
     /// <summary>An ICMP error that quotes no flow of ours, or quotes it wrongly.</summary>

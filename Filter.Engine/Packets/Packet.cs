@@ -159,6 +159,15 @@ public struct Packet
     /// <summary>The SPI of ESP or AH, else 0.</summary>
     public uint Spi;
 
+    /// <summary>SCTP's verification tag, and what INIT and INIT ACK want to be sent from then on.</summary>
+    public uint Tag, InitiateTag;
+
+    /// <summary>What an SCTP packet's chunks say.</summary>
+    public SctpEvents Chunks;
+
+    /// <summary>ABORT or SHUTDOWN COMPLETE with the tag that its receiver sends, not the one it is sent.</summary>
+    public bool TagReflected;
+
     /// <summary>IPv4 with the don't-fragment bit, or any IPv6.</summary>
     public bool DontFragment;
 

@@ -21,6 +21,8 @@ public struct PacketFacts
     private uint _quotedSequence;
     private uint _spi;
     private uint _mtu;
+    private uint _tag;
+    private uint _initiateTag;
     private uint _fragmentId;
     private int _length;
     private int _fragmentOffset;
@@ -42,6 +44,8 @@ public struct PacketFacts
     private bool _hasTransport;
     private bool _dontFragment;
     private bool _hasQuote;
+    private bool _tagReflected;
+    private byte _chunk;
 
     /// <summary>
     /// The facts of a parsed packet: what parsing found and, where its bytes are still there, the
@@ -109,6 +113,10 @@ public struct PacketFacts
             Mtu = _mtu,
             Spi = _hasQuote ? 0 : _spi,
             Target = _target,
+            Chunk = _chunk,
+            Tag = _tag,
+            InitiateTag = _initiateTag,
+            TagReflected = _tagReflected,
             ArpOperation = _arpOperation,
             Length = _length,
             SegmentSize = _segmentSize,
@@ -204,6 +212,10 @@ public struct PacketFacts
                 _window = BinaryPrimitives.ReadUInt16BigEndian(tcp[14..]);
                 break;
 
+            case IpProtocol.Sctp when _hasTransport && packet.Transport + FrameBuilder.TransportLength(protocol) <= Math.Min(packet.End, frame.Length):
+                TakeSctp(frame[packet.Transport..Math.Min(packet.End, frame.Length)]);
+                break;
+
             case IpProtocol.Esp or IpProtocol.Ah:
                 _spi = packet.Spi;
                 _sequence = packet.Sequence;
@@ -220,6 +232,23 @@ public struct PacketFacts
             default:
                 break;
         }
+    }
+
+    /// <summary>The tag, and the first chunk.</summary>
+    private void TakeSctp(ReadOnlySpan<byte> sctp)
+    {
+        _tag = BinaryPrimitives.ReadUInt32BigEndian(sctp[4..]);
+        ReadOnlySpan<byte> chunk = sctp[FrameBuilder.TransportLength(IpProtocol.Sctp)..];
+        if (chunk.Length < SctpChunk.HeaderLength)
+        {
+            return;
+        }
+
+        _chunk = chunk[0];
+        _tagReflected = _chunk is SctpChunk.Abort or SctpChunk.ShutdownComplete && (chunk[1] & SctpChunk.TagReflected) != 0;
+        _initiateTag = _chunk is SctpChunk.Init or SctpChunk.InitAck && chunk.Length >= SctpChunk.HeaderLength + sizeof(uint)
+            ? BinaryPrimitives.ReadUInt32BigEndian(chunk[SctpChunk.HeaderLength..])
+            : 0;
     }
 
     private void TakeIcmp(in Packet packet, ReadOnlySpan<byte> frame)

@@ -96,11 +96,23 @@ public sealed record PacketLine
     /// <summary>The address that a neighbour solicitation or advertisement, or a redirect, speaks of.</summary>
     public Address Target { get; init; }
 
+    /// <summary>Type of an SCTP packet's first chunk, see <see cref="SctpChunk"/>.</summary>
+    public byte Chunk { get; init; }
+
+    /// <summary>SCTP verification tag.</summary>
+    public uint Tag { get; init; }
+
+    /// <summary>Initiate tag of INIT or INIT ACK.</summary>
+    public uint InitiateTag { get; init; }
+
+    /// <summary>ABORT or SHUTDOWN COMPLETE with the T bit: the tag is the one that its receiver sends.</summary>
+    public bool TagReflected { get; init; }
+
     /// <summary>ARP operation.</summary>
     public ushort ArpOperation { get; init; }
 
     /// <summary>
-    /// Payload bytes: behind the transport header; of a protocol without one (and of a later
+    /// Payload bytes: behind the transport header (of SCTP: all chunks); of a protocol without one (and of a later
     /// fragment) behind the IP headers; of a frame behind Ethernet and tags.
     /// </summary>
     public int Length { get; init; }
@@ -155,6 +167,17 @@ public sealed record PacketLine
 
     /// <summary>Whether the IP header is IPv4's.</summary>
     public bool IsIPv4 => EtherType == EtherTypes.IPv4;
+
+    /// <summary>The length that a line means which does not say.</summary>
+    internal int UsualLength => Quote is not null ? FrameBuilder.DatagramLength(Quote)
+        : Kind == LineKind.Ip && Protocol == IpProtocol.Sctp && HasTransport ? SctpChunk.UsualLength(Chunk)
+        : 0;
+
+    /// <summary>SCTP with a chunk that offers a tag.</summary>
+    internal bool IsSctpInit => Kind == LineKind.Ip && Protocol == IpProtocol.Sctp && Chunk is SctpChunk.Init or SctpChunk.InitAck;
+
+    /// <summary>SCTP with a chunk that has the T bit.</summary>
+    internal bool IsSctpEnd => Kind == LineKind.Ip && Protocol == IpProtocol.Sctp && Chunk is SctpChunk.Abort or SctpChunk.ShutdownComplete;
 
     /// <summary>ICMP over IPv4 or ICMPv6.</summary>
     internal bool IsIcmp => Kind == LineKind.Ip && Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6;
@@ -281,7 +304,7 @@ public sealed record PacketLine
             WriteTransport(text);
         }
 
-        Key(text, "len", Length, Quote is null ? 0 : FrameBuilder.DatagramLength(Quote));
+        Key(text, "len", Length, UsualLength);
         Key(text, "gso", SegmentSize, 0);
         if (IsFragment)
         {
@@ -327,6 +350,25 @@ public sealed record PacketLine
                     Key(text, "target", Target.ToString());
                 }
 
+                break;
+
+            case IpProtocol.Sctp:
+                if (Chunk != SctpChunk.Data)
+                {
+                    Key(text, "chunk", SctpChunk.Word(Chunk) ?? $"{Chunk}");
+                }
+
+                if (Tag != 0)
+                {
+                    Key(text, "tag", $"0x{Tag:x}");
+                }
+
+                if (InitiateTag != 0)
+                {
+                    Key(text, "itag", $"0x{InitiateTag:x}");
+                }
+
+                text.Append(TagReflected ? " t-bit" : "");
                 break;
 
             case IpProtocol.Igmp:

@@ -24,6 +24,9 @@ internal sealed partial class PacketLineReader
             case LineKind.Ip when word == "df" && line.IsIPv4:
                 return line with { DontFragment = true };
 
+            case LineKind.Ip when word == "t-bit" && line.Protocol == IpProtocol.Sctp:
+                return line with { TagReflected = true };
+
             case LineKind.Ip when line.Protocol == IpProtocol.Tcp:
                 return ReadFlags(line, token, word);
 
@@ -74,7 +77,7 @@ internal sealed partial class PacketLineReader
 
         bool ip = line.Kind == LineKind.Ip;
         byte protocol = ip ? line.Protocol : (byte)0;
-        bool tcp = ip && protocol == IpProtocol.Tcp, spi = ip && protocol is IpProtocol.Esp or IpProtocol.Ah;
+        bool tcp = ip && protocol == IpProtocol.Tcp, sctp = ip && protocol == IpProtocol.Sctp, spi = ip && protocol is IpProtocol.Esp or IpProtocol.Ah;
         long n;
         switch (key)
         {
@@ -112,6 +115,15 @@ internal sealed partial class PacketLineReader
                     : Refuse(value.Column, $"'{value.Text}' is not an IPv6 address");
             case "spi" when spi:
                 return Number(value, uint.MaxValue, out n) ? line with { Spi = (uint)n } : null;
+            case "chunk" when sctp:
+                return SctpChunk.TryParse(value.Text.ToLowerInvariant(), out byte chunk) ? line with { Chunk = chunk }
+                    : !char.IsAsciiDigit(value.Text.FirstOrDefault())
+                        ? Refuse(value.Column, $"'{value.Text}' is not a chunk ({string.Join(", ", SctpChunk.Words)}, or its number)")
+                    : Number(value, byte.MaxValue, out n) ? line with { Chunk = (byte)n } : null;
+            case "tag" when sctp:
+                return Number(value, uint.MaxValue, out n) ? line with { Tag = (uint)n } : null;
+            case "itag" when sctp:
+                return Number(value, uint.MaxValue, out n) ? line with { InitiateTag = (uint)n } : null;
             case "type" when line.Kind == LineKind.Ether:
                 return Number(value, ushort.MaxValue, out n) ? line with { EtherType = (ushort)n } : null;
             case "type" when line.IsIcmp || (ip && protocol == IpProtocol.Igmp):
@@ -145,7 +157,7 @@ internal sealed partial class PacketLineReader
         string[] keys =
         [
             "seq", "ack", "win", "len", "ttl", "dscp", "ecn", "vlan", "id", "spi", "type", "code", "mtu", "frag", "frag-id", "total",
-            "gso", "csum", "op", "src-mac", "dst-mac", "target", "quote",
+            "gso", "csum", "op", "chunk", "tag", "itag", "src-mac", "dst-mac", "target", "quote",
         ];
         string what = line.Kind switch
         {

@@ -285,6 +285,7 @@ internal sealed partial class PacketLineReader(string text, bool quoted = false)
         }
 
         line = Normalize(line);
+        line = _given.Contains("len") ? line : line with { Length = line.UsualLength };
         if (line.IsIcmpQuery && _id > ushort.MaxValue)
         {
             return Refuse(1, $"id={_id} is too large: an ICMP identifier has 16 bits; write frag-id= for the fragment's");
@@ -329,7 +330,8 @@ internal sealed partial class PacketLineReader(string text, bool quoted = false)
             line = line with
             {
                 SourcePort = 0, DestinationPort = 0, Flags = TcpFlags.None, IcmpType = 0, IcmpCode = 0, IcmpId = 0, Sequence = 0,
-                Acknowledgment = 0, Window = PacketLine.DefaultWindow, Mtu = 0, Spi = 0, TotalLength = 0,
+                Acknowledgment = 0, Window = PacketLine.DefaultWindow, Mtu = 0, Spi = 0, TotalLength = 0, Chunk = 0, Tag = 0,
+                InitiateTag = 0, TagReflected = false,
             };
         }
 
@@ -338,6 +340,8 @@ internal sealed partial class PacketLineReader(string text, bool quoted = false)
             IcmpId = line.IsIcmpQuery ? line.IcmpId : (ushort)0,
             Sequence = line.IsIcmp && !line.IsIcmpQuery ? 0 : line.Sequence,
             FragmentId = line.IsFragment ? line.FragmentId : 0,
+            InitiateTag = line.IsSctpInit ? line.InitiateTag : 0,
+            TagReflected = line.TagReflected && line.IsSctpEnd,
         };
     }
 

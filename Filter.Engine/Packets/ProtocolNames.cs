@@ -13,7 +13,6 @@ public static class ProtocolNames
     /// <summary>The word that stands for ICMP and ICMPv6 alike.</summary>
     public const string EitherIcmp = "icmp";
 
-    private const byte Dccp = 33;
     private const byte Ospf = 89;
     private const byte EtherIp = 97;
     private const byte Pim = 103;
@@ -24,7 +23,7 @@ public static class ProtocolNames
     private static readonly FrozenDictionary<string, byte> s_numbers = new Dictionary<string, byte>
     {
         ["icmpv4"] = IpProtocol.Icmp, ["igmp"] = IpProtocol.Igmp, ["ipip"] = IpProtocol.IPv4, ["tcp"] = IpProtocol.Tcp,
-        ["udp"] = IpProtocol.Udp, ["dccp"] = Dccp, ["6in4"] = IpProtocol.IPv6, ["gre"] = IpProtocol.Gre,
+        ["udp"] = IpProtocol.Udp, ["dccp"] = IpProtocol.Dccp, ["6in4"] = IpProtocol.IPv6, ["gre"] = IpProtocol.Gre,
         ["esp"] = IpProtocol.Esp, ["ah"] = IpProtocol.Ah, ["icmpv6"] = IpProtocol.IcmpV6, ["ospf"] = Ospf,
         ["etherip"] = EtherIp, ["pim"] = Pim, ["ipcomp"] = IpComp, ["vrrp"] = Vrrp, ["l2tp"] = L2tp,
         ["sctp"] = IpProtocol.Sctp, ["mobility"] = IpProtocol.Mobility, ["udplite"] = IpProtocol.UdpLite,

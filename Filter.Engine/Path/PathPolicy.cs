@@ -14,8 +14,8 @@ public sealed record PathPolicy
     /// <summary>Whose expectations are met; <see cref="Timers"/> already are what it says, or better.</summary>
     public Profile Profile { get; init; }
 
-    /// <summary>Lifetimes of flows.</summary>
-    public FlowTimers Timers { get; init; } = new();
+    /// <summary>Lifetimes of flows, and of fragments that wait.</summary>
+    public FlowTimers Timers { get; init; } = FlowTimers.Of(Profile.Default);
 
     /// <summary>Who may say what by which port.</summary>
     public Admission Admission { get; init; } = new();

@@ -56,7 +56,8 @@ public sealed partial class PacketPath<TTrace>
     /// </summary>
     private void FindQuoted(ref Packet packet, long now)
     {
-        if (!Parser.TryReadQuote(packet, out FlowKey quoted) || quoted.Source != packet.Key.Destination)
+        if (!Parser.TryReadQuote(packet, out FlowKey quoted, out Address sender)
+            || (packet.Key.Destination != sender && packet.Key.Destination != quoted.Source))
         {
             packet.Drop(DropReason.StrayIcmpError);
             return;
@@ -192,9 +193,12 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>Opens a flow, where the rules let it, in the place of an ended one with the same key.</summary>
     private void Open(ref Packet packet, long now, int ended = 0)
     {
-        bool opens = packet.Key.Protocol == IpProtocol.Tcp
-            ? TcpTracker.Opens(packet) || MayPickUp(packet)
-            : DatagramTracker.Opens(packet);
+        bool opens = packet.Key.Protocol switch
+        {
+            IpProtocol.Tcp => TcpTracker.Opens(packet) || MayPickUp(packet),
+            IpProtocol.Sctp => SctpTracker.Opens(packet),
+            _ => DatagramTracker.Opens(packet),
+        };
         if (!opens)
         {
             bool late = Flows.EndedByTimer(packet.Key, now);

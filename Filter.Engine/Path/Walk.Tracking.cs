@@ -54,8 +54,19 @@ public sealed partial class PacketPath<TTrace>
         for (int attempt = 0; attempt < 2; attempt++)
         {
             ref Flow flow = ref Flows[packet.Flow];
-            TrackResult result = packet.Key.Protocol == IpProtocol.Tcp ? TcpTracker.Track(ref flow, packet)
-                : DatagramTracker.Track(ref flow, packet);
+            if (flow.Class == FlowClass.Sctp && !SctpTracker.Fits(flow, packet))
+            {
+                packet.Drop(DropReason.WrongTag);
+                Tell(packet, "track", "its verification tag is not the association's");
+                return;
+            }
+
+            TrackResult result = flow.Class switch
+            {
+                FlowClass.Tcp => TcpTracker.Track(ref flow, packet),
+                FlowClass.Sctp => SctpTracker.Track(ref flow, packet),
+                _ => DatagramTracker.Track(ref flow, packet, now),
+            };
             if (result is TrackResult.Pass or TrackResult.Aside)
             {
                 Pass(ref packet, ref flow, now, result == TrackResult.Pass);
@@ -132,35 +143,12 @@ public sealed partial class PacketPath<TTrace>
     }
 
     /// <summary>A spoofed sender gets no further than one datagram and its answer, or half a handshake.</summary>
-    private static bool IsProven(in Flow flow) => flow.Opening.Key.Protocol == IpProtocol.Tcp
-        ? (TcpPhase)flow.State is TcpPhase.Established or TcpPhase.Closing or TcpPhase.Resetting
-        : flow is { ReplyPackets: > 0, ForwardPackets: > 1 };
-
-    private long Lifetime(in Flow flow)
+    private static bool IsProven(in Flow flow) => flow.Class switch
     {
-        FlowTimers timers = Policy.Timers;
-        switch (flow.Opening.Key.Protocol)
-        {
-            case IpProtocol.Tcp:
-                return (TcpPhase)flow.State switch
-                {
-                    TcpPhase.Established => timers.TcpEstablished,
-                    TcpPhase.Closing or TcpPhase.Resetting => timers.TcpClosing,
-                    TcpPhase.TimeWait => timers.TcpTimeWait,
-                    TcpPhase.Reset => timers.TcpReset,
-                    _ => timers.TcpOpening,
-                };
+        FlowClass.Tcp => (TcpPhase)flow.State is TcpPhase.Established or TcpPhase.Closing or TcpPhase.Resetting,
+        FlowClass.Sctp => (SctpPhase)flow.State is >= SctpPhase.Established and < SctpPhase.Ended,
+        _ => flow is { ReplyPackets: > 0, ForwardPackets: > 1 },
+    };
 
-            case IpProtocol.Udp:
-            case IpProtocol.UdpLite:
-                return flow.State == (byte)DatagramPhase.Answered ? timers.UdpAnswered : timers.UdpOpening;
-
-            case IpProtocol.Icmp:
-            case IpProtocol.IcmpV6:
-                return timers.Icmp;
-
-            default:
-                return timers.Other;
-        }
-    }
+    private long Lifetime(in Flow flow) => _lifetimes.Of(flow);
 }

@@ -1,4 +1,6 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
+using Filter.Engine.Flows;
 using Filter.Engine.Fragments;
 using Filter.Engine.Local;
 using Filter.Engine.Packets;
@@ -32,6 +34,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private readonly PacketFacts[] _kept = new PacketFacts[Burst.Intake];
     private readonly ushort _protected;
     private RateLimits _limits;
+    private FlowLifetimes _lifetimes;
     private long _removals;
 
     /// <summary>Builds the walk; everything it will ever need is allocated here.</summary>
@@ -44,6 +47,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _neighbours = new Neighbours(settings.Local, Counters);
         _limits = new RateLimits(settings.Ruleset);
         _solicitations = new Solicitations(Policy.Admission.Solicitations);
+        Adopt(settings.Ruleset.Policy.Timers);
         Ipsec = settings.Ipsec;
         foreach (Port port in settings.Ports)
         {
@@ -93,11 +97,19 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     {
         Counters.Adopt(Ruleset, ruleset);
         _limits = new RateLimits(ruleset);
+        Adopt(ruleset.Policy.Timers);
         Ruleset = ruleset;
         _solicitations.Adopt(Policy.Admission.Solicitations);
         Ipsec = ipsec;
         _reassembler.ForgetOpened();
         Generation++;
+    }
+
+    [MemberNotNull(nameof(_lifetimes))]
+    private void Adopt(FlowTimers timers)
+    {
+        _lifetimes = new FlowLifetimes(timers);
+        _reassembler.Adopt(timers[FlowTimer.FragmentsIpv4], timers[FlowTimer.FragmentsIpv6]);
     }
 
     private void Parse(Burst burst)

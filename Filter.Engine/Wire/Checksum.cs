@@ -65,16 +65,35 @@ public static class Checksum
     public static ushort Update(ushort checksum, ushort before, ushort after) =>
         (ushort)~Fold((ulong)(ushort)~checksum + (ushort)~before + after);
 
-    /// <summary>SCTP's CRC32c over a packet whose own checksum field is zero; it stands there in little endian (RFC 9260 §6.8, appendix A).</summary>
-    public static uint Crc32C(ReadOnlySpan<byte> bytes)
+    /// <summary>Where the checksum stands in the SCTP header.</summary>
+    internal const int SctpOffset = 8;
+
+    /// <summary>CRC32c of the bytes (RFC 9260 appendix A).</summary>
+    public static uint Crc32C(ReadOnlySpan<byte> bytes) => ~Crc32C(uint.MaxValue, bytes);
+
+    /// <summary>
+    /// The CRC32c of an SCTP packet, as if its own checksum field were zero; it stands there in little endian (RFC 9260 §6.8).
+    /// </summary>
+    /// <param name="packet">The common header of twelve bytes, and all chunks.</param>
+    public static uint Sctp(ReadOnlySpan<byte> packet)
     {
-        uint crc = uint.MaxValue;
+        uint crc = Crc32C(uint.MaxValue, packet[..SctpOffset]);
+        return ~Crc32C(BitOperations.Crc32C(crc, 0u), packet[(SctpOffset + sizeof(uint))..]);
+    }
+
+    private static uint Crc32C(uint crc, ReadOnlySpan<byte> bytes)
+    {
+        for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
+        {
+            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
+        }
+
         foreach (byte one in bytes)
         {
             crc = BitOperations.Crc32C(crc, one);
         }
 
-        return ~crc;
+        return crc;
     }
 
     private static ulong Words(Address address)

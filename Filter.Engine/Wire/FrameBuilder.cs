@@ -250,6 +250,8 @@ public static class FrameBuilder
             case IpProtocol.Sctp:
                 BinaryPrimitives.WriteUInt16BigEndian(segment, line.SourcePort);
                 BinaryPrimitives.WriteUInt16BigEndian(segment[2..], line.DestinationPort);
+                BinaryPrimitives.WriteUInt32BigEndian(segment[4..], line.Tag);
+                WriteChunk(line, payload);
                 BinaryPrimitives.WriteUInt32LittleEndian(
                     segment[SctpChecksumOffset..], Checksum.Crc32C(segment) ^ (line.Checksum == LineChecksum.Bad ? 0x5555u : 0));
                 break;
@@ -292,6 +294,23 @@ public static class FrameBuilder
         if (checksumAt >= 0)
         {
             FinishChecksum(line, segment, checksumAt);
+        }
+    }
+
+    /// <summary>One chunk as long as the payload, where there is room for its header.</summary>
+    private static void WriteChunk(PacketLine line, Span<byte> chunk)
+    {
+        if (chunk.Length < SctpChunk.HeaderLength)
+        {
+            return;
+        }
+
+        chunk[0] = line.Chunk;
+        chunk[1] = line.TagReflected ? SctpChunk.TagReflected : (byte)0;
+        BinaryPrimitives.WriteUInt16BigEndian(chunk[2..], (ushort)chunk.Length);
+        if (line.IsSctpInit && chunk.Length >= SctpChunk.HeaderLength + sizeof(uint))
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(chunk[SctpChunk.HeaderLength..], line.InitiateTag);
         }
     }
 

@@ -15,6 +15,8 @@ public static class IpProtocol
     public const byte Tcp = 6;
     /// <summary>UDP (RFC 768).</summary>
     public const byte Udp = 17;
+    /// <summary>DCCP (RFC 4340).</summary>
+    public const byte Dccp = 33;
     /// <summary>IPv6 in IP (RFC 4213).</summary>
     public const byte IPv6 = 41;
     /// <summary>IPv6 routing header (RFC 8200 §4.4).</summary>

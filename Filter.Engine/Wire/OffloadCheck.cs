@@ -4,7 +4,7 @@ using Filter.Engine.Packets;
 namespace Filter.Engine.Wire;
 
 /// <summary>
-/// Offload metadata of frames that are not IP. They come with the frame and may lie: whoever finishes a checksum later
+/// Offload metadata of frames that are not IP, and of SCTP. They come with the frame and may lie: whoever finishes a checksum later
 /// writes two bytes where they say. Of IP the parser itself looks at them.
 /// </summary>
 public static class OffloadCheck
@@ -16,6 +16,12 @@ public static class OffloadCheck
     /// <returns>None, or why the frame must be dropped.</returns>
     public static DropReason Settle(ref Packet packet)
     {
+        if (packet.Kind == PacketKind.Tracked && packet.Key.Protocol == IpProtocol.Sctp && packet.Offload.ChecksumStart == packet.Transport)
+        {
+            // Who finishes checksums for packet sockets knows the Internet checksum alone.
+            return Segmenter.TryFinishChecksum(ref packet) ? DropReason.None : DropReason.BadChecksum;
+        }
+
         if (packet.Kind != PacketKind.Link || (packet.Offload.Gso == GsoKind.None && packet.Offload.Checksum != ChecksumState.Partial))
         {
             return DropReason.None;

@@ -177,18 +177,6 @@ public static partial class Parser
         return packet.Key.DestinationPort == 0 ? DropReason.PortZero : DropReason.None;
     }
 
-    private static DropReason ParseSctp(ref Packet packet, ReadOnlySpan<byte> sctp)
-    {
-        if (sctp.Length < 12)
-        {
-            return DropReason.Truncated;
-        }
-
-        ReadPorts(ref packet, sctp);
-        packet.Payload = packet.Transport + 12;
-        return packet.Key.SourcePort == 0 || packet.Key.DestinationPort == 0 ? DropReason.PortZero : DropReason.None;
-    }
-
     /// <summary>
     /// A first fragment mostly shows its ports. Nothing is decided by them before the datagram is
     /// whole; they are for people.
@@ -349,6 +337,15 @@ public static partial class Parser
                 sum = 0;
                 break;
 
+            case IpProtocol.Sctp:
+                if (Checksum.Sctp(segment) != BinaryPrimitives.ReadUInt32LittleEndian(segment[Checksum.SctpOffset..]))
+                {
+                    return DropReason.BadChecksum;
+                }
+
+                packet.Offload.Checksum = ChecksumState.Valid;
+                return DropReason.None;
+
             default:
                 return DropReason.None;
         }
@@ -364,12 +361,19 @@ public static partial class Parser
 
     /// <summary>
     /// Reads the packet that an ICMP error quotes, as far as it goes: the key that it showed, so with
-    /// the error's receiver as source.
+    /// the error's receiver as source. Home addresses stand in it as in every key.
     /// </summary>
     /// <returns>False where the quote is cut before its ports, or is a later fragment, or of what no error speaks of.</returns>
-    public static bool TryReadQuote(in Packet error, out FlowKey key)
+    public static bool TryReadQuote(in Packet error, out FlowKey key) => TryReadQuote(error, out key, out _);
+
+    /// <inheritdoc cref="TryReadQuote(in Packet, out FlowKey)"/>
+    /// <param name="error">The error.</param>
+    /// <param name="key">The key of what it quotes.</param>
+    /// <param name="sender">Whom the quoted header names as its sender: a care-of address, where the key has its home address.</param>
+    public static bool TryReadQuote(in Packet error, out FlowKey key, out Address sender)
     {
         key = default;
+        sender = default;
         ReadOnlySpan<byte> quote = error.Slab.AsSpan(error.Start + error.Payload, error.End - error.Payload);
         int at;
         byte protocol;
@@ -389,6 +393,7 @@ public static partial class Parser
 
             protocol = quote[9];
             source = Address.ReadIPv4(quote[12..]);
+            sender = source;
             destination = Address.ReadIPv4(quote[16..]);
         }
         else
@@ -399,6 +404,7 @@ public static partial class Parser
             }
 
             source = Address.ReadIPv6(quote[8..]);
+            sender = source;
             destination = Address.ReadIPv6(quote[24..]);
             protocol = quote[6];
             at = 40;
@@ -411,6 +417,11 @@ public static partial class Parser
                 }
 
                 int length = protocol == IpProtocol.Fragment ? 8 : (quote[at + 1] + 1) * 8;
+                if (at + length <= quote.Length)
+                {
+                    ReadHomeAddress(protocol, quote.Slice(at, length), ref source, ref destination);
+                }
+
                 protocol = quote[at];
                 at += length;
             }
@@ -439,5 +450,18 @@ public static partial class Parser
         }
 
         return true;
+    }
+
+    /// <summary>What parsing does where it walks the chain: an option, or a routing header that was not yet walked to its end.</summary>
+    private static void ReadHomeAddress(byte kind, ReadOnlySpan<byte> header, ref Address source, ref Address destination)
+    {
+        if (kind == IpProtocol.DestinationOptions)
+        {
+            WalkOptions(header[2..], destinationOptions: true, ref source);
+        }
+        else if (kind == IpProtocol.Routing && header[2] == 2 && header[3] == 1 && header.Length == 24)
+        {
+            destination = Address.ReadIPv6(header[8..]);
+        }
     }
 }

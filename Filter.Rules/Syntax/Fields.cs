@@ -170,6 +170,61 @@ internal static class Values
             : text.Length <= 18 && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value);
     }
 
+    /// <summary>A time: <c>200ms</c>, <c>31s</c>, <c>5m</c>, <c>2h</c>, <c>2h4m</c>; nanoseconds.</summary>
+    public static long? Duration(Node? node, string what, Diagnostics found)
+    {
+        if (Text(node, what, found) is not { } text)
+        {
+            return null;
+        }
+
+        if (Duration(text.Value) is { } time)
+        {
+            return time;
+        }
+
+        found.Error(text.At, $"{Wording.Quote(text.Value)} is not a time", "write 200ms, 31s, 5m, 2h or 2h4m");
+        return null;
+    }
+
+    /// <summary>Numbers with their units, the larger unit first; at most a year.</summary>
+    private static long? Duration(string text)
+    {
+        const long Most = 366 * 24 * 3_600_000_000_000;
+        long sum = 0, last = long.MaxValue;
+        ReadOnlySpan<char> rest = text;
+        while (!rest.IsEmpty)
+        {
+            int digits = rest.IndexOfAnyExceptInRange('0', '9');
+            if (digits is < 1 or > 9)
+            {
+                return null;
+            }
+
+            int behind = rest[digits..].IndexOfAnyInRange('0', '9');
+            int end = behind < 0 ? rest.Length : digits + behind;
+            long unit = rest[digits..end] switch
+            {
+                "ms" => 1_000_000,
+                "s" => 1_000_000_000,
+                "m" => 60_000_000_000,
+                "h" => 3_600_000_000_000,
+                _ => 0,
+            };
+            long count = long.Parse(rest[..digits], NumberStyles.None, CultureInfo.InvariantCulture);
+            if (unit == 0 || unit >= last || count > (Most - sum) / unit)
+            {
+                return null;
+            }
+
+            sum += count * unit;
+            last = unit;
+            rest = rest[end..];
+        }
+
+        return sum == 0 ? null : sum;
+    }
+
     /// <summary>One of a few words.</summary>
     public static T? Word<T>(Node? node, string what, Diagnostics found, params (string Word, T Value)[] words)
         where T : struct

@@ -1,9 +1,15 @@
+using System.Globalization;
+using System.Text;
+
 namespace Filter.Rules.Syntax;
 
 /// <summary>How messages quote what a file says, and which known word a misspelt one was meant to be.</summary>
 internal static class Wording
 {
     private const int LongestQuote = 60;
+
+    private static readonly (long Unit, string Word)[] s_units =
+        [(3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s"), (1_000_000, "ms")];
 
     /// <summary>The text in quotes, cut if long.</summary>
     public static string Quote(string text) =>
@@ -19,6 +25,22 @@ internal static class Wording
             1 => all[0],
             _ => $"{string.Join(", ", all.Take(all.Count - 1))} or {all[^1]}",
         };
+    }
+
+    /// <summary>Nanoseconds as a ruleset writes them: <c>2h4m</c>.</summary>
+    public static string Duration(long nanoseconds)
+    {
+        var text = new StringBuilder();
+        foreach ((long unit, string word) in s_units)
+        {
+            if (nanoseconds >= unit)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"{nanoseconds / unit}{word}");
+                nanoseconds %= unit;
+            }
+        }
+
+        return text.ToString();
     }
 
     /// <summary>The known word nearest to <paramref name="word"/>, or null if none is near enough to have been meant.</summary>

@@ -112,14 +112,17 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             Flags = opening.TcpFlags,
             IcmpType = opening.IcmpType,
             IcmpCode = opening.IcmpCode,
+            Chunk = key.Protocol == IpProtocol.Sctp ? SctpChunk.Init : (byte)0,
+            Length = key.Protocol == IpProtocol.Sctp ? SctpChunk.InitLength : 0,
             IcmpId = icmp ? key.SourcePort : (ushort)0,
             TrafficClass = opening.TrafficClass,
             Segment = key.Segment,
         };
     }
 
-    private static string State(in Flow flow) => flow.Opening.Key.Protocol == IpProtocol.Tcp
-        ? (TcpPhase)flow.State switch
+    private static string State(in Flow flow) => flow.Class switch
+    {
+        FlowClass.Tcp => (TcpPhase)flow.State switch
         {
             TcpPhase.SynSent => "syn-sent",
             TcpPhase.BothSent => "both-sent",
@@ -130,9 +133,27 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             TcpPhase.Resetting => "resetting",
             TcpPhase.Reset => "reset",
             _ => "closed",
-        }
-        : flow.Pinhole == PinholeKind.OneAnswer ? string.Create(CultureInfo.InvariantCulture, $"owes {flow.Owed}")
-        : (DatagramPhase)flow.State == DatagramPhase.Answered ? "answered" : "opening";
+        },
+        FlowClass.Sctp => (SctpPhase)flow.State switch
+        {
+            SctpPhase.CookieWait => "cookie-wait",
+            SctpPhase.CookieEchoed => "cookie-echoed",
+            SctpPhase.Established => "established",
+            SctpPhase.ShutdownSent => "shutdown-sent",
+            SctpPhase.ShutdownReceived => "shutdown-received",
+            SctpPhase.ShutdownBoth => "shutdown-both",
+            SctpPhase.ShutdownAckSent => "shutdown-ack-sent",
+            SctpPhase.Ended => "ended",
+            _ => "closed",
+        },
+        _ when flow.Pinhole == PinholeKind.OneAnswer => string.Create(CultureInfo.InvariantCulture, $"owes {flow.Owed}"),
+        _ => (DatagramPhase)flow.State switch
+        {
+            DatagramPhase.Lasting => "lasting",
+            DatagramPhase.Answered => "answered",
+            _ => "opening",
+        },
+    };
 
     private PortReport[] Ports() => [.. gateway.Ports.Zip(rulesets.Current.Ports, Describe)];
 

@@ -10,6 +10,8 @@ public enum DatagramPhase : byte
     Opening,
     /// <summary>Both sides have spoken.</summary>
     Answered,
+    /// <summary>Both sides have spoken, and the answers go on.</summary>
+    Lasting,
 }
 
 /// <summary>
@@ -17,8 +19,14 @@ public enum DatagramPhase : byte
 /// </summary>
 public static class DatagramTracker
 {
+    /// <summary>How long after the opening an answer shows that a flow lasts: no longer does one question take.</summary>
+    private const long OneQuestion = 2_000_000_000;
+
     /// <summary>Moves the flow on by one datagram.</summary>
-    public static TrackResult Track(ref Flow flow, in Packet packet)
+    /// <param name="flow">The flow; its opening may be this very packet.</param>
+    /// <param name="packet">A parsed packet.</param>
+    /// <param name="now">The path's clock.</param>
+    public static TrackResult Track(ref Flow flow, in Packet packet, long now)
     {
         if (packet.Key.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6
             && IcmpQueries.Asks(packet.Key.Protocol, packet.IcmpType) == packet.Reply)
@@ -26,7 +34,13 @@ public static class DatagramTracker
             return TrackResult.Invalid;                     // the opener asks, the other answers
         }
 
-        flow.State = (byte)(packet.Reply ? DatagramPhase.Answered : (DatagramPhase)flow.State);
+        if (packet.Reply && (DatagramPhase)flow.State != DatagramPhase.Lasting)
+        {
+            bool lasts = (DatagramPhase)flow.State == DatagramPhase.Answered && flow.ForwardPackets > 1
+                && now - flow.Opened > OneQuestion;
+            flow.State = (byte)(lasts ? DatagramPhase.Lasting : DatagramPhase.Answered);
+        }
+
         return TrackResult.Pass;
     }
 

@@ -180,10 +180,10 @@ public static class TcpTracker
 
     /// <summary>
     /// Whether sequence numbers are neither right of the window that the receiver offered (RFC 9293 §3.10.7.4) nor left of
-    /// what it may have lost.
+    /// what it may have lost. Some send their FIN behind a window that is full, and go on from there: hence one more.
     /// </summary>
     private static bool LiesInWindow(in TcpEnd sender, in TcpEnd receiver, uint first, uint end) =>
-        !((receiver.Acks || sender.Seen) && IsAfter(first, (receiver.Acks ? receiver.Acknowledged : sender.First) + receiver.Window))
+        !((receiver.Acks || sender.Seen) && IsAfter(first, (receiver.Acks ? receiver.Acknowledged : sender.First) + receiver.Window + 1))
         && !(sender.Seen && IsAfter(sender.Sent - receiver.Window - 1, end));
 
     /// <summary>A SYN, or one again: with the same number, perhaps with less data or options, or with another number.</summary>

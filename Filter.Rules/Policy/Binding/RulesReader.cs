@@ -241,6 +241,10 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
                 ? "the rule covers every protocol: name its services, without TCP"
                 : "take TCP out of 'service', or give it a rule of its own");
         }
+        else if (rule.Pinhole == PinholeKind.OneAnswer && rule.Service!.Names(IpProtocol.Sctp))
+        {
+            found.Error(at, "'one-answer' cannot be promised for SCTP", "take SCTP out of 'service', or give it a rule of its own");
+        }
     }
 
     private void CheckMidstream(Fields fields, Rule rule, string? action)

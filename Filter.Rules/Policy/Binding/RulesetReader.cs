@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Filter.Engine.Flows;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
 using Filter.Rules.Syntax;
@@ -8,7 +9,7 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>A tree becomes a ruleset, or a list of everything that is wrong with it.</summary>
 internal static class RulesetReader
 {
-    private static readonly string[] s_keys = ["filter", "ports", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
+    private static readonly string[] s_keys = ["filter", "ports", "profile", "timers", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
     private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown", "tagged", "verify-neighbours"];
     private static readonly string[] s_limitKeys = ["flows", "solicitations"];
     private static readonly string[] s_directions = ["out", "in", "across"];
@@ -27,6 +28,8 @@ internal static class RulesetReader
         Sets sets = new(fields["sets"], found);
         RulesReader rules = new(ports.Names, sets, found);
         ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
+        Profile profile = Values.Word(fields["profile"], "'profile'", found, ("default", Profile.Default), ("rfc6092", Profile.Rfc6092)) ?? Profile.Default;
+        FlowTimers timers = TimersReader.Read(fields["timers"], profile, found);
         Fields? linkFields = fields["link"] is { } linkNode ? Fields.Of(linkNode, "'link'", found, s_linkKeys) : null;
         Fields? limitFields = fields["limits"] is { } limitNode ? Fields.Of(limitNode, "'limits'", found, s_limitKeys) : null;
         LinkPolicy link = Link(linkFields, found);
@@ -40,7 +43,7 @@ internal static class RulesetReader
             File = file,
             Ports = portConfigs,
             Mode = mode,
-            Path = new PathPolicy { Admission = admission, Midstream = ruleList.Any(static rule => rule.Midstream) },
+            Path = new PathPolicy { Profile = profile, Timers = timers, Admission = admission, Midstream = ruleList.Any(static rule => rule.Midstream) },
             Link = link,
             Limits = limits,
             AddressSets = sets.AddressSets,

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using Filter.Engine.Packets;
 using Filter.Rules.Syntax;
 
@@ -60,7 +59,7 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
             if (step.Has("after"))
             {
                 step.Refuse("cannot stand beside 'after'", "make two steps of it", s_packetKeys);
-                if (Duration(step["after"]) is { } pause)
+                if (Values.Duration(step["after"], "'after'", found) is { } pause)
                 {
                     steps.Add(new PauseStep(step.At, pause));
                 }
@@ -114,32 +113,5 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
 
         IpsecAction? ipsec = Values.Word(fields["ipsec"], "'ipsec'", found, ("bypass", IpsecAction.Bypass), ("protect", IpsecAction.Protect), ("opened", IpsecAction.Opened));
         return line is { } good ? new PacketStep(fields.At, verdict, good) { By = by, Reason = reason, Ipsec = ipsec } : null;
-    }
-
-    /// <summary><c>200ms</c>, <c>31s</c>, <c>5m</c>, <c>2h</c>, as nanoseconds.</summary>
-    private long? Duration(Node? node)
-    {
-        if (Values.Text(node, "'after'", found) is not { } text)
-        {
-            return null;
-        }
-
-        int digits = text.Value.TakeWhile(char.IsAsciiDigit).Count();
-        long unit = text.Value[digits..] switch
-        {
-            "ms" => 1_000_000L,
-            "s" => 1_000_000_000L,
-            "m" => 60_000_000_000L,
-            "h" => 3_600_000_000_000L,
-            _ => 0,
-        };
-        if (unit == 0 || digits > 9 || !long.TryParse(text.Value.AsSpan(0, digits), NumberStyles.None, CultureInfo.InvariantCulture, out long count)
-            || count == 0 || count > 366L * 24 * 3_600_000_000_000L / unit)
-        {
-            found.Error(text.At, $"{Wording.Quote(text.Value)} is not a time", "write 200ms, 31s, 5m or 2h");
-            return null;
-        }
-
-        return count * unit;
     }
 }

@@ -10,8 +10,6 @@ public sealed class DatagramTests
     [InlineData(6, "udp")]
     [InlineData(4, "udplite")]
     [InlineData(6, "udplite")]
-    [InlineData(4, "sctp")]
-    [InlineData(6, "sctp")]
     public void What_goes_out_opens_a_pinhole_for_its_answers_alone(int family, string protocol)
     {
         var net = new TestNet(Nets.OutOnly);
@@ -28,25 +26,6 @@ public sealed class DatagramTests
         net.HearsNothing("inside");
         net.ExpectsFlows(1);
         net.Expects(DropReason.DefaultDeny, 4);
-    }
-
-    [Theory]
-    [InlineData(4)]
-    [InlineData(6)]
-    public void A_pinhole_closes_two_minutes_after_a_question_and_five_after_an_answer(int family)
-    {
-        var net = new TestNet(Nets.OutOnly);
-        (TestHost client, TestHost server) = Pair(net, family);
-        client.Reaches(server);
-        net.After("119s");
-        server.Reaches(client);
-        net.After("299s");
-        server.Reaches(client);
-        net.After("301s");
-        server.Sends();
-        client.HearsNothing();
-        net.Expects(DropReason.Expired, 1);
-        net.ExpectsFlows(0);
     }
 
     [Theory]

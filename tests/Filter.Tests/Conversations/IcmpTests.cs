@@ -175,7 +175,7 @@ public sealed class IcmpTests
         var net = new TestNet(Nets.OutOnly);
         (TestHost client, TestHost server) = Pair(net, family, "udp");
         client.Reaches(server, "len=10");
-        net.After("119s");
+        net.After("29s");
         net.Sends($"outside: icmp {Nets.At(family, 3)} > {Nets.At(family, 1)} time-exceeded quote=\"{Quoted(family, "udp")}\"");
         net.ExpectsFlows(1);
         net.After("2s");

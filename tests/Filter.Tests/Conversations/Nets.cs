@@ -16,6 +16,9 @@ internal static class Nets
         defaults: { out: allow, in: drop }
         """;
 
+    /// <summary>As <see cref="OutOnly"/>, with what else its first level says.</summary>
+    public static string OutOnlyWith(string lines) => OutOnly + "\n" + lines + "\n";
+
     /// <summary>Everything well-formed passes.</summary>
     public const string Open = Ports + """
         defaults: { out: allow, in: allow }

@@ -1,3 +1,4 @@
+using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Ports;
@@ -86,7 +87,7 @@ public sealed class PolicyTests
     {
         CompiledRuleset ruleset = RulesetCompiler.Compile(RulesetFile.Parse("test.yaml", Ruleset).Ruleset! with
         {
-            Path = new PathPolicy { Timers = new Filter.Engine.Flows.FlowTimers { UdpOpening = 600_000_000_000 } },
+            Path = PathPolicy.Default with { Timers = PathPolicy.Default.Timers.With(FlowTimer.UdpWellKnownOpening, 600_000_000_000) },
         });
         return new PacketPath<NoTrace>(new PathSettings
         {

@@ -25,12 +25,13 @@ public sealed class TcpWindowTests
         var net = new TestNet(Nets.OutOnly);
         (TestHost client, TestHost server) = Connect(net, family, window: 1000);
         server.Reaches(client, "ACK seq=1010 ack=100 len=5");       // begins at the edge: a probe
-        server.Sends("ACK seq=1011 ack=100 len=5");
+        server.Reaches(client, "ACK seq=1011 ack=100");             // behind a FIN that fell out of a full window
+        server.Sends("ACK seq=1012 ack=100 len=5");
         client.HearsNothing();
         net.Expects(DropReason.OutOfWindow, 1);
         client.Reaches(server, "ACK seq=100 ack=1015 win=1000");
-        server.Reaches(client, "ACK seq=2015 ack=100 len=5");
-        server.Sends("ACK seq=2016 ack=100 len=5");
+        server.Reaches(client, "ACK seq=2016 ack=100 len=5");
+        server.Sends("ACK seq=2017 ack=100 len=5");
         client.HearsNothing();
         net.Expects(DropReason.OutOfWindow, 2);
     }
@@ -155,8 +156,8 @@ public sealed class TcpWindowTests
         var net = new TestNet(Nets.OutOnly);
         (TestHost client, TestHost server) = Connect(net, family, window: 1000);
         server.Reaches(client, "RST seq=11");
-        server.Reaches(client, "RST seq=1010");
-        server.Sends("RST seq=1011");
+        server.Reaches(client, "RST seq=1011");
+        server.Sends("RST seq=1012");
         client.HearsNothing();
         client.Reaches(server, "ACK seq=100 ack=10");               // the challenge (RFC 5961 §3.2)
         server.Reaches(client, "ACK seq=10 ack=100 len=5");

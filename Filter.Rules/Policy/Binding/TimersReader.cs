@@ -1,0 +1,45 @@
+using Filter.Engine.Flows;
+using Filter.Engine.Path;
+using Filter.Rules.Syntax;
+
+namespace Filter.Rules.Policy.Binding;
+
+/// <summary>Reads <c>timers:</c>, on top of what the profile says.</summary>
+internal static class TimersReader
+{
+    private static readonly string[] s_keys = [.. FlowTimers.Words.Select(static w => w.Word)];
+
+    /// <summary>The times in force. A profile with minima refuses what is below them.</summary>
+    public static FlowTimers Read(Node? node, Profile profile, Diagnostics found)
+    {
+        FlowTimers timers = FlowTimers.Of(profile);
+        if (node is null || Fields.Of(node, "'timers'", found, s_keys) is not { } fields)
+        {
+            return timers;
+        }
+
+        foreach ((string word, FlowTimer timer) in FlowTimers.Words)
+        {
+            if (Values.Duration(fields[word], Wording.Quote(word), found) is not { } time)
+            {
+                continue;
+            }
+
+            (long least, string source) = FlowTimers.Minimum(profile, timer);
+            if (time >= least)
+            {
+                timers = timers.With(timer, time);
+            }
+            else if (least == long.MaxValue)
+            {
+                found.Error(fields.KeyAt(word), $"'{word}' shortens what profile rfc6092 promises to keep", $"leave it out, or write profile: default ({source})");
+            }
+            else
+            {
+                found.Error(fields[word]!.At, $"'{word}' is at least {Wording.Duration(least)}, not {Wording.Duration(time)}", profile == Profile.Default ? "a shorter time loses answers that are on their way" : $"profile rfc6092 keeps what the RFC asks for: {source}");
+            }
+        }
+
+        return timers;
+    }
+}
