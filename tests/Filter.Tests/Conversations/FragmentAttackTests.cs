@@ -110,6 +110,7 @@ public sealed class FragmentAttackTests
         net.Sends(Piece(family, 808, 192, more: false, 5).Replace(Nets.At(family, 1), other, StringComparison.Ordinal));
         Assert.NotNull(net.Take("outside", null));
         net.After("61s");
+        net.After("50ms");
         Assert.Equal(0, net.Path.HeldNow);
     }
 
