@@ -4,6 +4,22 @@ using Filter.Engine.Path;
 
 namespace Filter.Engine.Flows;
 
+/// <summary>How much a flow has shown of itself: what a full table gives up, and in which order.</summary>
+public enum FlowStanding : byte
+{
+    /// <summary>Half-open: TCP whose handshake is not acknowledged, all else that is not answered.</summary>
+    HalfOpen,
+
+    /// <summary>Answered, but once: a spoofed sender gets as far.</summary>
+    Answered,
+
+    /// <summary>Both ends have shown that they are there.</summary>
+    Proven,
+
+    /// <summary>Over: only what was in flight still passes.</summary>
+    Ended,
+}
+
 /// <summary>What one endpoint of a TCP flow has shown so far, in segments that the other could take.</summary>
 public struct TcpEnd
 {
@@ -113,20 +129,35 @@ public struct Flow
     /// <summary>Its rule logs.</summary>
     public bool Log;
 
-    /// <summary>Both ends have shown that they are there: a full table does not give it up.</summary>
-    public bool Proven;
+    /// <summary>How much it has shown of itself.</summary>
+    public FlowStanding Standing;
+
+    /// <summary>How hard pressed the table was when its deadline was set; see the walk's limits.</summary>
+    internal byte Pressure;
+
+    /// <summary>A rule marked `management` let it in: it may use the table's reserve.</summary>
+    public bool Management;
 
     /// <summary>Neighbours in its slot of the timer wheel; 0 for none. And the slot.</summary>
     internal int TimerNext, TimerPrevious, TimerSlot;
 
     /// <summary>
     /// What the opener's SYN said that contradicted the state: if the answerer's next SYN acknowledges it, both began anew.
-    /// Last, because most packets do not touch it.
+    /// Behind the rest, because most packets do not touch it.
     /// </summary>
     public TcpEnd Again;
 
     /// <summary>The tags of an SCTP association that is up; and of one that is being set up, in its place perhaps.</summary>
     public SctpTags Tags, NextTags;
+
+    /// <summary>The shares that it counts in; see <see cref="ShareTable"/>. The destination's is 0 once it is not half-open.</summary>
+    internal int SourceShare, DestinationShare;
+
+    /// <summary>Its neighbours among flows that may be given up.</summary>
+    internal AgeLinks Links;
+
+    /// <summary>Both ends have shown that they are there: no limit gives it up.</summary>
+    public readonly bool Proven => Standing == FlowStanding.Proven;
 
     /// <summary>The packet seen as a key: the opening's, or its reverse.</summary>
     public readonly FlowKey Key => Opening.Key;

@@ -23,10 +23,10 @@ public sealed class FlowTable
     private readonly Flow[] _flows;
     private readonly TimerWheel _timers;
     private readonly FlowHash _hash = FlowHash.Create();
+    private readonly Standings _standings;
     private readonly EndedFlows _ended = new();
     private int _unused = 1;
     private int _free;
-    private int _hand;
 
     /// <summary>A table for at most <paramref name="capacity"/> flows (1 to 2^28).</summary>
     public FlowTable(int capacity)
@@ -40,6 +40,7 @@ public sealed class FlowTable
         _mask = buckets - 1;
         _flows = new Flow[capacity + 1];
         _timers = new TimerWheel(_flows);
+        _standings = new Standings(_flows);
     }
 
     /// <summary>Most flows.</summary>
@@ -47,6 +48,18 @@ public sealed class FlowTable
 
     /// <summary>Flows in the table.</summary>
     public int Count { get; private set; }
+
+    /// <summary>Who has which share of the table, and which flows it may give up.</summary>
+    internal Standings Standings => _standings;
+
+    /// <summary>Flows in the table of which both ends have shown that they are there.</summary>
+    public int Proven => Count - _standings.Unproven;
+
+    /// <summary>Flows in the table that rules marked `management` let in.</summary>
+    public int Management => _standings.Management;
+
+    /// <summary>Openers that have as many flows as one may.</summary>
+    public int SourcesAtLimit => _standings.Sources.AtMost;
 
     /// <summary>The largest flow number used so far, for walking over <see cref="this"/>.</summary>
     public int Last => _unused - 1;
@@ -92,8 +105,12 @@ public sealed class FlowTable
     /// Adds a flow by its opening's key; all else of the record is zero. The key, or its reverse, must not be
     /// in the table.
     /// </summary>
+    /// <param name="opening">Its opening.</param>
+    /// <param name="now">The path's clock.</param>
+    /// <param name="deadline">When it ends unless a packet comes.</param>
+    /// <param name="management">A rule marked so lets it in.</param>
     /// <returns>The flow's number, or 0 where the table is full.</returns>
-    public int Add(in OpeningFacts opening, long now, long deadline)
+    public int Add(in OpeningFacts opening, long now, long deadline, bool management = false)
     {
         int flow = _free;
         if (flow != 0)
@@ -116,6 +133,7 @@ public sealed class FlowTable
         record.Live = true;
         record.Opened = now;
         record.Deadline = deadline;
+        record.Management = management;
         Insert(opening.Key, (uint)flow << 1);
         if (opening.Key.Reverse != opening.Key)
         {
@@ -124,6 +142,7 @@ public sealed class FlowTable
 
         _timers.Start(now);
         _timers.Add(flow, deadline);
+        _standings.Add(flow);
         Count++;
         return flow;
     }
@@ -145,6 +164,7 @@ public sealed class FlowTable
         }
 
         _timers.Remove(flow);
+        _standings.Remove(flow);
         record.Live = false;
         record.TimerNext = _free;
         _free = flow;
@@ -206,28 +226,6 @@ public sealed class FlowTable
         }
 
         return ended;
-    }
-
-    /// <summary>
-    /// Gives up a flow that is not <see cref="Flow.Proven"/>. The search goes on where the last one ended, so that about
-    /// the oldest goes first.
-    /// </summary>
-    /// <param name="most">Most flows to look at.</param>
-    /// <returns>False where all that were looked at are proven.</returns>
-    public bool TryEvict(int most)
-    {
-        for (; most > 0; most--)
-        {
-            _hand = _hand >= Last ? 1 : _hand + 1;
-            ref Flow flow = ref _flows[_hand];
-            if (flow.Live && !flow.Proven)
-            {
-                Remove(_hand);
-                return true;
-            }
-        }
-
-        return false;
     }
 
     /// <summary>Whether that number is, still, the flow that a packet with this key belongs to.</summary>

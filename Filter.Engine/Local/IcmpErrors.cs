@@ -15,6 +15,9 @@ public enum IcmpErrorKind : byte
 
     /// <summary>Host unreachable (RFC 792), address unreachable (RFC 4443 §3.1).</summary>
     Unreachable,
+
+    /// <summary>Nobody asked for this connection: port unreachable (RFC 5382 REQ-4), administratively prohibited (RFC 6092 REC-34).</summary>
+    Unsolicited,
 }
 
 /// <summary>
@@ -176,9 +179,10 @@ public static class IcmpErrors
     {
         (true, IcmpErrorKind.TooBig) => (3, 4),
         (true, IcmpErrorKind.Prohibited) => (3, 13),
+        (true, IcmpErrorKind.Unsolicited) => (3, 3),
         (true, _) => (3, 1),
         (false, IcmpErrorKind.TooBig) => (2, 0),
-        (false, IcmpErrorKind.Prohibited) => (1, 1),
+        (false, IcmpErrorKind.Prohibited or IcmpErrorKind.Unsolicited) => (1, 1),
         (false, _) => (1, 3),
     };
 }

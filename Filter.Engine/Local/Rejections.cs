@@ -18,10 +18,13 @@ public sealed class Rejections
     private TokenBucket _bucket;
 
     /// <summary>At most so many answers (RFC 4443 §2.4 (f), RFC 1812 §4.3.2.8).</summary>
-    public Rejections(RateLimit limit) => _bucket = new TokenBucket(limit);
+    public Rejections(RateLimit limit) => Limit(limit);
 
     /// <summary>Answers that were due but beyond the rate.</summary>
     public long Suppressed { get; private set; }
+
+    /// <summary>From now on at most so many.</summary>
+    public void Limit(RateLimit limit) => _bucket = new TokenBucket(limit);
 
     /// <summary>
     /// Appends the answer to a parsed packet to its burst: passing, of Filter's own, towards the

@@ -11,7 +11,7 @@ public enum DropReason : byte
     // ---- the frame and its headers
     /// <summary>Shorter than the headers it claims.</summary>
     Truncated,
-    /// <summary>Not Ethernet (a capture of another link type).</summary>
+    /// <summary>Not Ethernet, and nothing that Ethernet could carry (a capture of another link type).</summary>
     NotEthernet,
     /// <summary>A link-layer frame that no bridge forwards: pause, LACP (IEEE 802.1D §7.12.6).</summary>
     LinkLocalFrame,
@@ -116,8 +116,12 @@ public enum DropReason : byte
     StrayIcmpError,
     /// <summary>An ICMP message that this position must not forward (RFC 4890).</summary>
     IcmpForbidden,
-    /// <summary>The flow table is full.</summary>
+    /// <summary>The flow table is full, of proven flows.</summary>
     TableFull,
+    /// <summary>Its sender has as many flows as one may, all proven.</summary>
+    SourceLimit,
+    /// <summary>Its sender opens flows faster than one may.</summary>
+    SourceRate,
     /// <summary>No port leads there, or the port it must leave by is down.</summary>
     NoEgress,
 

@@ -28,8 +28,11 @@ public sealed class PathCounters
     /// <summary>Flows that ended by their timer.</summary>
     public long Expired;
 
-    /// <summary>Flows that were given up, unanswered, because the table was full.</summary>
+    /// <summary>Flows, none of them proven, that were given up for another: because the table was full, or at a limit.</summary>
     public long Evicted;
+
+    /// <summary>Which limits bit, and whom.</summary>
+    public LimitCounters Limits { get; } = new();
 
     /// <summary>Packets dropped or rejected for this reason.</summary>
     public long this[DropReason reason] => Volatile.Read(ref _reasons[(int)reason]);

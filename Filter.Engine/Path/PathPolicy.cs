@@ -20,6 +20,12 @@ public sealed record PathPolicy
     /// <summary>Who may say what by which port.</summary>
     public Admission Admission { get; init; } = new();
 
+    /// <summary>What keeps a flood from taking the flow table.</summary>
+    public FlowLimits Limits { get; init; } = new();
+
+    /// <summary>What Filter says to senders, and how often.</summary>
+    public AnswerPolicy Answers { get; init; } = new();
+
     /// <summary>At least one rule lets TCP connections be picked up in their middle.</summary>
     public bool Midstream { get; init; }
 }

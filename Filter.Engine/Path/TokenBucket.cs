@@ -6,28 +6,37 @@ namespace Filter.Engine.Path;
 /// </summary>
 public struct TokenBucket
 {
-    private readonly long _interval;
-    private readonly long _depth;
+    /// <summary>What a full bucket is kept as.</summary>
+    public const long Full = long.MinValue / 2;
+
+    private readonly RateLimit _limit;
     private long _empty;
 
     /// <summary>A full bucket.</summary>
     public TokenBucket(RateLimit limit)
     {
-        _interval = Math.Max(1, limit.Interval);
-        _depth = (long)Int128.Min(long.MaxValue / 2, (Int128)_interval * Math.Max(1, limit.Burst));
-        _empty = long.MinValue / 2;
+        _limit = limit;
+        _empty = Full;
     }
 
     /// <summary>Takes one token; false where the bucket is empty.</summary>
-    public bool TryTake(long now)
+    public bool TryTake(long now) => TryTake(ref _empty, _limit, now);
+
+    /// <summary>Takes one token of a bucket that is kept elsewhere.</summary>
+    /// <param name="empty">When it was, or would have been, empty; <see cref="Full"/> at first.</param>
+    /// <param name="limit">Its rate.</param>
+    /// <param name="now">The path's clock.</param>
+    public static bool TryTake(ref long empty, RateLimit limit, long now)
     {
-        long empty = Math.Max(_empty, now - _depth);
-        if (empty + _interval > now)
+        long interval = Math.Max(1, limit.Interval);
+        long depth = (long)Int128.Min(long.MaxValue / 2, (Int128)interval * Math.Max(1, limit.Burst));
+        long since = Math.Max(empty, now - depth);
+        if (since + interval > now)
         {
             return false;
         }
 
-        _empty = empty + _interval;
+        empty = since + interval;
         return true;
     }
 }

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Filter.Engine.Flows;
 using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Wire;
@@ -8,12 +9,28 @@ namespace Filter.Engine.Path;
 /// <content>What Filter says to senders: rejected, too big.</content>
 public sealed partial class PacketPath<TTrace>
 {
-    /// <summary>Answers a second, at most: an error must not become an amplifier (RFC 4443 §2.4 (f)).</summary>
-    private static readonly RateLimit s_answers = new(1_000_000_000 / 200, 200);
-
-    private readonly Rejections _rejections = new(s_answers);
-    private TokenBucket _tooBig = new(s_answers);
+    private readonly Rejections _rejections = new(default);
+    private UnsolicitedSyns? _unsolicited;
+    private AnswerPolicy? _answers;
+    private TokenBucket _tooBig;
+    private TokenBucket _late;
     private uint _fragmentIdentification = (uint)Random.Shared.NextInt64();
+
+    /// <summary>Puts the ruleset's answers in force. Where they stay as they were, so do the buckets and what waits.</summary>
+    private void AdoptAnswers()
+    {
+        AnswerPolicy answers = Policy.Answers;
+        if (answers == _answers)
+        {
+            return;
+        }
+
+        _answers = answers;
+        _rejections.Limit(answers.Rate);
+        _tooBig = new TokenBucket(answers.Rate);
+        _late = new TokenBucket(answers.Rate);
+        _unsolicited = answers.UnsolicitedSyns ? _unsolicited ?? new UnsolicitedSyns() : null;
+    }
 
     private void Answer(Burst burst)
     {
@@ -28,7 +45,17 @@ public sealed partial class PacketPath<TTrace>
 
             if (packet.Verdict == Verdict.Reject)
             {
+                long suppressed = _rejections.Suppressed;
                 _rejections.TryAppend(burst, i);
+                if (_rejections.Suppressed != suppressed)
+                {
+                    Suppress(packet.Key);
+                }
+            }
+            else if (packet.Reason == DropReason.DefaultDeny && _unsolicited is { } waiting && IsUnsolicitedSyn(packet)
+                && !waiting.TryHold(packet, burst.Now))
+            {
+                Suppress(packet.Key);
             }
             else if (packet.Verdict == Verdict.Pass && packet.Ipsec != IpsecAction.Protect && packet.Kind != PacketKind.Link)
             {
@@ -69,7 +96,13 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
-        bool told = _tooBig.TryTake(burst.Now) && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.TooBig, mtu);
+        bool may = _tooBig.TryTake(burst.Now);
+        if (!may)
+        {
+            Suppress(packet.Key);
+        }
+
+        bool told = may && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.TooBig, mtu);
         ref Packet late = ref burst.Packets[index];
         if (told)
         {
@@ -82,4 +115,35 @@ public sealed partial class PacketPath<TTrace>
 
         Tell(late, "size", $"{length} bytes, the far port takes {mtu}");
     }
+
+    /// <summary>One that could open a connection from outside; what came by an SA is not answered in the clear.</summary>
+    private static bool IsUnsolicitedSyn(in Packet packet) => packet.Key.Protocol == IpProtocol.Tcp
+        && packet.Direction == Direction.In && packet.ArrivedBy == 0 && !packet.Fragmented
+        && (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn;
+
+    /// <summary>
+    /// Whoever sent a SYN that nobody asked for hears so after a while (RFC 6092 REC-34, RFC 5382 REQ-4), unless the
+    /// connection was opened from inside meanwhile: then the two SYNs have met.
+    /// </summary>
+    private void AnswerUnsolicited(Burst burst)
+    {
+        while (_unsolicited is { } waiting && waiting.IsDue(burst.Now, out FlowKey key))
+        {
+            if (Flows.Find(key, out _) == 0)
+            {
+                if (!_late.TryTake(burst.Now))
+                {
+                    Suppress(key);
+                }
+                else if (waiting.Append(burst) is var index and >= 0)
+                {
+                    IcmpErrors.TryAppend(burst, index, IcmpErrorKind.Unsolicited);
+                }
+            }
+
+            waiting.Forget();
+        }
+    }
+
+    private void Suppress(in FlowKey key) => Counters.Limits.Refuse(Limit.Answers, ShareKey.OfSource(key, management: false));
 }

@@ -14,6 +14,7 @@ public sealed partial class PacketPath<TTrace>
     private void FindFlows(Burst burst)
     {
         _removals = Flows.Removals;
+        FeelPressure();
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
@@ -215,18 +216,12 @@ public sealed partial class PacketPath<TTrace>
 
         OpeningFacts opening = Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress));
         Flows.Remove(ended);
-        int number = Flows.Add(opening, now, long.MaxValue);
-        if (number == 0 && TryMakeRoom(now))
+        if (!Admit(ref packet, judgement.Management, now))
         {
-            number = Flows.Add(opening, now, long.MaxValue);
-        }
-
-        if (number == 0)
-        {
-            packet.Drop(DropReason.TableFull);
             return;
         }
 
+        int number = Flows.Add(opening, now, long.MaxValue, judgement.Management);
         ref Flow flow = ref Flows[number];
         flow.Rule = judgement.Rule;
         flow.Pinhole = judgement.Pinhole;
@@ -258,21 +253,6 @@ public sealed partial class PacketPath<TTrace>
         packet.Reply = false;
         Counters.Opened++;
         Tell(packet, "flow", "opens a flow");
-    }
-
-    /// <summary>A full table gives up what is over, then what nobody has answered.</summary>
-    private bool TryMakeRoom(long now)
-    {
-        int expired = Flows.Expire(now, RoomBudget);
-        Counters.Expired += expired;
-        if (expired > 0)
-        {
-            return true;
-        }
-
-        bool evicted = Flows.TryEvict(RoomBudget);
-        Counters.Evicted += evicted ? 1 : 0;
-        return evicted;
     }
 
     private void Tell(in Packet packet, string step, string what)

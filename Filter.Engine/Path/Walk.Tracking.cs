@@ -129,26 +129,23 @@ public sealed partial class PacketPath<TTrace>
 
         packet.Verdict = Verdict.Pass;
         packet.Done = true;
-        flow.Proven = IsProven(flow);
+        FlowStanding standing = StandingOf(flow);
+        if (standing != flow.Standing)
+        {
+            Flows.Standings.Change(packet.Flow, standing);
+        }
+
         if (last)
         {
             Flows.Remove(packet.Flow);
         }
         else if (refreshes)
         {
-            Flows.Extend(packet.Flow, now + Lifetime(flow));
+            Flows.Extend(packet.Flow, now + Shortened(ref flow, Lifetime(flow)));
         }
 
         Tell(packet, "track", last ? "the answer that was owed: the pinhole closes" : "passes");
     }
-
-    /// <summary>A spoofed sender gets no further than one datagram and its answer, or half a handshake.</summary>
-    private static bool IsProven(in Flow flow) => flow.Class switch
-    {
-        FlowClass.Tcp => (TcpPhase)flow.State is TcpPhase.Established or TcpPhase.Closing or TcpPhase.Resetting,
-        FlowClass.Sctp => (SctpPhase)flow.State is >= SctpPhase.Established and < SctpPhase.Ended,
-        _ => flow is { ReplyPackets: > 0, ForwardPackets: > 1 },
-    };
 
     private long Lifetime(in Flow flow) => _lifetimes.Of(flow);
 }

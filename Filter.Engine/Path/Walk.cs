@@ -47,6 +47,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _neighbours = new Neighbours(settings.Local, Counters);
         _limits = new RateLimits(settings.Ruleset);
         _solicitations = new Solicitations(Policy.Admission.Solicitations);
+        AdoptLimits();
+        AdoptAnswers();
         Adopt(settings.Ruleset.Policy.Timers);
         Ipsec = settings.Ipsec;
         foreach (Port port in settings.Ports)
@@ -87,8 +89,10 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     public override void Tick(Burst burst)
     {
         Counters.Expired += Flows.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Count / ExpiryPart));
+        EndEarly(burst.Now);
         _reassembler.Expire(burst.Now, ExpiryBudget);
         _neighbours.Tick(burst);
+        AnswerUnsolicited(burst);
         Account(burst, 0);
     }
 
@@ -100,6 +104,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Adopt(ruleset.Policy.Timers);
         Ruleset = ruleset;
         _solicitations.Adopt(Policy.Admission.Solicitations);
+        AdoptLimits();
+        AdoptAnswers();
         Ipsec = ipsec;
         _reassembler.ForgetOpened();
         Generation++;

@@ -27,6 +27,7 @@ public static class RulesetCompiler
                 Midstream = rule.Midstream,
                 NamesIcmp = rule.Service is { IsAny: false } service && service.Services.Any(static s => s.IsIcmp)
                     && !service.Services.Any(static s => s.IsIcmp && s.Ports == PortRange.All),
+                Management = rule.Management,
             };
             names[number] = new RuleName(rule.Name, rule.At.File, rule.At.Line);
             limits[number] = rule.Limit;

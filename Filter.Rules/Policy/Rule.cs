@@ -74,6 +74,9 @@ public sealed record Rule
     /// <summary>Whether a TCP connection may be picked up in its middle.</summary>
     public bool Midstream { get; init; }
 
+    /// <summary>Whether its flows may use the part of the table that is kept for such.</summary>
+    public bool Management { get; init; }
+
     /// <summary>How many new flows it may match; null for no limit.</summary>
     public RateLimit? Limit { get; init; }
 

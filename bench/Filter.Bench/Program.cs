@@ -1,1 +1,11 @@
-BenchmarkDotNet.Running.BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+using BenchmarkDotNet.Running;
+using Filter.Bench;
+
+if (args is ["flood", var device, var receiver, var target, var count, var rate])
+{
+    SynFlood.Run(device, receiver, target, int.Parse(count), int.Parse(rate));
+}
+else
+{
+    BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+}

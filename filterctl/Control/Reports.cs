@@ -27,6 +27,15 @@ internal sealed record StatusReport
     /// <summary>Room for flows.</summary>
     public required long FlowCapacity { get; init; }
 
+    /// <summary>Flows now of which both ends have shown that they are there: no limit gives them up.</summary>
+    public required long ProvenFlows { get; init; }
+
+    /// <summary>Flows now that rules marked `management` let in.</summary>
+    public required long ManagementFlows { get; init; }
+
+    /// <summary>Sources that have as many flows as one may.</summary>
+    public required long SourcesAtLimit { get; init; }
+
     /// <summary>The ports, in the ruleset's order.</summary>
     public required IReadOnlyList<PortReport> Ports { get; init; }
 
@@ -132,8 +141,11 @@ internal sealed record CountersReport
     /// <summary>Flows that ended by their timer.</summary>
     public required long Expired { get; init; }
 
-    /// <summary>Flows that were given up, unanswered, because the table was full.</summary>
+    /// <summary>Flows, none of them proven, that were given up for others: the sum of <see cref="Limits"/>.</summary>
     public required long Evicted { get; init; }
+
+    /// <summary>What each limit cost.</summary>
+    public required IReadOnlyList<LimitReport> Limits { get; init; }
 
     /// <summary>Packets that wait now: pieces of datagrams, and those whose next hop is not known yet.</summary>
     public required long HeldNow { get; init; }
@@ -150,6 +162,12 @@ internal sealed record CountersReport
     /// <summary>Every port.</summary>
     public required IReadOnlyList<PortReport> Ports { get; init; }
 }
+
+/// <summary>A limit and how often it bit.</summary>
+/// <param name="Name">table, half-open, source-flows, source-rate or answers.</param>
+/// <param name="GivenUp">Flows given up for others.</param>
+/// <param name="Refused">Openings dropped, or answers not given.</param>
+internal sealed record LimitReport(string Name, long GivenUp, long Refused);
 
 /// <summary>A name and how often.</summary>
 internal sealed record CountReport(string Name, long Packets);

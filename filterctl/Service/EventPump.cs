@@ -19,11 +19,13 @@ internal sealed class EventPump : IDisposable
     private const int MostLinesASecond = 1000;
 
     private const long SummaryInterval = 10_000;
+    private const long LimitInterval = 1000;
     private readonly EventRing _ring;
     private readonly PathCounters _counters;
     private readonly IReadOnlyList<Port> _ports;
     private readonly EventFeed _feed;
     private readonly ServiceLog _log;
+    private readonly LimitLog _limits;
     private readonly Func<bool> _rulesLog;
     private readonly long[] _dropped = new long[DropReasons.Count];
     private readonly ManualResetEventSlim _stop = new();
@@ -32,7 +34,7 @@ internal sealed class EventPump : IDisposable
     private long _second;
     private int _lines;
     private long _unsaid;
-    private long _nextSummary;
+    private long _nextSummary, _nextLimits;
     private bool _complained;
 
     /// <summary>A pump from a path to its listeners.</summary>
@@ -49,6 +51,7 @@ internal sealed class EventPump : IDisposable
         _ports = ports;
         _feed = feed;
         _log = log;
+        _limits = new LimitLog(path.Counters.Limits, log);
         _nextSummary = Environment.TickCount64 + SummaryInterval;
         _thread = new Thread(Run) { Name = "events", IsBackground = true };
     }
@@ -61,6 +64,7 @@ internal sealed class EventPump : IDisposable
     {
         _stop.Set();
         _thread.Join();
+        _limits.Look();
         Summarize();
         _stop.Dispose();
     }
@@ -78,6 +82,12 @@ internal sealed class EventPump : IDisposable
             }
 
             TellLost();
+            if (Environment.TickCount64 >= _nextLimits)
+            {
+                _nextLimits = Environment.TickCount64 + LimitInterval;
+                _limits.Look();
+            }
+
             if (Environment.TickCount64 >= _nextSummary)
             {
                 Summarize();

@@ -35,6 +35,9 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
         ConfirmWithin = rulesets.TrialLeft,
         Flows = path.Flows.Count,
         FlowCapacity = path.Flows.Capacity,
+        ProvenFlows = path.Flows.Proven,
+        ManagementFlows = path.Flows.Management,
+        SourcesAtLimit = path.Flows.SourcesAtLimit,
         Ports = Ports(),
         Sas = Sas(gateway.Ipsec),
         Crypto = gateway.Ipsec is { } stage ? [stage.Backend] : [],
@@ -60,6 +63,11 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             Opened = Volatile.Read(ref counters.Opened),
             Expired = Volatile.Read(ref counters.Expired),
             Evicted = Volatile.Read(ref counters.Evicted),
+            Limits =
+            [
+                .. Enum.GetValues<Limit>()
+                    .Select(limit => new LimitReport(limit.Word(), counters.Limits.GivenUp(limit), counters.Limits.Refused(limit))),
+            ],
             HeldNow = path.HeldNow,
             Verdicts = [.. Enum.GetValues<Verdict>().Select(verdict => new CountReport(verdict.Word(), counters[verdict]))],
             Reasons =

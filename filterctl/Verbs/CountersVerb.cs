@@ -38,6 +38,18 @@ internal static class CountersVerb
         }
 
         screen.Table(verdicts);
+        if (counters.Limits.Any(static limit => limit.GivenUp + limit.Refused > 0))
+        {
+            Grid limits = new("LIMIT", ">GIVEN UP", ">REFUSED");
+            foreach (LimitReport limit in counters.Limits)
+            {
+                limits.Add(limit.Name, limit.GivenUp, limit.Refused);
+            }
+
+            screen.Line();
+            screen.Table(limits);
+        }
+
         if (counters.Reasons.Count > 0)
         {
             Grid reasons = new("REASON", ">PACKETS");

@@ -32,7 +32,8 @@ internal static class StatusVerb
         screen.Line($"filter {status.Version}, pid {status.Pid}, up {Wording.Duration(status.Uptime)}");
         screen.Line($"ruleset {status.Ruleset}, generation {status.Generation}"
             + (status.ConfirmWithin is { } left ? screen.Paint($", goes back in {left} s unless confirmed", Tint.Odd) : ""));
-        screen.Line($"flows {status.Flows} of {status.FlowCapacity}");
+        screen.Line($"flows {status.Flows} of {status.FlowCapacity}, {status.ProvenFlows} proven, {status.ManagementFlows} of management"
+            + (status.SourcesAtLimit > 0 ? screen.Paint($", {status.SourcesAtLimit} sources at their limit", Tint.Odd) : ""));
         if (status.EventsLost > 0)
         {
             screen.Line($"events lost {status.EventsLost}");

@@ -13,16 +13,15 @@ internal static class AdmissionReader
         [Prefix.Around(Address.Parse("fe80::"), 10).Range, Prefix.Around(Address.Parse("169.254.0.0"), 16).Range];
 
     /// <summary>Reads what stands apart, once the ports are known.</summary>
-    public static Admission Read(ImmutableArray<PortConfig> ports, Fields? link, Fields? limits, Diagnostics found)
+    public static Admission Read(ImmutableArray<PortConfig> ports, Fields? link, Admission limited, Diagnostics found)
     {
-        Admission otherwise = new();
         bool verifies = link is not null && Values.Flag(link["verify-neighbours"], "'verify-neighbours'", found);
         if (verifies && ports.FirstOrDefault(static p => p.Prefixes.IsEmpty && p.Addresses.IsEmpty) is { } homeless)
         {
             found.Error(link!.KeyAt("verify-neighbours"), $"nobody lives behind the port {Wording.Quote(homeless.Name)}: no neighbour could speak there", "give every port its prefixes: [ … ]");
         }
 
-        return new Admission
+        return limited with
         {
             Hosts = Mask(ports, static p => p.Role == PortRole.Hosts),
             Antispoof = Mask(ports, static p => p.Antispoof),
@@ -30,7 +29,6 @@ internal static class AdmissionReader
             PassTagged = link is null || (Values.Word(link["tagged"], "'tagged'", found, ("allow", true), ("drop", false)) ?? true),
             Homes = AddressMap.Of([.. s_everywhere.Select(static range => (range.First, range.Last, (byte)0)), .. ports.SelectMany(Homes)]),
             SaysWhoIsProtected = ports.Any(static p => p.Side == Side.Protected && !p.Prefixes.IsEmpty),
-            Solicitations = RateWords.Read(limits?["solicitations"], "'solicitations'", found) ?? otherwise.Solicitations,
         };
     }
 

@@ -7,10 +7,10 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>Rates: <c>N/s</c>, <c>N/m</c> or <c>N/h</c>, and <c>burst N</c> if a burst is not as long as N.</summary>
 internal static class RateWords
 {
-    /// <summary>The highest rate and the longest burst.</summary>
+    /// <summary>The longest rate and burst.</summary>
     private const int MostPerPeriod = 1_000_000;
 
-    /// <summary>The rate that a node says; null where there is none, or after an error.</summary>
+    /// <summary>Reads a rate; null where there is none, or after an error.</summary>
     public static RateLimit? Read(Node? node, string what, Diagnostics found)
     {
         if (Values.Text(node, what, found) is not { } text)

@@ -13,7 +13,7 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
     private static readonly string[] s_actions = ["allow", "drop", "reject"];
 
     private static readonly string[] s_keys =
-        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", "pinhole", "midstream", "limit", "log"];
+        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", "pinhole", "midstream", "management", "limit", "log"];
 
     private readonly Dictionary<string, SourceMark> _names = new(StringComparer.Ordinal);
 
@@ -55,11 +55,13 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
             Vlan = Vlan(fields["vlan"]),
             Pinhole = Values.Word(fields["pinhole"], "'pinhole'", found, ("flow", PinholeKind.Flow), ("one-answer", PinholeKind.OneAnswer)) ?? PinholeKind.Flow,
             Midstream = Values.Flag(fields["midstream"], "'midstream'", found),
+            Management = Values.Flag(fields["management"], "'management'", found),
             Limit = RateWords.Read(fields["limit"], "'limit'", found),
             Log = Values.Flag(fields["log"], "'log'", found),
         };
         CheckPinhole(fields, rule, action);
         CheckMidstream(fields, rule, action);
+        CheckManagement(fields, action);
         CheckSourcePorts(fields, rule, hasService);
         if (!found.HasErrors)
         {
@@ -261,6 +263,14 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
         else if (rule.Service is { IsAny: false } service && !service.Names(IpProtocol.Tcp))
         {
             found.Error(fields.KeyAt("midstream"), "'midstream' is for TCP, which 'service' does not name", "add TCP to 'service', or leave 'midstream' out");
+        }
+    }
+
+    private void CheckManagement(Fields fields, string? action)
+    {
+        if (fields.Has("management") && action is "drop" or "reject")
+        {
+            found.Error(fields.KeyAt("management"), $"a rule that {action}s opens no flow", "leave 'management' out");
         }
     }
 

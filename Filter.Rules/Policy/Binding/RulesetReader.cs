@@ -11,8 +11,7 @@ internal static class RulesetReader
 {
     private static readonly string[] s_keys = ["filter", "ports", "profile", "timers", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
     private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown", "tagged", "verify-neighbours"];
-    private static readonly string[] s_limitKeys = ["flows", "solicitations"];
-    private static readonly string[] s_directions = ["out", "in", "across"];
+    private static readonly string[] s_defaultKeys = ["out", "in", "across", "unsolicited-syn"];
 
     /// <summary>Reads the whole file. Null if there is at least one error.</summary>
     public static Ruleset? Read(string file, Node root, string directory, Diagnostics found)
@@ -31,11 +30,11 @@ internal static class RulesetReader
         Profile profile = Values.Word(fields["profile"], "'profile'", found, ("default", Profile.Default), ("rfc6092", Profile.Rfc6092)) ?? Profile.Default;
         FlowTimers timers = TimersReader.Read(fields["timers"], profile, found);
         Fields? linkFields = fields["link"] is { } linkNode ? Fields.Of(linkNode, "'link'", found, s_linkKeys) : null;
-        Fields? limitFields = fields["limits"] is { } limitNode ? Fields.Of(limitNode, "'limits'", found, s_limitKeys) : null;
         LinkPolicy link = Link(linkFields, found);
-        Limits limits = ReadLimits(limitFields, found);
-        Admission admission = AdmissionReader.Read(portConfigs, linkFields, limitFields, found);
-        Defaults defaults = ReadDefaults(fields["defaults"], found);
+        LimitsReader limitsReader = new(found);
+        (Limits limits, PathPolicy path) = limitsReader.Read(fields["limits"], LimitsReader.Of(profile, timers), ruleList.Any(static rule => rule.Management));
+        path = path with { Admission = AdmissionReader.Read(portConfigs, linkFields, path.Admission, found) };
+        Defaults defaults = ReadDefaults(fields["defaults"], limitsReader, ref path, found);
         IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(directory, found), found).Read(fields["ipsec"]);
         ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, found), found).Read(fields["tests"]);
         Ruleset ruleset = new()
@@ -43,7 +42,7 @@ internal static class RulesetReader
             File = file,
             Ports = portConfigs,
             Mode = mode,
-            Path = new PathPolicy { Profile = profile, Timers = timers, Admission = admission, Midstream = ruleList.Any(static rule => rule.Midstream) },
+            Path = path with { Midstream = ruleList.Any(static rule => rule.Midstream) },
             Link = link,
             Limits = limits,
             AddressSets = sets.AddressSets,
@@ -116,24 +115,14 @@ internal static class RulesetReader
         return new LinkPolicy { PassArp = arp, PassUnknown = unknown, EtherTypes = [.. types.Distinct().Order()] };
     }
 
-    private static Limits ReadLimits(Fields? fields, Diagnostics found)
+    private static Defaults ReadDefaults(Node? node, LimitsReader limits, ref PathPolicy path, Diagnostics found)
     {
-        if (fields is null)
-        {
-            return new Limits();
-        }
-
-        long? flows = Values.Number(fields["flows"], "'flows'", Limits.FewestFlows, Limits.MostFlows, found);
-        return new Limits { Flows = (int)(flows ?? Limits.DefaultFlows) };
-    }
-
-    private static Defaults ReadDefaults(Node? node, Diagnostics found)
-    {
-        if (node is null || Fields.Of(node, "'defaults'", found, s_directions) is not { } fields)
+        if (node is null || Fields.Of(node, "'defaults'", found, s_defaultKeys) is not { } fields)
         {
             return new Defaults();
         }
 
+        path = limits.ReadUnsolicitedSyn(fields["unsolicited-syn"], path);
         DefaultAction Of(string direction) =>
             fields.Has(direction)
                 ? new(Values.Word(fields[direction], $"'{direction}'", found, ("allow", RuleAction.Allow), ("drop", RuleAction.Drop), ("reject", RuleAction.Reject)) ?? RuleAction.Drop, fields.KeyAt(direction))

@@ -57,6 +57,44 @@ public sealed class AllocationTests
         Assert.True(net.Path.Counters[Verdict.Pass] > 3000 && net.Path.Counters[Verdict.Reject] > 500 && net.Path.Counters[Verdict.Drop] > 1000);
     }
 
+    [Fact]
+    public void Limits_that_bite_allocate_no_byte()
+    {
+        const string Ruleset = """
+            filter: 1
+            ports:
+              outside: { nic: eth0, side: unprotected }
+              inside: { nic: eth1, side: protected }
+            defaults: { out: allow, in: drop, unsolicited-syn: answer-after-6s }
+            limits: { per-source: { flows: 5, rate: 100/s }, half-open: 10, management-reserve: 10 }
+            rules:
+              - allow: manage
+                service: ssh
+                management: true
+              - allow: web
+                service: [ tcp/80, tcp/443 ]
+
+            """;
+        var net = new TestNet(Ruleset, flows: 64);
+        net.Path.Events.Muted = true;
+        (byte Port, byte[] Frame)[] frames = [.. Enumerable.Range(0, 200).Select(i =>
+        {
+            string service = i % 7 == 0 ? "22" : i % 3 == 0 ? "81" : i % 5 == 0 ? "443" : "80";
+            PacketLine line = PacketLine.Parse(i % 2 == 0
+                ? $"outside: tcp 198.51.{i % 5}.{i}:{i + 1} > 10.0.0.{i % 3}:{service} syn seq={i}"
+                : $"outside: tcp [2001:db8:{i % 5}::{i:x}]:{i + 1} > [2001:db8::{i % 3}]:{service} syn seq={i}");
+            byte[] frame = new byte[FrameBuilder.Length(line)];
+            FrameBuilder.Write(line, frame);
+            return (net[line.Port!].Number, frame);
+        })];
+        var burst = new Burst { Now = 1_000_000_000_000 };
+        long walked = 0;
+        Assert.Equal(0, Allocations.Least(() => walked += Run(net.Path, burst, frames, 20)));
+        LimitCounters limits = net.Path.Counters.Limits;
+        Assert.True(limits.GivenUp(Limit.Table) > 0 && limits.GivenUp(Limit.HalfOpen) > 0 && limits.GivenUp(Limit.SourceFlows) > 0
+            && limits.Refused(Limit.Answers) > 0 && net.Path.Counters.Own > 0);
+    }
+
     private static long Run(PacketPath path, Burst burst, (byte Port, byte[] Frame)[] frames, int rounds)
     {
         long walked = 0;

@@ -1,3 +1,4 @@
+using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 
 namespace Filter.Tests.Conversations;
@@ -178,7 +179,7 @@ public sealed class TcpAttackTests
     [InlineData(6)]
     public void A_flood_of_openings_does_not_push_proven_connections_out(int family)
     {
-        var net = new TestNet(Nets.Open, flows: 16);
+        var net = new TestNet(Nets.Open, flows: 16, policy: static policy => policy with { Limits = FlowLimits.None });
         (TestHost client, TestHost server) = Connect(net, family);
         for (int port = 1024; port < 2024; port++)
         {

@@ -1,3 +1,4 @@
+using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 
 namespace Filter.Tests.Conversations;
@@ -336,7 +337,7 @@ public sealed class TcpTests
     [Fact]
     public void A_table_full_of_proven_connections_drops_openings_and_says_so()
     {
-        var net = new TestNet(Nets.OutOnly, flows: 8);
+        var net = new TestNet(Nets.OutOnly, flows: 8, policy: static policy => policy with { Limits = FlowLimits.None });
         for (int port = 1000; port < 1008; port++)
         {
             (TestHost client, TestHost server) = net.Between($"10.0.0.5:{port}", "203.0.113.2:443");
