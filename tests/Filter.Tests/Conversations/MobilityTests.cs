@@ -4,7 +4,7 @@ using Filter.Engine.Wire;
 namespace Filter.Tests.Conversations;
 
 /// <summary>
-/// Hosts away from home (RFC 6275): flows are known by the home address, RFC 6092 REC-27 to REC-29, and no rule is got round by one.
+/// Hosts away from home (RFC 6275): flows are known by the home address, RFC 6092 REC-27, REC-28 and REC-30, and no rule is got round by one.
 /// </summary>
 public sealed class MobilityTests
 {
@@ -137,7 +137,7 @@ public sealed class MobilityTests
         }
     }
 
-    /// <summary>REC-29.</summary>
+    /// <summary>REC-30.</summary>
     [Fact]
     public void An_error_about_a_host_away_from_home_belongs_to_its_flow()
     {
