@@ -123,7 +123,7 @@ public sealed class Icmpv6PolicyTests
     {
         var net = new TestNet(Nets.OutOnly + "\nrules: [ { drop: icmp, service: icmp } ]\n");
         string asks = $"udp {Nets.At(6, 1, 4000)} > {Nets.At(6, 2, 53)}";
-        string error = $"icmp {Nets.At(6, 3)} > {Nets.At(6, 1)} type={type} code={code} quote=\"{asks} len=10\"";
+        string error = $"icmp {Nets.At(6, 3)} > {Nets.At(6, 1)} type={type} code={code}{(type == 2 ? " mtu=1280" : "")} quote=\"{asks} len=10\"";
         net.Sends("outside: " + error);
         net.Expects(DropReason.StrayIcmpError, 1);
         net.Sends($"inside: {asks} len=10");
