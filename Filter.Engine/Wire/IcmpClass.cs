@@ -25,7 +25,7 @@ public static class IcmpClasses
     private static readonly IcmpClass[] s_v4 = Rows(
         (0, 0, IcmpClass.Query),        // echo reply
         (3, 3, IcmpClass.Error),        // destination unreachable
-        (4, 4, IcmpClass.Named),        // source quench: deprecated (RFC 6633)
+        (4, 4, IcmpClass.Named),        // source quench: deprecated (RFC 6633); it ends in the parser, whatever a rule names
         (5, 5, IcmpClass.Link),         // redirect: a router's to its neighbour (RFC 1812 §5.2.7.2)
         (6, 6, IcmpClass.Named),        // alternate host address: deprecated (RFC 6918)
         (8, 8, IcmpClass.Query),        // echo

@@ -63,7 +63,7 @@ public sealed class Icmpv6PolicyTests
     public static TheoryData<int, int> NamedTypes => [.. ((int, int)[])
     [
         (6, 100), (6, 101), (6, 127), (6, 138), (6, 139), (6, 140), (6, 200), (6, 201), (6, 255),
-        (4, 4), (4, 6), (4, 15), (4, 17), (4, 30), (4, 31), (4, 39), (4, 253), (4, 255),
+        (4, 6), (4, 15), (4, 17), (4, 30), (4, 31), (4, 39), (4, 253), (4, 255),
     ]];
 
     [Theory]
@@ -83,6 +83,15 @@ public sealed class Icmpv6PolicyTests
         named.Sends("outside: " + line);
         named.Hears("inside", line);
         named.ExpectsNoDrops();
+    }
+
+    [Fact]
+    public void A_source_quench_passes_by_no_rule()
+    {
+        var net = new TestNet(Nets.Open + "\nrules: [ { allow: it, service: icmpv4/4 } ]\n");
+        net.Sends("outside: " + Line(4, 4));
+        net.HearsNothing("inside");
+        net.Expects(DropReason.IcmpForbidden, 1);
     }
 
     [Theory]
