@@ -11,7 +11,7 @@ public enum DropReason : byte
     // ---- the frame and its headers
     /// <summary>Shorter than the headers it claims.</summary>
     Truncated,
-    /// <summary>Not Ethernet (a capture of another link type).</summary>
+    /// <summary>Not Ethernet, and nothing that Ethernet could carry (a capture of another link type).</summary>
     NotEthernet,
     /// <summary>A link-layer frame that no bridge forwards: pause, LACP (IEEE 802.1D §7.12.6).</summary>
     LinkLocalFrame,

@@ -10,7 +10,8 @@ public static class CaptureIntake
     /// Appends a captured frame. What is not Ethernet comes already dropped, for that reason. A frame of which the
     /// capture kept all headers is walked at its full length, the missing payload as zeros that no
     /// checksum is asked of (<see cref="Packet.Kept"/>); one whose headers are cut is dropped as truncated.
-    /// A checksum that the capturing host had left to its NIC counts as unfinished, not as wrong.
+    /// A checksum that the capturing host had left to its NIC counts as unfinished, not as wrong: one of TCP or UDP that
+    /// holds the pseudo-header's sum, one of an IPv4 header that is zero.
     /// </summary>
     /// <param name="burst">The burst.</param>
     /// <param name="bytes">What the capture kept.</param>
@@ -36,8 +37,11 @@ public static class CaptureIntake
         if (!isEthernet)
         {
             packet.Drop(DropReason.NotEthernet);
+            return true;
         }
-        else if (whole)
+
+        FinishHeaderChecksum(packet);
+        if (whole)
         {
             packet.Offload = OffloadGuess.Of(packet, int.MaxValue);
         }
@@ -56,5 +60,15 @@ public static class CaptureIntake
         }
 
         return true;
+    }
+
+    // Windows leaves it zero. On a wire zero is right for one header in 65,535, and then this changes nothing.
+    private static void FinishHeaderChecksum(Packet look)
+    {
+        if (Parser.Parse(ref look) == DropReason.BadHeaderChecksum
+            && Ipv4Header.TryRead(look.Bytes[look.Network..], out Ipv4Header header, out _) && header.HeaderChecksum == 0)
+        {
+            header.FinishChecksum();
+        }
     }
 }

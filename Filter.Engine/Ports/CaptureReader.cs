@@ -10,8 +10,6 @@ namespace Filter.Engine.Ports;
 /// <param name="linkType">Its link type; 1 is Ethernet.</param>
 public readonly ref struct CapturedFrame(ReadOnlySpan<byte> bytes, int originalLength, long time, int linkType)
 {
-    private const int LinkTypeEthernet = 1;
-
     /// <summary>What the file holds of it.</summary>
     public ReadOnlySpan<byte> Bytes { get; } = bytes;
 
@@ -21,8 +19,11 @@ public readonly ref struct CapturedFrame(ReadOnlySpan<byte> bytes, int originalL
     /// <summary>When it was captured: nanoseconds since 1970.</summary>
     public long Time { get; } = time;
 
+    /// <summary>Its link type, LINKTYPE_ value.</summary>
+    public int LinkType { get; } = linkType;
+
     /// <summary>Whether it is an Ethernet frame.</summary>
-    public bool IsEthernet => linkType == LinkTypeEthernet;
+    public bool IsEthernet => LinkType == EthernetFraming.Ethernet;
 
     /// <summary>The capture kept only the packet's beginning.</summary>
     public bool IsSnapped => Bytes.Length < OriginalLength;
@@ -30,7 +31,7 @@ public readonly ref struct CapturedFrame(ReadOnlySpan<byte> bytes, int originalL
 
 /// <summary>
 /// Reads a capture file of any link type from front to back: pcap by libpcap through SharpPcap, pcapng by a reader of
-/// ours. A file that is cut short gives its good packets first and then <see cref="Failure"/>.
+/// ours. What is not Ethernet but holds IP comes as Ethernet (<see cref="EthernetFraming"/>). A file that is cut short gives its good packets first and then <see cref="Failure"/>.
 /// </summary>
 public sealed unsafe class CaptureReader : IDisposable
 {
@@ -44,6 +45,7 @@ public sealed unsafe class CaptureReader : IDisposable
 
     private readonly CaptureFileReaderDevice? _device;
     private readonly PcapngReader? _pcapng;
+    private readonly EthernetFraming _framing = new();
     private readonly string _path;
     private readonly long _nanosecondsPerTick;
     private readonly int _linkType;
@@ -89,6 +91,17 @@ public sealed unsafe class CaptureReader : IDisposable
 
     /// <summary>The next packet; false at the end, and at damage (see <see cref="Failure"/>).</summary>
     public bool TryRead(out CapturedFrame frame)
+    {
+        if (!TryReadCaptured(out frame))
+        {
+            return false;
+        }
+
+        frame = frame.IsEthernet ? frame : _framing.Frame(frame);
+        return true;
+    }
+
+    private bool TryReadCaptured(out CapturedFrame frame)
     {
         frame = default;
         if (_atEnd)

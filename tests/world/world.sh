@@ -12,6 +12,7 @@
 # All addresses are documentation, private or ULA ones, and exist only inside the namespaces.
 #
 #   bridge      client eth0 ──── eth1 filter eth0 ──── eth0 server
+#   routed      client ──── eth1 filter eth0 ──── near ──── far ──── server   near and far are routers with 1,280 bytes between them
 #   host        far eth0 ──── eth0 filter (its own stack stands behind the TAP of the ruleset); far leases addresses
 #   esp         client ── eth1 a eth0 ── eth0 link eth1 ── eth0 b eth1 ── server   link is a bridge: one LAN
 #   esp-tunnel  the same, but link is a router between two sites
@@ -21,8 +22,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 # Kept in step with tests/Filter.Tests/World/World.cs and demo.sh.
 readonly www4=198.51.100.7 www6=2001:db8:f::7 dns4=198.51.100.53 dns6=2001:db8:f::53
-readonly name=www.example.test
-readonly every_host=(client far filter a link b server)
+readonly name=www.example.test large=large.example.test
+readonly every_host=(client near far filter a link b server)
 
 die() { echo "world: $*" >&2; exit 2; }
 need_root() { [ "$(id -u)" = 0 ] || die "network namespaces need root; try: sudo $0 ..."; }
@@ -125,10 +126,14 @@ listening() {
   die "nobody listens on $2/$3 of $1; see $(run_dir)/*.log"
 }
 
-# servers HOST WWW4 WWW6 DNS4 DNS6 [DNSMASQ OPTION…]: a web page, a name for it with A and AAAA, iperf3
+# servers HOST WWW4 WWW6 DNS4 DNS6 [DNSMASQ OPTION…]: a web page, a name for it with A and AAAA, another with 17 texts of
+# 202 characters, iperf3
 servers() {
+  local i texts=()
+  for i in $(seq 10 26); do texts+=(--txt-record="$large,$i$(printf '%0200d' 0)"); done
   background "$1" dns dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file= --user=root \
     --no-resolv --no-hosts --local=/test/ --host-record="$name,$2,$3" \
+    --edns-packet-max=4096 "${texts[@]}" \
     --bind-interfaces --except-interface=lo --listen-address="$4" --listen-address="$5" "${@:6}"
   background "$1" www ncat --listen --keep-open 80 --sh-exec "$here/page.sh"
   background "$1" iperf3 iperf3 --server
@@ -154,6 +159,43 @@ scene_bridge() {
   resolver client $dns4
   servers server $www4 $www6 $dns4 $dns6
 }
+
+# A path as others have it: two routers, and between them less room than on the links at either end.
+scene_routed() {
+  hosts client filter near far server
+  wire client eth0 filter eth1
+  wire filter eth0 near eth0
+  wire near eth1 far eth0
+  wire far eth1 server eth0
+  ip_on near link set eth1 mtu 1280
+  ip_on far link set eth0 mtu 1280
+  addresses client eth0 192.0.2.5/24 2001:db8:1::5/64
+  addresses near eth0 192.0.2.1/24 2001:db8:1::1/64
+  addresses near eth1 203.0.113.1/30 2001:db8:2::1/64
+  addresses far eth0 203.0.113.2/30 2001:db8:2::2/64
+  addresses far eth1 203.0.113.5/30 2001:db8:3::1/64
+  addresses server eth0 203.0.113.6/30 2001:db8:3::2/64
+  far_side server
+  gateway client 192.0.2.1 2001:db8:1::1
+  gateway near 203.0.113.2 2001:db8:2::2
+  gateway server 203.0.113.5 2001:db8:3::1
+  ip_on far route add 192.0.2.0/24 via 203.0.113.1
+  ip_on far route add 2001:db8:1::/64 via 2001:db8:2::1
+  gateway far 203.0.113.6 2001:db8:3::2
+  router near
+  router far
+  unhurried server
+  resolver client $dns4
+  servers server $www4 $www6 $dns4 $dns6
+}
+
+router() {
+  on "$1" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+  unhurried "$1"
+}
+
+# unhurried HOST: as many ICMP errors as there is reason for, not one a second
+unhurried() { on "$1" sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0; }
 
 # The box itself gets its addresses when its TAP stands: from the ruleset, or leased from far.
 scene_host() {
@@ -194,7 +236,7 @@ scene_esp() {
 # The sites of rules/site-to-site.yaml and its peer: link is the router at 192.0.2.254 and 198.51.100.254.
 scene_esp_tunnel() {
   esp_line
-  on link sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+  router link
   addresses link eth0 192.0.2.254/24 2001:db8:ff:a::fe/64 10.1.0.254/16 2001:db8:a::fe/48
   addresses link eth1 198.51.100.254/24 2001:db8:ff:b::fe/64 10.2.0.254/16 2001:db8:b::fe/48
   addresses client eth0 10.1.0.10/16 2001:db8:a::10/48
@@ -252,7 +294,7 @@ filter_hosts() {
 # --- life ----------------------------------------------------------------------------------------
 
 up() {
-  [[ -n ${1-} && $(type -t "scene_${1//-/_}") = function ]] || die "no scene '${1-}'; there are: bridge host esp esp-tunnel"
+  [[ -n ${1-} && $(type -t "scene_${1//-/_}") = function ]] || die "no scene '${1-}'; there are: bridge routed host esp esp-tunnel"
   # A world that could not be built whole leaves nothing behind.
   trap down EXIT
   mkdir -p "$(run_dir)"

@@ -215,7 +215,7 @@ public sealed class TcpRowsTests
     private static bool IsCell(string cells, TcpPhase phase, bool reply, TcpEvent what)
     {
         string[] words = cells.Split(' ');
-        return words[..^2].Contains(phase.ToString()) && words[^2] == (reply ? "<" : ">") && words[^1] == what.ToString();
+        return words.AsSpan(..^2).Contains(phase.ToString()) && words[^2] == (reply ? "<" : ">") && words[^1] == what.ToString();
     }
 
     private static void Say(string segment, TestHost client, TestHost server) =>

@@ -15,8 +15,8 @@ public sealed partial class BridgeDefenceTests(BridgeScene scene) : IClassFixtur
     public void Unsolicited_packets_are_dropped_by_the_default(string client, string shown)
     {
         // Somebody listens there: silence is Filter's doing.
-        using Socket tcp = Open(scene.Client, client, 8080, SocketType.Stream);
-        using Socket udp = Open(scene.Client, client, 8081, SocketType.Dgram);
+        using Socket tcp = scene.Client.Open(client, 8080, SocketType.Stream);
+        using Socket udp = scene.Client.Open(client, 8081, SocketType.Dgram);
         using Running drops = Watched("drops --json");
         Balance balance = scene.Count();
 
@@ -48,7 +48,7 @@ public sealed partial class BridgeDefenceTests(BridgeScene scene) : IClassFixtur
     [InlineData("tcp 192.0.2.1:4000 > 192.0.2.5:22 syn fin", "bad-flags")]
     [InlineData("tcp 192.0.2.5:22 > 192.0.2.5:22 syn", "land")]
     [InlineData("udp 192.0.2.1:53 > 192.0.2.5:40000 len=100", "default-deny")]
-    [InlineData("sctp [2001:db8:1::1]:4000 > [2001:db8:1::5]:5000 len=20", "default-deny")]
+    [InlineData("sctp [2001:db8:1::1]:4000 > [2001:db8:1::5]:5000 len=20", "no-flow")]
     public void A_crafted_packet_is_dropped_for_its_reason_and_the_machine_never_sees_it(string line, string reason)
     {
         Balance balance = scene.Count();
@@ -72,8 +72,8 @@ public sealed partial class BridgeDefenceTests(BridgeScene scene) : IClassFixtur
     [InlineData(World.Client6, World.Www6)]
     public void Each_question_earns_one_answer_and_not_one_more(string client, string server)
     {
-        using Socket asker = Open(scene.Client, client, 0, SocketType.Dgram);
-        using Socket answerer = Open(scene.Server, server, 53, SocketType.Dgram);
+        using Socket asker = scene.Client.Open(client, 0, SocketType.Dgram);
+        using Socket answerer = scene.Server.Open(server, 53, SocketType.Dgram);
         EndPoint there = answerer.LocalEndPoint!, here = asker.LocalEndPoint!;
         byte[] room = new byte[100];
         Balance balance = scene.Count();
@@ -94,7 +94,7 @@ public sealed partial class BridgeDefenceTests(BridgeScene scene) : IClassFixtur
         Assert.Equal(4, counted["rule resolve"]);
         Assert.Equal(2, counted.Dropped);
         Assert.Equal(2, counted["reason default-deny"]);
-        Assert.Empty(Flows(here));
+        Assert.Empty(scene.Flows(((IPEndPoint)here).Port));
     }
 
     [Theory]
@@ -156,8 +156,8 @@ public sealed partial class BridgeDefenceTests(BridgeScene scene) : IClassFixtur
     /// <summary>A connection over which both ends have said something.</summary>
     private (Socket Near, Socket Far) Connect(string client, string server)
     {
-        using Socket listener = Open(scene.Server, server, 8080, SocketType.Stream);
-        Socket near = Open(scene.Client, client, 0, SocketType.Stream, listens: false);
+        using Socket listener = scene.Server.Open(server, 8080, SocketType.Stream);
+        Socket near = scene.Client.Open(client, 0, SocketType.Stream, listens: false);
         near.Connect(listener.LocalEndPoint!);
         Socket far = listener.Accept();
         byte[] room = new byte[10];
@@ -195,23 +195,6 @@ public sealed partial class BridgeDefenceTests(BridgeScene scene) : IClassFixtur
     {
         using RawSender late = new(scene.Server, "eth0");
         late.Send($"tcp {server} > {client} {words}", scene.Client.Mac("eth0"));
-    }
-
-    private JsonElement[] Flows(EndPoint client) =>
-        [.. scene.Filter.Json($"flows list :{((IPEndPoint)client).Port}").GetProperty("flows").EnumerateArray()];
-
-    private static Socket Open(Host host, string address, int port, SocketType type, bool listens = true)
-    {
-        IPEndPoint end = new(IPAddress.Parse(address), port);
-        Socket socket = host.Inside(() => new Socket(end.AddressFamily, type, ProtocolType.Unspecified) { ReceiveTimeout = 5000 });
-        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
-        socket.Bind(end);
-        if (type == SocketType.Stream && listens)
-        {
-            socket.Listen();
-        }
-
-        return socket;
     }
 
     /// <summary>A verb that goes on, once it hears.</summary>

@@ -37,6 +37,6 @@ internal sealed partial class Capture : IDisposable
 
     public void Dispose() => _tcpdump.Dispose();
 
-    [GeneratedRegex(@"(\d+) packets captured")]
+    [GeneratedRegex(@"(\d+) packets? captured")]
     private static partial Regex CapturedWords();
 }

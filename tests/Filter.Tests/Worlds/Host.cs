@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Text.RegularExpressions;
 
 namespace Filter.Tests.Worlds;
@@ -46,6 +48,25 @@ public sealed partial class Host(World world, string name, string space)
 
     /// <summary>Calls on a thread that lives on the host; sockets opened there stay there, whoever uses them later.</summary>
     public T Inside<T>(Func<T> call) => NetNs.RunIn(space, call);
+
+    /// <summary>Opens a socket on the host, bound there; it waits five seconds for what it is to receive.</summary>
+    /// <param name="address">Of either family.</param>
+    /// <param name="port">0: any.</param>
+    /// <param name="type">Stream or datagram.</param>
+    /// <param name="listens">A stream socket also listens.</param>
+    public Socket Open(string address, int port, SocketType type, bool listens = true)
+    {
+        IPEndPoint end = new(IPAddress.Parse(address), port);
+        Socket socket = Inside(() => new Socket(end.AddressFamily, type, ProtocolType.Unspecified) { ReceiveTimeout = 5000 });
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+        socket.Bind(end);
+        if (type == SocketType.Stream && listens)
+        {
+            socket.Listen();
+        }
+
+        return socket;
+    }
 
     /// <summary>Serves a file of random bytes by HTTP, on all addresses, until the world ends.</summary>
     /// <param name="name">Its name, alone in its folder.</param>

@@ -17,8 +17,10 @@ public sealed class InNamespaces
 /// </summary>
 public sealed partial class World : IDisposable
 {
-    // Addresses of the scenes `bridge` and `host`; kept in step with tests/world/world.sh.
+    // Addresses of the scenes `bridge`, `routed` and `host`; kept in step with tests/world/world.sh.
     public const string Www = "www.example.test";
+    /// <summary>A name with 3,400 bytes of text.</summary>
+    public const string Large = "large.example.test";
     public const string Www4 = "198.51.100.7", Www6 = "2001:db8:f::7";
     public const string Dns4 = "198.51.100.53", Dns6 = "2001:db8:f::53";
     public const string Client4 = "192.0.2.5", Client6 = "2001:db8:1::5";
@@ -57,6 +59,9 @@ public sealed partial class World : IDisposable
     /// <summary>client – filter – server; the server's host is also the client's gateway.</summary>
     public static World Bridge() => new("bridge");
 
+    /// <summary>client – filter – near – far – server: near and far are routers, with room for 1,280 bytes between them.</summary>
+    public static World Routed() => new("routed");
+
     /// <summary>far – filter, whose own stack stands behind the TAP that the ruleset describes.</summary>
     public static World BehindTap() => new("host");
 
@@ -70,7 +75,7 @@ public sealed partial class World : IDisposable
     public Host Server => this["server"];
     public Host Filter => this["filter"];
 
-    /// <summary>Any host of the scene by its name: <c>far</c>, <c>a</c>, <c>link</c>, <c>b</c>.</summary>
+    /// <summary>Any host of the scene by its name: <c>near</c>, <c>far</c>, <c>a</c>, <c>link</c>, <c>b</c>.</summary>
     public Host this[string host] => new(this, host, $"{_prefix}-{host}");
 
     /// <summary>Where this world's own files are: sockets, logs of its servers. Removed with it.</summary>

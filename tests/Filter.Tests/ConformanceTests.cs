@@ -1,0 +1,92 @@
+using System.Reflection;
+using System.Text.RegularExpressions;
+using Filter.Tests.Worlds;
+
+namespace Filter.Tests;
+
+/// <summary>What docs/conformance.md claims of standards is proven by tests that exist.</summary>
+public sealed partial class ConformanceTests
+{
+    /// <summary>Of a row that no test can prove: why.</summary>
+    private const string Reason = "because: ";
+
+    /// <summary>Of a row whose proof is still owed.</summary>
+    private const string Open = "(open)";
+
+    /// <summary>How many such rows there are: never more again.</summary>
+    private const int MostOpen = 41;
+
+    private static readonly string s_file = Path.Combine(Repository.Root, "docs", "conformance.md");
+
+    [Fact]
+    public void Each_row_names_a_test_that_exists_or_says_why_there_is_none()
+    {
+        HashSet<string> tests = Tests();
+        List<string> wrong = [];
+        int rows = 0, open = 0;
+        foreach ((int number, string[] cells) in Rows())
+        {
+            rows++;
+            string proof = cells[^1];
+            string[] named = [.. Quoted().Matches(proof).Select(static match => match.Groups[1].Value)];
+            wrong.AddRange(named.Where(name => !tests.Contains(name)).Select(name => $"{number}: there is no test {name}"));
+            open += proof == Open ? 1 : 0;
+            if (named.Length == 0 && proof != Open && !(proof.StartsWith(Reason, StringComparison.Ordinal) && proof.Length > Reason.Length + 10))
+            {
+                wrong.Add($"{number}: {cells[0]} has neither a test nor a reason: {proof}");
+            }
+        }
+
+        Assert.True(rows > 100, $"{rows} rows");
+        Assert.Equal(MostOpen, open);
+        Assert.True(wrong.Count == 0, $"docs/conformance.md:\n{string.Join('\n', wrong)}");
+    }
+
+    [Fact]
+    public void Each_recommendation_of_rfc_6092_has_one_row()
+    {
+        string[] said = [.. Rows().Select(static row => row.Cells[0]).Where(static name => name.StartsWith("REC-", StringComparison.Ordinal))];
+        Assert.Equal(Enumerable.Range(1, 50).Select(static n => $"REC-{n}"), said);
+    }
+
+    /// <summary>The rows of its tables: below a line of dashes, the cells between bars.</summary>
+    private static IEnumerable<(int Number, string[] Cells)> Rows()
+    {
+        bool within = false;
+        int number = 0;
+        foreach (string line in File.ReadLines(s_file))
+        {
+            number++;
+            if (!line.StartsWith('|'))
+            {
+                within = false;
+                continue;
+            }
+
+            if (line.StartsWith("|--", StringComparison.Ordinal))
+            {
+                within = true;
+                continue;
+            }
+
+            if (within)
+            {
+                string[] cells = [.. line.Trim().Trim('|').Split('|').Select(static cell => cell.Trim())];
+                Assert.True(cells.Length == 4, $"docs/conformance.md:{number}: {cells.Length} cells, not 4");
+                yield return (number, cells);
+            }
+        }
+    }
+
+    /// <summary>Every test as Class.Method.</summary>
+    private static HashSet<string> Tests() =>
+    [
+        .. typeof(ConformanceTests).Assembly.GetTypes()
+            .SelectMany(static type => type.GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly))
+            .Where(static method => method.GetCustomAttributes().Any(static attribute => attribute is FactAttribute))
+            .Select(static method => $"{method.DeclaringType!.Name}.{method.Name}"),
+    ];
+
+    [GeneratedRegex("`([A-Z][A-Za-z0-9]*\\.[A-Za-z0-9_]+)`")]
+    private static partial Regex Quoted();
+}
