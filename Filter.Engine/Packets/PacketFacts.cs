@@ -44,6 +44,7 @@ public struct PacketFacts
     private bool _dontFragment;
     private bool _hasQuote;
     private bool _tagReflected;
+    private bool _hasGreKey;
     private byte _chunk;
 
     /// <summary>
@@ -112,9 +113,10 @@ public struct PacketFacts
             Mtu = _mtu,
             Spi = _hasQuote ? 0 : _spi,
             Chunk = _chunk,
-            Tag = _tag,
+            Tag = _hasGreKey ? 0 : _tag,
             InitiateTag = _initiateTag,
             TagReflected = _tagReflected,
+            GreKey = _hasGreKey && !_hasQuote ? _tag : null,
             ArpOperation = _arpOperation,
             Length = _length,
             SegmentSize = _segmentSize,
@@ -142,9 +144,7 @@ public struct PacketFacts
         protocol == IpProtocol.IcmpV6 ? type == 2 : protocol == IpProtocol.Icmp && type == 3 && code == 4;
 
     /// <summary>Whether an ICMP message quotes a packet.</summary>
-    internal static bool IsError(byte protocol, byte type) => protocol == IpProtocol.IcmpV6
-        ? type is >= 1 and <= 4
-        : protocol == IpProtocol.Icmp && type is 3 or 11 or 12;
+    internal static bool IsError(byte protocol, byte type) => IcmpErrorCodes.IsError(protocol, type);
 
     private static LineKind Classify(in Packet packet)
     {
@@ -212,6 +212,11 @@ public struct PacketFacts
 
             case IpProtocol.Sctp when _hasTransport && packet.Transport + FrameBuilder.TransportLength(protocol) <= Math.Min(packet.End, frame.Length):
                 TakeSctp(frame[packet.Transport..Math.Min(packet.End, frame.Length)]);
+                break;
+
+            case IpProtocol.Gre when _hasTransport && packet.Transport < Math.Min(packet.End, frame.Length):
+                GreKey.TryRead(frame[packet.Transport..Math.Min(packet.End, frame.Length)], out uint? key);
+                (_hasGreKey, _tag) = (key is not null, key ?? 0);
                 break;
 
             case IpProtocol.Esp or IpProtocol.Ah:
@@ -294,6 +299,14 @@ public struct PacketFacts
                 _quotedSequence = BinaryPrimitives.ReadUInt16BigEndian(header[6..]);
                 break;
 
+            case IpProtocol.Sctp:
+                _quotedSequence = BinaryPrimitives.ReadUInt32BigEndian(header[4..]);
+                break;
+
+            case IpProtocol.Gre when GreKey.TryRead(header, out uint? key) && key is { } number:
+                (_hasGreKey, _quotedSequence) = (true, number);
+                break;
+
             case IpProtocol.Esp:
                 _spi = BinaryPrimitives.ReadUInt32BigEndian(header);
                 _quotedSequence = BinaryPrimitives.ReadUInt32BigEndian(header[4..]);
@@ -321,7 +334,10 @@ public struct PacketFacts
             IcmpType = _quotedType,
             IcmpId = query ? IcmpQueries.Identifier(_quoted, _quotedType) : (ushort)0,
             Spi = _quoted.Protocol == IpProtocol.Esp ? _spi : 0,
-            Sequence = _quotedSequence,
+            Sequence = _quoted.Protocol is IpProtocol.Sctp or IpProtocol.Gre ? 0 : _quotedSequence,
+            Tag = _quoted.Protocol == IpProtocol.Sctp ? _quotedSequence : 0,
+            GreKey = _hasGreKey ? _quotedSequence : null,
+            Length = _hasGreKey ? GreKey.KeyedLength : 0,
         };
     }
 

@@ -105,6 +105,9 @@ public sealed record PacketLine
     /// <summary>ABORT or SHUTDOWN COMPLETE with the T bit: the tag is the one that its receiver sends.</summary>
     public bool TagReflected { get; init; }
 
+    /// <summary>The key of GRE; null where its header has none.</summary>
+    public uint? GreKey { get; init; }
+
     /// <summary>ARP operation.</summary>
     public ushort ArpOperation { get; init; }
 
@@ -168,6 +171,7 @@ public sealed record PacketLine
     /// <summary>The length that a line means which does not say.</summary>
     internal int UsualLength => Quote is not null ? FrameBuilder.DatagramLength(Quote)
         : Kind == LineKind.Ip && Protocol == IpProtocol.Sctp && HasTransport ? SctpChunk.UsualLength(Chunk)
+        : GreKey is not null ? Wire.GreKey.KeyedLength
         : 0;
 
     /// <summary>SCTP with a chunk that offers a tag.</summary>
@@ -361,6 +365,10 @@ public sealed record PacketLine
                 }
 
                 text.Append(TagReflected ? " t-bit" : "");
+                break;
+
+            case IpProtocol.Gre when GreKey is { } key:
+                Key(text, "key", $"0x{key:x}");
                 break;
 
             case IpProtocol.Igmp:

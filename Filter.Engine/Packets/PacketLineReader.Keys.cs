@@ -120,6 +120,8 @@ internal sealed partial class PacketLineReader
                 return Number(value, uint.MaxValue, out n) ? line with { Tag = (uint)n } : null;
             case "itag" when sctp:
                 return Number(value, uint.MaxValue, out n) ? line with { InitiateTag = (uint)n } : null;
+            case "key" when ip && protocol == IpProtocol.Gre:
+                return Number(value, uint.MaxValue, out n) ? line with { GreKey = (uint)n } : null;
             case "type" when line.Kind == LineKind.Ether:
                 return Number(value, ushort.MaxValue, out n) ? line with { EtherType = (ushort)n } : null;
             case "type" when line.IsIcmp || (ip && protocol == IpProtocol.Igmp):
@@ -153,7 +155,7 @@ internal sealed partial class PacketLineReader
         string[] keys =
         [
             "seq", "ack", "win", "len", "ttl", "dscp", "ecn", "vlan", "id", "spi", "type", "code", "mtu", "frag", "frag-id", "total",
-            "gso", "csum", "op", "chunk", "tag", "itag", "src-mac", "dst-mac", "quote",
+            "gso", "csum", "op", "chunk", "tag", "itag", "key", "src-mac", "dst-mac", "quote",
         ];
         string what = line.Kind switch
         {

@@ -317,7 +317,7 @@ internal sealed partial class PacketLineReader(string text, bool quoted = false)
             {
                 SourcePort = 0, DestinationPort = 0, Flags = TcpFlags.None, IcmpType = 0, IcmpCode = 0, IcmpId = 0, Sequence = 0,
                 Acknowledgment = 0, Window = PacketLine.DefaultWindow, Mtu = 0, Spi = 0, TotalLength = 0, Chunk = 0, Tag = 0,
-                InitiateTag = 0, TagReflected = false,
+                InitiateTag = 0, TagReflected = false, GreKey = null,
             };
         }
 

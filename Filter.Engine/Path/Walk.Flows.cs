@@ -51,22 +51,26 @@ public sealed partial class PacketPath<TTrace>
 
     /// <summary>
     /// An ICMP error belongs to the flow it quotes, travels against the quoted packet, and goes to
-    /// that packet's sender (RFC 5508 REQ-3, RFC 6092 REC-10).
+    /// that packet's sender (RFC 5508 REQ-3, RFC 6092 REC-10). Any router may send it, so the numbers in the quote must be
+    /// ones that are in flight.
     /// </summary>
     private void FindQuoted(ref Packet packet, long now)
     {
-        if (!Parser.TryReadQuote(packet, out FlowKey quoted) || quoted.Source != packet.Key.Destination)
+        if (!Parser.TryReadQuote(packet, out FlowKey quoted, out uint number) || quoted.Source != packet.Key.Destination)
         {
             packet.Drop(DropReason.StrayIcmpError);
             return;
         }
 
         Find(ref packet, quoted, now);
-        packet.Reply = !packet.Reply;
-        if (packet.Flow == 0)
+        if (packet.Flow == 0 || !QuotedPacket.IsOf(Flows[packet.Flow], packet.Reply, number))
         {
+            packet.Flow = 0;
             packet.Drop(DropReason.StrayIcmpError);
+            Tell(packet, "flow", "quotes no packet that is in flight");
         }
+
+        packet.Reply = !packet.Reply;
     }
 
     /// <summary>A packet and its flow: still allowed, from the right side, and come as policy says.</summary>

@@ -18,6 +18,10 @@ public static class FrameBuilder
     private const int SctpLength = 12;
     private const int SctpChecksumOffset = 8;
 
+    /// <summary>The generic header with short sequence numbers (RFC 4340 §5.1).</summary>
+    private const int DccpLength = 12;
+    private const int DccpChecksumOffset = 6;
+
     /// <summary>AH up to its ICV (RFC 4302 §2).</summary>
     private const int AhLength = SpiHeader.OffsetInAh + SpiHeader.Length;
 
@@ -122,6 +126,7 @@ public static class FrameBuilder
         IpProtocol.Tcp => TcpHeader.Length,
         IpProtocol.Udp or IpProtocol.UdpLite => UdpHeader.Length,
         IpProtocol.Sctp => SctpLength,
+        IpProtocol.Dccp => DccpLength,
         IpProtocol.Icmp or IpProtocol.IcmpV6 or IpProtocol.Igmp => IcmpHeader.Length,
         IpProtocol.Esp => SpiHeader.Length,
         IpProtocol.Ah => AhLength,
@@ -242,6 +247,17 @@ public static class FrameBuilder
                 WriteChunk(line, payload);
                 BinaryPrimitives.WriteUInt32LittleEndian(
                     segment[SctpChecksumOffset..], Checksum.Crc32C(segment) ^ (line.Checksum == LineChecksum.Bad ? 0x5555u : 0));
+                break;
+
+            case IpProtocol.Dccp:
+                BinaryPrimitives.WriteUInt16BigEndian(segment, line.SourcePort);
+                BinaryPrimitives.WriteUInt16BigEndian(segment[2..], line.DestinationPort);
+                segment[4] = DccpLength / 4;
+                checksumAt = DccpChecksumOffset;
+                break;
+
+            case IpProtocol.Gre when line.GreKey is { } key && payload.Length >= GreKey.KeyedLength:
+                GreKey.Write(payload, key);
                 break;
 
             case IpProtocol.Icmp:

@@ -41,7 +41,7 @@ public static class IpProtocol
     public const byte UdpLite = 136;
 
     /// <summary>Whether the protocol's header starts with two 16-bit ports.</summary>
-    public static bool HasPorts(byte protocol) => protocol is Tcp or Udp or UdpLite or Sctp;
+    public static bool HasPorts(byte protocol) => protocol is Tcp or Udp or UdpLite or Sctp or Dccp;
 }
 
 /// <summary>Ethertypes that the engine treats by name.</summary>

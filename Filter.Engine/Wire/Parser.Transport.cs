@@ -3,9 +3,14 @@ using Filter.Engine.Packets;
 
 namespace Filter.Engine.Wire;
 
-/// <content>Transport headers, and the packets that ICMP errors quote.</content>
+/// <content>Transport headers.</content>
 public static partial class Parser
 {
+    private const byte SourceQuench = 4;
+    private const int LeastIPv4Mtu = 68;
+    private const int LeastIPv6Mtu = 1280;
+    private const int DccpLength = 12;
+
     private const TcpFlags Judged = TcpFlags.Syn | TcpFlags.Fin | TcpFlags.Rst | TcpFlags.Ack | TcpFlags.Urg;
 
     /// <param name="packet">Addresses, protocol, transport offset and end are set.</param>
@@ -26,6 +31,8 @@ public static partial class Parser
             IpProtocol.Esp => ParseSpi(ref packet, segment, 0),
             IpProtocol.Ah => ParseSpi(ref packet, segment, 4),
             IpProtocol.Igmp => ParseIgmp(ref packet, segment),
+            IpProtocol.Gre => ParseGre(ref packet, segment),
+            IpProtocol.Dccp => ParseDccp(ref packet, segment),
             _ => DropReason.None,
         };
         why = why == DropReason.None ? CheckOffload(packet) : why;
@@ -65,6 +72,7 @@ public static partial class Parser
             IpProtocol.Udp or IpProtocol.UdpLite => 6,
             IpProtocol.Icmp or IpProtocol.IcmpV6 => 2,
             IpProtocol.Sctp => 8,
+            IpProtocol.Dccp => 6,
             _ => -1,
         };
         bool isOwn = start == packet.Transport && packet.Offload.ChecksumOffset == own;
@@ -234,10 +242,9 @@ public static partial class Parser
         packet.IcmpType = icmp[0];
         packet.IcmpCode = icmp[1];
         packet.Payload = packet.Transport + Math.Min(8, icmp.Length);
-        packet.Kind = (v6, icmp[0]) switch
+        packet.Kind = icmp[0] switch
         {
-            (false, 3 or 11 or 12) => PacketKind.IcmpError,
-            (true, >= 1 and <= 4) => PacketKind.IcmpError,
+            _ when IcmpErrorCodes.IsError(packet.Key.Protocol, icmp[0]) => PacketKind.IcmpError,
             _ when IcmpQueries.Asks(packet.Key.Protocol, icmp[0]) => PacketKind.Tracked,
             _ when IcmpQueries.Answers(packet.Key.Protocol, icmp[0]) => PacketKind.Tracked,
             _ => PacketKind.Untracked,
@@ -247,12 +254,76 @@ public static partial class Parser
             return DropReason.Truncated;
         }
 
+        if (packet.Kind == PacketKind.IcmpError ? !IsSoundError(packet, icmp) : !v6 && icmp[0] == SourceQuench)
+        {
+            return DropReason.IcmpForbidden;
+        }
+
         if (packet.Kind == PacketKind.Tracked)
         {
             packet.Key = IcmpQueries.Key(packet.Key, icmp[0], BinaryPrimitives.ReadUInt16BigEndian(icmp[4..]));
         }
 
         return DropReason.None;
+    }
+
+    /// <summary>
+    /// A code that somebody defined, and an MTU that a link may have: no receiver believes less (RFC 8201 §4, RFC 791 §3.2). IPv4
+    /// routers from before RFC 1191 tell none.
+    /// </summary>
+    private static bool IsSoundError(in Packet packet, ReadOnlySpan<byte> icmp)
+    {
+        byte protocol = packet.Key.Protocol;
+        if (!IcmpErrorCodes.IsKnown(protocol, packet.IcmpType, packet.IcmpCode))
+        {
+            return false;
+        }
+
+        if (!PacketFacts.TellsMtu(protocol, packet.IcmpType, packet.IcmpCode))
+        {
+            return true;
+        }
+
+        return protocol == IpProtocol.IcmpV6
+            ? BinaryPrimitives.ReadUInt32BigEndian(icmp[4..]) >= LeastIPv6Mtu
+            : BinaryPrimitives.ReadUInt16BigEndian(icmp[6..]) is 0 or >= LeastIPv4Mtu;
+    }
+
+    private static DropReason ParseGre(ref Packet packet, ReadOnlySpan<byte> gre)
+    {
+        if (!GreKey.TryRead(gre, out uint? key))
+        {
+            return DropReason.Truncated;
+        }
+
+        packet.Key = key is { } number ? GreKey.Of(packet.Key, number) : packet.Key;
+        return DropReason.None;
+    }
+
+    /// <summary>The generic header, short or long sequence numbers (RFC 4340 §5.1).</summary>
+    private static DropReason ParseDccp(ref Packet packet, ReadOnlySpan<byte> dccp)
+    {
+        if (dccp.Length < DccpLength)
+        {
+            return DropReason.Truncated;
+        }
+
+        int dataOffset = dccp[4] * 4;
+        if (dataOffset < DccpLength || dataOffset > dccp.Length || DccpCoverage(dccp) > dccp.Length)
+        {
+            return DropReason.BadHeaderLength;
+        }
+
+        ReadPorts(ref packet, dccp);
+        packet.Payload = packet.Transport + dataOffset;
+        return packet.Key.SourcePort == 0 || packet.Key.DestinationPort == 0 ? DropReason.PortZero : DropReason.None;
+    }
+
+    /// <summary>What the checksum covers: all, or the header and some words behind it (RFC 4340 §9.2).</summary>
+    private static int DccpCoverage(ReadOnlySpan<byte> dccp)
+    {
+        int coverage = dccp[5] & 15;
+        return coverage == 0 ? dccp.Length : (dccp[4] + coverage - 1) * 4;
     }
 
     private static DropReason VerifyChecksum(
@@ -283,6 +354,11 @@ public static partial class Parser
                 segment = coverage == 0 ? segment : segment[..coverage];
                 break;
 
+            case IpProtocol.Dccp:
+                sum = Checksum.PseudoHeader(source, destination, packet.Key.Protocol, segment.Length);
+                segment = segment[..DccpCoverage(segment)];
+                break;
+
             case IpProtocol.Icmp:
             case IpProtocol.Igmp:
                 sum = 0;
@@ -308,84 +384,5 @@ public static partial class Parser
 
         packet.Offload.Checksum = ChecksumState.Valid;
         return DropReason.None;
-    }
-
-    /// <summary>
-    /// Reads the packet that an ICMP error quotes, as far as it goes: the key that it showed, so with
-    /// the error's receiver as source.
-    /// </summary>
-    /// <returns>False where the quote is cut before its ports, or is a later fragment, or of what no error speaks of.</returns>
-    public static bool TryReadQuote(in Packet error, out FlowKey key)
-    {
-        key = default;
-        ReadOnlySpan<byte> quote = error.Slab.AsSpan(error.Start + error.Payload, error.End - error.Payload);
-        int at;
-        byte protocol;
-        Address source, destination;
-        if (error.IsIPv4)
-        {
-            if (quote.Length < 28 || quote[0] >> 4 != 4)
-            {
-                return false;
-            }
-
-            at = (quote[0] & 15) * 4;
-            if (at < 20 || at + 8 > quote.Length || (BinaryPrimitives.ReadUInt16BigEndian(quote[6..]) & 0x1fff) != 0)
-            {
-                return false;
-            }
-
-            protocol = quote[9];
-            source = Address.ReadIPv4(quote[12..]);
-            destination = Address.ReadIPv4(quote[16..]);
-        }
-        else
-        {
-            if (quote.Length < 48 || quote[0] >> 4 != 6)
-            {
-                return false;
-            }
-
-            source = Address.ReadIPv6(quote[8..]);
-            destination = Address.ReadIPv6(quote[24..]);
-            protocol = quote[6];
-            at = 40;
-            for (int count = 0; protocol is IpProtocol.HopByHop or IpProtocol.Routing or IpProtocol.Fragment or IpProtocol.DestinationOptions; count++)
-            {
-                if (count == MaxExtensionHeaders || at + 8 > quote.Length
-                    || (protocol == IpProtocol.Fragment && (BinaryPrimitives.ReadUInt16BigEndian(quote[(at + 2)..]) & 0xfff8) != 0))
-                {
-                    return false;
-                }
-
-                int length = protocol == IpProtocol.Fragment ? 8 : (quote[at + 1] + 1) * 8;
-                protocol = quote[at];
-                at += length;
-            }
-
-            if (at + 8 > quote.Length)
-            {
-                return false;
-            }
-        }
-
-        ReadOnlySpan<byte> header = quote[at..];
-        key = new FlowKey(source, destination, 0, 0, protocol, error.Key.Segment);
-        if (IpProtocol.HasPorts(protocol))
-        {
-            key = key with
-            {
-                SourcePort = BinaryPrimitives.ReadUInt16BigEndian(header),
-                DestinationPort = BinaryPrimitives.ReadUInt16BigEndian(header[2..]),
-            };
-        }
-        else if (protocol is IpProtocol.Icmp or IpProtocol.IcmpV6)
-        {
-            // Of ICMP only queries are spoken of (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)).
-            key = IcmpQueries.Key(key, header[0], BinaryPrimitives.ReadUInt16BigEndian(header[4..]));
-            return IcmpQueries.Asks(protocol, header[0]) || IcmpQueries.Answers(protocol, header[0]);
-        }
-
-        return true;
     }
 }

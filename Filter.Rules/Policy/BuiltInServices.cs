@@ -26,6 +26,11 @@ public static class BuiltInServices
         ["https"] = Of((IpProtocol.Tcp, 443, 443)),
         ["ssh"] = Of((IpProtocol.Tcp, 22, 22)),
         ["web"] = Of((IpProtocol.Tcp, 80, 80), (IpProtocol.Tcp, 443, 443), (IpProtocol.Udp, 443, 443)),
+        ["ipsec"] = ServiceSet.Of(
+        [
+            new Service(IpProtocol.Esp, PortRange.All), new Service(IpProtocol.Ah, PortRange.All),
+            new Service(IpProtocol.Udp, new PortRange(500, 500)), new Service(IpProtocol.Udp, new PortRange(4500, 4500)),
+        ]),
         ["ike"] = Of((IpProtocol.Udp, 500, 500), (IpProtocol.Udp, 4500, 4500)),
         ["traceroute"] = Of((IpProtocol.Udp, 33434, 33534)),
     }.ToFrozenDictionary();

@@ -29,7 +29,7 @@ public static class DatagramTracker
     public static TrackResult Track(ref Flow flow, in Packet packet, long now)
     {
         if (packet.Key.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6
-            && IcmpQueries.Asks(packet.Key.Protocol, packet.IcmpType) == packet.Reply)
+            && (IcmpQueries.Asks(packet.Key.Protocol, packet.IcmpType) == packet.Reply || !HasItsCode(flow, packet)))
         {
             return TrackResult.Invalid;                     // the opener asks, the other answers
         }
@@ -43,6 +43,10 @@ public static class DatagramTracker
 
         return TrackResult.Pass;
     }
+
+    /// <summary>Queries and answers have code 0 (RFC 792, RFC 4443 §4); hosts that are asked under another answer under that.</summary>
+    private static bool HasItsCode(in Flow flow, in Packet packet) =>
+        !packet.Reply || packet.IcmpCode == 0 || packet.IcmpCode == flow.Opening.IcmpCode;
 
     /// <summary>Whether a packet may open a flow: an ICMP answer may not.</summary>
     public static bool Opens(in Packet packet) =>

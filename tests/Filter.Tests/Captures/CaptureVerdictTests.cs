@@ -47,7 +47,6 @@ public sealed class CaptureVerdictTests : IDisposable
 
     [Theory]
     [InlineData("fw-session/sv__firewall-tcp-session-midstream-policy-input.pcap")]
-    [InlineData("dns-udp-tftp/arkime__single-packets.pcap")]
     [InlineData("tcp/sv__alert-testmyids-midstream-input.pcap")]
     [InlineData("tcp/sv__alert-testmyids-midstream3-input.pcap")]
     [InlineData("tcp/sv__exception-policy-midstream-06-input-http-ACK.pcap")]

@@ -11,7 +11,7 @@ public sealed class AllocationTests
     [Fact]
     public void The_walk_allocates_no_byte_for_any_packet()
     {
-        var net = new TestNet(Nets.OneAnswer.Replace("allow: questions", "reject: web\n    service: tcp/80\n  - allow: tcp\n    from: inside\n    service: tcp/443\n  - allow: questions", StringComparison.Ordinal), flows: 65536);
+        var net = new TestNet(Nets.OneAnswer.Replace("allow: questions", "reject: web\n    service: tcp/80\n  - allow: tcp\n    from: inside\n    service: [ tcp/443, sctp, dccp, gre, esp ]\n  - allow: questions", StringComparison.Ordinal), flows: 65536);
         string[] lines =
         [
             "inside: udp 10.0.0.5:4000 > 203.0.113.9:53 len=30",
@@ -39,6 +39,16 @@ public sealed class AllocationTests
             "inside: tcp [2001:db8::5]:4000 > [2001:db8:f::9]:80 syn",
             "inside: udp 10.0.0.5:4002 > 203.0.113.9:53 len=1600",
             "inside: icmp 10.0.0.5 > 203.0.113.9 echo-request id=1 seq=1",
+            "inside: sctp [2001:db8::5]:4000 > [2001:db8:f::9]:2905 chunk=init itag=0xa",
+            "outside: sctp [2001:db8:f::9]:2905 > [2001:db8::5]:4000 chunk=init-ack tag=0xa itag=0xb",
+            "inside: sctp [2001:db8::5]:4000 > [2001:db8:f::9]:2905 chunk=cookie-echo tag=0xb",
+            "outside: sctp [2001:db8:f::9]:2905 > [2001:db8::5]:4000 chunk=cookie-ack tag=0xa",
+            "inside: sctp [2001:db8::5]:4000 > [2001:db8:f::9]:2905 tag=0xb len=600",
+            "outside: sctp [2001:db8:f::9]:2905 > [2001:db8::5]:4000 tag=0xc",
+            "outside: sctp [2001:db8:f::9]:2905 > [2001:db8::5]:4000 chunk=abort tag=0xa",
+            "outside: icmp 203.0.113.7 > 10.0.0.5 destination-unreachable quote=\"tcp 10.0.0.5:4000 > 203.0.113.9:443 ack seq=7\"",
+            "inside: gre 10.0.0.5 > 203.0.113.9 key=0x10002 len=40",
+            "inside: dccp 10.0.0.5:4000 > 203.0.113.9:5001 len=40",
             "outside: esp 203.0.113.9 > 10.0.0.5 spi=0x1001 seq=1 len=40",
             "outside: ether 02:00:00:00:00:01 > 01:80:c2:00:00:00 type=0x0026 len=46",
         ];

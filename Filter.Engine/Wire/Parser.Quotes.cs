@@ -1,0 +1,125 @@
+using System.Buffers.Binary;
+using Filter.Engine.Packets;
+
+namespace Filter.Engine.Wire;
+
+/// <content>The packets that ICMP errors quote.</content>
+public static partial class Parser
+{
+    /// <summary>
+    /// Reads the packet that an ICMP error quotes, as far as it goes: the key that it showed, so with
+    /// the error's receiver as source.
+    /// </summary>
+    /// <returns>False where the quote is cut before its ports, or is a later fragment, or of what no error speaks of.</returns>
+    public static bool TryReadQuote(in Packet error, out FlowKey key) => TryReadQuote(error, out key, out _);
+
+    /// <summary>As <see cref="TryReadQuote(in Packet, out FlowKey)"/>.</summary>
+    /// <param name="error">A parsed ICMP error.</param>
+    /// <param name="key">The quoted packet's key.</param>
+    /// <param name="number">The second four bytes of its transport header: a sequence number of TCP, a tag of SCTP.</param>
+    public static bool TryReadQuote(in Packet error, out FlowKey key, out uint number)
+    {
+        key = default;
+        number = 0;
+        ReadOnlySpan<byte> quote = error.Slab.AsSpan(error.Start + error.Payload, error.End - error.Payload);
+        int at;
+        byte protocol;
+        Address source, destination;
+        if (error.IsIPv4)
+        {
+            if (quote.Length < 28 || quote[0] >> 4 != 4)
+            {
+                return false;
+            }
+
+            at = (quote[0] & 15) * 4;
+            if (at < 20 || at + 8 > quote.Length || (BinaryPrimitives.ReadUInt16BigEndian(quote[6..]) & 0x1fff) != 0)
+            {
+                return false;
+            }
+
+            if (BinaryPrimitives.ReadUInt16BigEndian(quote[2..]) < at + 8)
+            {
+                return false;                               // what it quotes was no packet
+            }
+
+            protocol = quote[9];
+            source = Address.ReadIPv4(quote[12..]);
+            destination = Address.ReadIPv4(quote[16..]);
+        }
+        else
+        {
+            if (quote.Length < 48 || quote[0] >> 4 != 6)
+            {
+                return false;
+            }
+
+            source = Address.ReadIPv6(quote[8..]);
+            destination = Address.ReadIPv6(quote[24..]);
+            protocol = quote[6];
+            at = 40;
+            for (int count = 0; protocol is IpProtocol.HopByHop or IpProtocol.Routing or IpProtocol.Fragment or IpProtocol.DestinationOptions; count++)
+            {
+                if (count == MaxExtensionHeaders || at + 8 > quote.Length
+                    || (protocol == IpProtocol.Fragment && (BinaryPrimitives.ReadUInt16BigEndian(quote[(at + 2)..]) & 0xfff8) != 0))
+                {
+                    return false;
+                }
+
+                int length = protocol == IpProtocol.Fragment ? 8 : (quote[at + 1] + 1) * 8;
+                protocol = quote[at];
+                at += length;
+            }
+
+            if (at + 8 > quote.Length)
+            {
+                return false;
+            }
+        }
+
+        ReadOnlySpan<byte> header = quote[at..];
+        number = BinaryPrimitives.ReadUInt32BigEndian(header[4..]);
+        key = new FlowKey(source, destination, 0, 0, protocol, error.Key.Segment);
+        return MayBeQuoted(error, destination) && TryReadUpper(ref key, header);
+    }
+
+    /// <summary>
+    /// Of what went to many, nobody tells more than that it was too big or had an option that must be known (RFC 1122 §3.2.2, RFC
+    /// 4443 §2.4 (e)).
+    /// </summary>
+    private static bool MayBeQuoted(in Packet error, Address destination) =>
+        !(destination.IsMulticast || destination.IsLimitedBroadcast)
+        || (error.Key.Protocol == IpProtocol.IcmpV6 && (error.IcmpType, error.IcmpCode) is (2, _) or (4, 2));
+
+    /// <summary>What the quoted transport header adds to the key; of UDP and the like also whether its length can be.</summary>
+    private static bool TryReadUpper(ref FlowKey key, ReadOnlySpan<byte> header)
+    {
+        switch (key.Protocol)
+        {
+            case IpProtocol.Udp when BinaryPrimitives.ReadUInt16BigEndian(header[4..]) is < 8:
+                return false;
+
+            case IpProtocol.Tcp or IpProtocol.Udp or IpProtocol.UdpLite or IpProtocol.Sctp or IpProtocol.Dccp:
+                key = key with
+                {
+                    SourcePort = BinaryPrimitives.ReadUInt16BigEndian(header),
+                    DestinationPort = BinaryPrimitives.ReadUInt16BigEndian(header[2..]),
+                };
+                return true;
+
+            case IpProtocol.Gre:
+                bool shown = GreKey.TryRead(header, out uint? gre);
+                key = gre is { } value ? GreKey.Of(key, value) : key;
+                return shown;
+
+            case IpProtocol.Icmp or IpProtocol.IcmpV6:
+                // Of ICMP only queries are spoken of (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)), each of its own IP.
+                bool isQuery = IcmpQueries.Asks(key.Protocol, header[0]) || IcmpQueries.Answers(key.Protocol, header[0]);
+                key = IcmpQueries.Key(key, header[0], BinaryPrimitives.ReadUInt16BigEndian(header[4..]));
+                return isQuery;
+
+            default:
+                return true;
+        }
+    }
+}
