@@ -93,6 +93,9 @@ public sealed record PacketLine
     /// <summary>SPI of ESP or AH.</summary>
     public uint Spi { get; init; }
 
+    /// <summary>The address that a neighbour solicitation or advertisement, or a redirect, speaks of.</summary>
+    public Address Target { get; init; }
+
     /// <summary>Type of an SCTP packet's first chunk, see <see cref="SctpChunk"/>.</summary>
     public byte Chunk { get; init; }
 
@@ -172,7 +175,8 @@ public sealed record PacketLine
     public bool IsIPv4 => EtherType == EtherTypes.IPv4;
 
     /// <summary>The length that a line means which does not say.</summary>
-    internal int UsualLength => Quote is not null ? FrameBuilder.DatagramLength(Quote)
+    internal int UsualLength => Data is not null ? Data.Length
+        : Quote is not null ? FrameBuilder.DatagramLength(Quote)
         : Kind == LineKind.Ip && Protocol == IpProtocol.Sctp && HasTransport ? SctpChunk.UsualLength(Chunk)
         : GreKey is not null ? Wire.GreKey.KeyedLength
         : 0;
@@ -354,6 +358,11 @@ public sealed record PacketLine
                 Key(text, "id", IcmpId, 0);
                 Key(text, "seq", IsIcmpQuery ? Sequence : 0, 0);
                 Key(text, "mtu", Mtu, 0);
+                if (LinkSpeech.HasTarget(this) && Target != default)
+                {
+                    Key(text, "target", Target.ToString());
+                }
+
                 break;
 
             case IpProtocol.Sctp:
