@@ -93,8 +93,9 @@ public sealed class FlowTable
                 }
             }
 
-            if (bucket.Overflow == 0)
+            if (bucket.Overflow == 0 || ((at + 1) & _mask) == (hash & _mask))
             {
+                // Nothing went on from here; or, in a table of few buckets, something did from everywhere, and all are seen.
                 reply = false;
                 return 0;
             }

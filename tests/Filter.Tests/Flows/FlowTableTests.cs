@@ -78,6 +78,28 @@ public sealed class FlowTableTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void A_search_in_a_table_of_few_buckets_ends_though_each_of_them_has_overflowed()
+    {
+        Random random = Fuzzing.Seeded(out _);
+        var table = new FlowTable(12);
+        List<int> flows = [];
+        for (int step = 0; step < 100_000; step++)
+        {
+            if (flows.Count == 12)
+            {
+                int at = random.Next(flows.Count);
+                table.Remove(flows[at]);
+                flows.RemoveAt(at);
+            }
+
+            flows.Add(table.Add(Opening(Key(step, 1, 1, 1)), 0, long.MaxValue));
+            Assert.NotEqual(0, table.Find(table[flows[^1]].Opening.Key.Reverse, out bool reply));
+            Assert.True(reply);
+            Assert.Equal(0, table.Find(Key(step + 1, 1, 1, 1), out _));
+        }
+    }
+
+    [Fact]
     public void Random_deadlines_are_kept_whatever_the_clock_does()
     {
         int seed = Random.Shared.Next();
