@@ -44,7 +44,7 @@ public sealed class UdpTimerTests
         client.Reaches(server);
         net.After("31s");
         server.Sends();
-        net.Expects(DropReason.DefaultDeny, 2);
+        net.Expects(DropReason.Expired, 2);
     }
 
     [Theory]
