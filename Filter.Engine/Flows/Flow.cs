@@ -108,6 +108,12 @@ public struct Flow
     /// <summary>The generation of the SPD that said so.</summary>
     public int IpsecGeneration;
 
+    /// <summary>
+    /// The care-of addresses that the opener and the answerer have shown, folded; 0 for none. Nobody is led to another by a
+    /// routing header (RFC 6275 §6.4).
+    /// </summary>
+    public uint OpenerCareOf, AnswererCareOf;
+
     /// <summary>What kind it is to the timers.</summary>
     public FlowClass Class;
 

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
@@ -25,8 +24,7 @@ public sealed class Reassembler
     private FragmentLimits _limits;
     private readonly PathCounters _counters;
     private readonly FragmentTable _table;
-    private readonly FramePool _pool;
-    private readonly FragmentPiece[] _pieces;
+    private readonly FragmentPieces _pieces;
     private readonly int _mostBlocks, _mostDatagrams;
     private int _firstComplete, _lastComplete;      // what this burst completed, in order
 
@@ -38,9 +36,8 @@ public sealed class Reassembler
         _limits = limits;
         _counters = counters;
         _table = new FragmentTable(limits.Datagrams);
-        _pool = new FramePool(limits.Bytes);
-        _pieces = new FragmentPiece[_pool.FreeBlocks + 1];
-        _mostBlocks = Math.Max(1, _pool.FreeBlocks / limits.SourceShare);
+        _pieces = new FragmentPieces(limits.Bytes);
+        _mostBlocks = Math.Max(1, _pieces.FreeBlocks / limits.SourceShare);
         _mostDatagrams = Math.Max(1, limits.Datagrams / limits.SourceShare);
     }
 
@@ -106,7 +103,7 @@ public sealed class Reassembler
                 continue;
             }
 
-            if (TryAppendOriginals(burst, datagram.Slot))
+            if (_pieces.TryAppendOriginals(burst, datagram))
             {
                 whole.Egress = 0;
             }
@@ -133,7 +130,7 @@ public sealed class Reassembler
             // What was opened since is a packet of its own now; perhaps a fragment, held again.
             bool asItCame = whole.Assembly == group && whole.Depth == datagram.Key.Depth
                 && whole.Verdict == Verdict.Pass && whole.Egress != 0 && whole.Ipsec != IpsecAction.Protect;
-            if (asItCame && TryAppendOriginals(burst, datagram.Slot))
+            if (asItCame && _pieces.TryAppendOriginals(burst, datagram))
             {
                 whole.Egress = 0;
             }
@@ -153,17 +150,7 @@ public sealed class Reassembler
     }
 
     /// <summary>The longest IP packet among the pieces of a complete datagram, in bytes.</summary>
-    public int Longest(int assembly)
-    {
-        ref FragmentedDatagram datagram = ref _table[assembly];
-        int longest = datagram.Final.Data + datagram.Final.Length - datagram.Final.Network;
-        for (int piece = datagram.First; piece != 0; piece = _pieces[piece].Next)
-        {
-            longest = Math.Max(longest, _pieces[piece].Data + _pieces[piece].Length - _pieces[piece].Network);
-        }
-
-        return longest;
-    }
+    public int Longest(int assembly) => _pieces.Longest(_table[assembly]);
 
     /// <summary>Ends datagrams whose time is over, at most <paramref name="budget"/> of them.</summary>
     public void Expire(long now, int budget)
@@ -252,7 +239,7 @@ public sealed class Reassembler
             Number = packet.Number,
             Time = packet.Time,
         };
-        why = Place(ref datagram, piece, packet, out int below);
+        why = _pieces.Place(datagram, piece, packet, out int below);
         if (why == DropReason.FragmentDuplicate)
         {
             return why;
@@ -289,47 +276,7 @@ public sealed class Reassembler
             : DropReason.None;
     }
 
-    /// <summary>Where a piece belongs among those that are held.</summary>
-    /// <param name="datagram">Its datagram.</param>
-    /// <param name="piece">The piece.</param>
-    /// <param name="packet">Its packet.</param>
-    /// <param name="below">The piece before it by offset; 0 where it is the lowest.</param>
-    private DropReason Place(ref FragmentedDatagram datagram, in FragmentPiece piece, in Packet packet, out int below)
-    {
-        int end = piece.Offset + piece.Length;
-        below = 0;
-        int above = datagram.Lowest;
-        while (above != 0 && _pieces[above].Offset < piece.Offset)
-        {
-            below = above;
-            above = _pieces[above].Higher;
-        }
-
-        if (above != 0 && _pieces[above].Offset == piece.Offset && IsDuplicate(above, piece, packet))
-        {
-            return DropReason.FragmentDuplicate;
-        }
-
-        if ((above != 0 && _pieces[above].Offset < end)
-            || (below != 0 && _pieces[below].Offset + _pieces[below].Length > piece.Offset))
-        {
-            return DropReason.FragmentOverlap;
-        }
-
-        // Two ends, or something behind the end.
-        return (datagram.Total >= 0 && (!piece.More || end > datagram.Total)) || (!piece.More && end < datagram.Furthest)
-            ? DropReason.BadFragment
-            : DropReason.None;
-    }
-
-    private bool IsDuplicate(int held, in FragmentPiece piece, in Packet packet)
-    {
-        ref FragmentPiece other = ref _pieces[held];
-        return other.Length == piece.Length && other.More == piece.More
-            && _pool.Holds(held, other.Data, packet.Bytes.Slice(piece.Data, piece.Length));
-    }
-
-    private DropReason Hold(int number, FragmentPiece piece, in Packet packet, int below)
+    private DropReason Hold(int number, in FragmentPiece piece, in Packet packet, int below)
     {
         ref FragmentedDatagram datagram = ref _table[number];
         if (datagram.Pieces == _limits.Pieces)
@@ -341,12 +288,12 @@ public sealed class Reassembler
         int blocks = FramePool.Blocks(piece.FrameLength);
         ref int ofSender = ref _table.BlocksOfSender(number);
         bool room = ofSender + blocks <= _mostBlocks;
-        while (room && _pool.FreeBlocks < blocks)
+        while (room && _pieces.FreeBlocks < blocks)
         {
             room = TryEvict(number);
         }
 
-        if (!room || !_pool.TryStore(packet.Bytes[..piece.FrameLength], out int handle))
+        if (!room || !_pieces.TryHold(ref datagram, piece, packet, below))
         {
             if (datagram.Pieces == 0)
             {
@@ -357,14 +304,6 @@ public sealed class Reassembler
         }
 
         ofSender += blocks;
-        ref int link = ref below == 0 ? ref datagram.Lowest : ref _pieces[below].Higher;
-        piece.Higher = link;
-        link = handle;
-        _pieces[handle] = piece;
-        (datagram.Last == 0 ? ref datagram.First : ref _pieces[datagram.Last].Next) = handle;
-        datagram.Last = handle;
-        datagram.Blocks += blocks;
-        datagram.Pieces++;
         Note(ref datagram, piece, packet);
         HeldNow++;
         return DropReason.None;
@@ -385,8 +324,7 @@ public sealed class Reassembler
         ref FragmentedDatagram datagram = ref _table[number];
         Note(ref datagram, final, packet);
         bool isIPv4 = packet.IsIPv4;
-        bool finalIsFirst = final.Offset == 0;
-        FragmentPiece first = finalIsFirst ? final : _pieces[datagram.Lowest];
+        FragmentPiece first = final.Offset == 0 ? final : _pieces[datagram.Lowest];
 
         // What stands before the payload: the first piece's headers, without the fragment header.
         int behind = isIPv4 ? 0 : IpHeader.FragmentHeaderLength;
@@ -420,32 +358,8 @@ public sealed class Reassembler
         whole.Fragmented = true;
         whole.Assembly = number;
 
-        Span<byte> frame = whole.Bytes;
-        ReadOnlySpan<byte> finalFrame = packet.Bytes;
-        byte protocol = packet.Key.Protocol;
-        if (finalIsFirst)
-        {
-            finalFrame[..headers].CopyTo(frame);
-        }
-        else
-        {
-            _pool.Copy(datagram.Lowest, 0, frame[..headers]);
-            if (!isIPv4)
-            {
-                Span<byte> next = stackalloc byte[1];
-                _pool.Copy(datagram.Lowest, headers, next);
-                protocol = next[0];
-            }
-        }
-
-        for (int piece = datagram.Lowest; piece != 0; piece = _pieces[piece].Higher)
-        {
-            ref FragmentPiece held = ref _pieces[piece];
-            _pool.Copy(piece, held.Data, frame.Slice(headers + held.Offset, held.Length));
-        }
-
-        finalFrame.Slice(final.Data, final.Length).CopyTo(frame[(headers + final.Offset)..]);
-        FixHeaders(frame[first.Network..], headers - first.Network, protocol, datagram.Ecn);
+        byte protocol = _pieces.Write(datagram, final, packet, headers, whole.Bytes);
+        FixHeaders(whole.Bytes[first.Network..], headers - first.Network, protocol, datagram.Ecn);
 
         datagram.Final = final;
         datagram.FinalStart = packet.Start;
@@ -481,53 +395,6 @@ public sealed class Reassembler
         }
     }
 
-    private bool TryAppendOriginals(Burst burst, int index)
-    {
-        ref FragmentedDatagram datagram = ref _table[burst.Packets[index].Assembly];
-        int before = burst.Count;
-        for (int handle = datagram.First; handle != 0; handle = _pieces[handle].Next)
-        {
-            ref FragmentPiece piece = ref _pieces[handle];
-            if (!Segmenter.TryAppendPiece(burst, index, piece.FrameLength, out int original))
-            {
-                burst.Trim(before);
-                return false;
-            }
-
-            ref Packet packet = ref burst.Packets[original];
-            _pool.Copy(handle, 0, packet.Bytes);
-            BecomeOriginal(ref packet, piece);
-        }
-
-        if (!Segmenter.TryAppendPiece(burst, index, datagram.Final.FrameLength, out int last))
-        {
-            burst.Trim(before);
-            return false;
-        }
-
-        ref Packet final = ref burst.Packets[last];
-        burst.Arena.Slab.AsSpan(datagram.FinalStart, datagram.Final.FrameLength).CopyTo(final.Bytes);
-        BecomeOriginal(ref final, datagram.Final);
-        return true;
-    }
-
-    private static void BecomeOriginal(ref Packet packet, in FragmentPiece piece)
-    {
-        packet.Kind = PacketKind.Fragment;
-        packet.Network = piece.Network;
-        packet.Transport = piece.Data;
-        packet.Payload = piece.Data;
-        packet.End = piece.Data + piece.Length;
-        packet.FragmentOffset = piece.Offset;
-        packet.MoreFragments = piece.More;
-        packet.FragmentHeader = packet.IsIPv4 ? (ushort)0 : (ushort)(piece.Data - IpHeader.FragmentHeaderLength);
-        packet.FragmentId = packet.IsIPv4
-            ? BinaryPrimitives.ReadUInt16BigEndian(packet.Datagram[4..])
-            : BinaryPrimitives.ReadUInt32BigEndian(packet.Bytes[(packet.FragmentHeader + 4)..]);
-        packet.Number = piece.Number;
-        packet.Time = piece.Time;
-    }
-
     /// <summary>Gives up the oldest datagram, but not <paramref name="spared"/>.</summary>
     private bool TryEvict(int spared)
     {
@@ -559,16 +426,7 @@ public sealed class Reassembler
     {
         ref FragmentedDatagram datagram = ref _table[number];
         _table.BlocksOfSender(number) -= datagram.Blocks;
-        for (int piece = datagram.First; piece != 0;)
-        {
-            int next = _pieces[piece].Next;
-            _pool.Free(piece);
-            piece = next;
-        }
-
-        int pieces = datagram.Pieces;
-        datagram.First = datagram.Last = datagram.Lowest = 0;
-        datagram.Pieces = datagram.Blocks = 0;
+        int pieces = _pieces.Free(ref datagram);
         HeldNow -= pieces;
         return pieces;
     }

@@ -71,7 +71,7 @@ public static class IcmpErrors
         error.Verdict = Verdict.Pass;
         error.HopLimit = TimeToLive;
         error.Key = new FlowKey(
-            cause.Key.Destination, cause.Key.Source, 0, 0, isIPv4 ? IpProtocol.Icmp : IpProtocol.IcmpV6, cause.Key.Segment);
+            IpHeader.Destination(cause.Datagram), IpHeader.Source(cause.Datagram), 0, 0, isIPv4 ? IpProtocol.Icmp : IpProtocol.IcmpV6, cause.Key.Segment);
 
         Span<byte> frame = error.Bytes;
         cause.Bytes[..cause.Network].CopyTo(frame);

@@ -47,13 +47,14 @@ public sealed class Rejections
 
     /// <summary>
     /// Appends the reset that a closed port would send (RFC 9293 §3.10.7.1): never about a reset, a
-    /// later fragment, a packet to a group, or what came by an SA.
+    /// later fragment, a packet to a group, or what came by an SA; nor to a host away from home, who would take it for a
+    /// stranger's.
     /// </summary>
     public static bool TryAppendReset(Burst burst, int about)
     {
         ref Packet cause = ref burst.Packets[about];
         bool due = cause.Key.Protocol == IpProtocol.Tcp && cause.Kind == PacketKind.Tracked
-            && (cause.TcpFlags & TcpFlags.Rst) == 0 && cause.ArrivedBy == 0
+            && (cause.TcpFlags & TcpFlags.Rst) == 0 && cause.ArrivedBy == 0 && !cause.HasHomeAddress
             && !cause.Key.Source.IsUnspecified && !cause.Key.Destination.IsMulticast
             && !cause.Key.Destination.IsLimitedBroadcast && ((cause.Bytes[0] | cause.Bytes[6]) & 1) == 0;
         int header = cause.IsIPv4 ? IpHeader.IPv4Length : IpHeader.IPv6Length;

@@ -21,6 +21,8 @@ public enum DropReason : byte
     BadArp,
     /// <summary>More VLAN tags than Filter follows.</summary>
     TooManyTags,
+    /// <summary>A VLAN tag, which the link policy does not let pass.</summary>
+    TaggedFrame,
     /// <summary>The version field contradicts the ethertype.</summary>
     BadVersion,
     /// <summary>A header length below its minimum or beyond the packet.</summary>
@@ -37,7 +39,7 @@ public enum DropReason : byte
     SourceRoute,
     /// <summary>IPv6 extension headers too many, too long, or out of order (RFC 8200 §4.1).</summary>
     BadExtensionChain,
-    /// <summary>Type 0 routing header (RFC 5095).</summary>
+    /// <summary>Type 0 routing header (RFC 5095), or type 1, which is deprecated too.</summary>
     RoutingHeader0,
     /// <summary>An IPv6 packet with an IPv4-mapped address (RFC 4038 §4.2).</summary>
     MappedAddress,
@@ -53,6 +55,23 @@ public enum DropReason : byte
     PortZero,
     /// <summary>An SCTP chunk whose length can't be, or beside others that it may not be beside (RFC 9260 §3.2, §6.10).</summary>
     BadChunk,
+
+    /// <summary>A source that lives behind another port (BCP 38, BCP 84; RFC 6092 REC-5, REC-6).</summary>
+    SpoofedSource,
+    /// <summary>An address that does not reach beyond its site, on its way out of it or in (RFC 6092 REC-2, REC-7).</summary>
+    OutOfScope,
+
+    // ---- the link
+    /// <summary>Discovery, or what multicast listeners say, that no receiver may believe (RFC 4861, 6980, 9777).</summary>
+    BadDiscovery,
+    /// <summary>A port of hosts announced a router, or redirected (RFC 6105).</summary>
+    RogueRouter,
+    /// <summary>A port of hosts gave addresses: DHCP of either family (RFC 7610).</summary>
+    RogueServer,
+    /// <summary>ARP or neighbour discovery claims an address that lives behind another port.</summary>
+    NeighbourClaim,
+    /// <summary>More unknown neighbours are asked for than may be (RFC 6583).</summary>
+    DiscoveryLimit,
 
     // ---- fragments
     /// <summary>A fragment whose offset and length can't be (RFC 8200 §4.5, RFC 1858).</summary>
@@ -85,6 +104,8 @@ public enum DropReason : byte
     InvalidState,
     /// <summary>The flow is known, but its packets of this direction come from the other side.</summary>
     WrongSide,
+    /// <summary>A type 2 routing header leads to a care-of address that the flow's host has not shown (RFC 6275 §6.4).</summary>
+    WrongCareOf,
     /// <summary>Outside the TCP window (RFC 9293 §3.10.7.4).</summary>
     OutOfWindow,
     /// <summary>The SCTP verification tag is not the association's (RFC 9260 §8.5).</summary>

@@ -52,6 +52,9 @@ public static class VlanStack
     /// <summary>How many tags.</summary>
     public static int Depth(uint stack) => (int)(stack >> 24);
 
+    /// <summary>The identifiers alone: outer in bits 0..11, inner in 12..23, 0 where there is none.</summary>
+    public static uint Identifiers(uint stack) => stack & 0x00ff_ffff;
+
     /// <summary>The outermost identifier; 0 without a tag.</summary>
     public static int Outer(uint stack) => (int)(stack & 0xfff);
 

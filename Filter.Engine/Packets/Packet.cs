@@ -117,6 +117,18 @@ public struct Packet
     /// <summary>Addresses, ports, protocol, segment.</summary>
     public FlowKey Key;
 
+    /// <summary>
+    /// <see cref="Key"/> has a home address where the IPv6 header has a care-of address: of the source by a home address option,
+    /// of the destination by a type 2 routing header (RFC 6275 §6.3, §6.4). A flow so outlives its host's moving about.
+    /// </summary>
+    public bool HasHomeAddress;
+
+    /// <summary>
+    /// It tells its link about routers, neighbours, groups or addresses: ARP, discovery, MLD, DHCP. Who may say that, and
+    /// what, is looked at before all else.
+    /// </summary>
+    public bool SpeaksToLink;
+
     /// <summary>TCP flags; zero for other protocols.</summary>
     public TcpFlags TcpFlags;
 

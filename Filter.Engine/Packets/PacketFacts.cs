@@ -13,6 +13,7 @@ public struct PacketFacts
 
     private FlowKey _key;
     private FlowKey _quoted;
+    private Address _target;
     private ulong _sourceMac;
     private ulong _destinationMac;
     private uint _sequence;
@@ -112,6 +113,7 @@ public struct PacketFacts
             IcmpId = query ? IcmpQueries.Identifier(_key, _icmpType) : (ushort)0,
             Mtu = _mtu,
             Spi = _hasQuote ? 0 : _spi,
+            Target = _target,
             Chunk = _chunk,
             Tag = _hasGreKey ? 0 : _tag,
             InitiateTag = _initiateTag,
@@ -266,6 +268,11 @@ public struct PacketFacts
         else if (TellsMtu(protocol, packet.IcmpType, packet.IcmpCode))
         {
             _mtu = ((uint)Word(frame, packet.Transport + 4) << 16) | Word(frame, packet.Transport + 6);
+        }
+
+        if (packet.End <= frame.Length && packet.Transport <= packet.End && Discovery.TryReadTarget(packet, out Address target))
+        {
+            _target = target;
         }
 
         if (packet.Kind == PacketKind.IcmpError && packet.End <= frame.Length && packet.Payload <= packet.End

@@ -93,6 +93,9 @@ public sealed record PacketLine
     /// <summary>SPI of ESP or AH.</summary>
     public uint Spi { get; init; }
 
+    /// <summary>The address that a neighbour solicitation or advertisement, or a redirect, speaks of.</summary>
+    public Address Target { get; init; }
+
     /// <summary>Type of an SCTP packet's first chunk, see <see cref="SctpChunk"/>.</summary>
     public byte Chunk { get; init; }
 
@@ -346,6 +349,11 @@ public sealed record PacketLine
                 Key(text, "id", IcmpId, 0);
                 Key(text, "seq", IsIcmpQuery ? Sequence : 0, 0);
                 Key(text, "mtu", Mtu, 0);
+                if (LinkSpeech.HasTarget(this) && Target != default)
+                {
+                    Key(text, "target", Target.ToString());
+                }
+
                 break;
 
             case IpProtocol.Sctp:

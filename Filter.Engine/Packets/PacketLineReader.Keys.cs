@@ -109,6 +109,10 @@ internal sealed partial class PacketLineReader
                 return Number(value, line.IsIPv4 ? ushort.MaxValue : uint.MaxValue, out n) ? line with { FragmentId = (uint)n } : null;
             case "mtu" when line.IsIcmp:
                 return Number(value, uint.MaxValue, out n) ? line with { Mtu = (uint)n } : null;
+            case "target" when line.Protocol == IpProtocol.IcmpV6 && ip:
+                return Address.TryParse(value.Text, out Address target) && !target.IsIPv4
+                    ? line with { Target = target }
+                    : Refuse(value.Column, $"'{value.Text}' is not an IPv6 address");
             case "spi" when spi:
                 return Number(value, uint.MaxValue, out n) ? line with { Spi = (uint)n } : null;
             case "chunk" when sctp:
@@ -155,7 +159,7 @@ internal sealed partial class PacketLineReader
         string[] keys =
         [
             "seq", "ack", "win", "len", "ttl", "dscp", "ecn", "vlan", "id", "spi", "type", "code", "mtu", "frag", "frag-id", "total",
-            "gso", "csum", "op", "chunk", "tag", "itag", "key", "src-mac", "dst-mac", "quote",
+            "gso", "csum", "op", "chunk", "tag", "itag", "key", "src-mac", "dst-mac", "target", "quote",
         ];
         string what = line.Kind switch
         {

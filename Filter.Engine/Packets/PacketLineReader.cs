@@ -291,6 +291,20 @@ internal sealed partial class PacketLineReader(string text, bool quoted = false)
             return Refuse(1, $"id={_id} is too large: an ICMP identifier has 16 bits; write frag-id= for the fragment's");
         }
 
+        if (_given.Contains("target") && !LinkSpeech.HasTarget(line))
+        {
+            return Refuse(1, "only neighbour solicitations, neighbour advertisements and redirects have a target");
+        }
+
+        if (LinkSpeech.HasTarget(line))
+        {
+            line = line with
+            {
+                Target = _given.Contains("target") ? line.Target : LinkSpeech.Target(line),
+                Length = _given.Contains("len") ? line.Length : LinkSpeech.LeastLength(line),
+            };
+        }
+
         if (_quote is not null && !TryQuote(ref line))
         {
             return null;

@@ -19,7 +19,6 @@ public static class ProtocolNames
     private const byte IpComp = 108;
     private const byte Vrrp = 112;
     private const byte L2tp = 115;
-    private const byte Mobility = 135;
 
     private static readonly FrozenDictionary<string, byte> s_numbers = new Dictionary<string, byte>
     {
@@ -27,7 +26,7 @@ public static class ProtocolNames
         ["udp"] = IpProtocol.Udp, ["dccp"] = IpProtocol.Dccp, ["6in4"] = IpProtocol.IPv6, ["gre"] = IpProtocol.Gre,
         ["esp"] = IpProtocol.Esp, ["ah"] = IpProtocol.Ah, ["icmpv6"] = IpProtocol.IcmpV6, ["ospf"] = Ospf,
         ["etherip"] = EtherIp, ["pim"] = Pim, ["ipcomp"] = IpComp, ["vrrp"] = Vrrp, ["l2tp"] = L2tp,
-        ["sctp"] = IpProtocol.Sctp, ["mobility"] = Mobility, ["udplite"] = IpProtocol.UdpLite,
+        ["sctp"] = IpProtocol.Sctp, ["mobility"] = IpProtocol.Mobility, ["udplite"] = IpProtocol.UdpLite,
     }.ToFrozenDictionary();
 
     private static readonly FrozenDictionary<byte, string> s_words =

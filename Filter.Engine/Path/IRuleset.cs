@@ -28,6 +28,9 @@ public readonly record struct Judgement(
     /// </summary>
     public bool Midstream { get; init; }
 
+    /// <summary>Of ICMP the rule matches only types that it names, so that it may let obsolete ones pass (RFC 4890 §4.3.5).</summary>
+    public bool NamesIcmp { get; init; }
+
     /// <summary>Its flows may use the part of the table that is kept for such.</summary>
     public bool Management { get; init; }
 }

@@ -17,6 +17,9 @@ public sealed record PathPolicy
     /// <summary>Lifetimes of flows, and of fragments that wait.</summary>
     public FlowTimers Timers { get; init; } = FlowTimers.Of(Profile.Default);
 
+    /// <summary>Who may say what by which port.</summary>
+    public Admission Admission { get; init; } = new();
+
     /// <summary>What keeps a flood from taking the flow table.</summary>
     public FlowLimits Limits { get; init; } = new();
 

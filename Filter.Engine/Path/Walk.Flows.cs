@@ -9,6 +9,8 @@ namespace Filter.Engine.Path;
 /// <content>Flows: found, met, opened.</content>
 public sealed partial class PacketPath<TTrace>
 {
+    private readonly FlowHash _careOf = FlowHash.Create();
+
     private void FindFlows(Burst burst)
     {
         _removals = Flows.Removals;
@@ -56,9 +58,15 @@ public sealed partial class PacketPath<TTrace>
     /// </summary>
     private void FindQuoted(ref Packet packet, long now)
     {
-        if (!Parser.TryReadQuote(packet, out FlowKey quoted, out uint number) || quoted.Source != packet.Key.Destination)
+        if (!Parser.TryReadQuote(packet, out FlowKey quoted, out uint number, out Address sender)
+            || (packet.Key.Destination != sender && packet.Key.Destination != quoted.Source))
         {
             packet.Drop(DropReason.StrayIcmpError);
+            return;
+        }
+
+        if (!HasRightAddresses(ref packet))
+        {
             return;
         }
 
@@ -97,6 +105,12 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
+        if (packet.HasHomeAddress && packet.Kind == PacketKind.Tracked && !GoesToItsHost(packet, ref flow))
+        {
+            packet.Drop(DropReason.WrongCareOf);
+            return;
+        }
+
         if (packet.Reply)
         {
             // Answers go where the questions came from.
@@ -131,6 +145,21 @@ public sealed partial class PacketPath<TTrace>
             _trace.Note(packet, "flow", $"belongs to flow {packet.Flow}{(packet.Reply ? ", reply" : "")}, let in by '{Ruleset.Name(flow.Rule).Name}'");
         }
     }
+
+    /// <summary>
+    /// Remembers where the sender is, if it is away from home, and looks whether the receiver is where the packet goes: a routing
+    /// header must not lead into a network by a flow that is another host's.
+    /// </summary>
+    private bool GoesToItsHost(in Packet packet, ref Flow flow)
+    {
+        ref uint sender = ref packet.Reply ? ref flow.AnswererCareOf : ref flow.OpenerCareOf;
+        ref uint receiver = ref packet.Reply ? ref flow.OpenerCareOf : ref flow.AnswererCareOf;
+        Address source = IpHeader.Source(packet.Datagram), destination = IpHeader.Destination(packet.Datagram);
+        sender = source != packet.Key.Source ? Fold(source) : sender;
+        return destination == packet.Key.Destination || receiver == Fold(destination);
+    }
+
+    private uint Fold(Address careOf) => (uint)_careOf.Of(new FlowKey(careOf, default, 0, 0, 0, 0)) | 1;
 
     /// <summary>Questions come from the opener's side, answers from where questions went.</summary>
     private bool ComesFromItsSide(in Packet packet, in Flow flow) => packet.Reply
@@ -184,7 +213,7 @@ public sealed partial class PacketPath<TTrace>
         }
 
         ushort asked = packet.Egress;
-        if (!CameAsPolicySays(ref packet) || !Judge(ref packet, now, out Judgement judgement))
+        if (!HasRightAddresses(ref packet) || !CameAsPolicySays(ref packet) || !Judge(ref packet, now, out Judgement judgement))
         {
             return;
         }
@@ -215,6 +244,13 @@ public sealed partial class PacketPath<TTrace>
         {
             Flows.Remove(number);
             return;
+        }
+
+        if (packet.HasHomeAddress)
+        {
+            // The rules have allowed both addresses of either end.
+            flow.OpenerCareOf = Fold(IpHeader.Source(packet.Datagram));
+            flow.AnswererCareOf = Fold(IpHeader.Destination(packet.Datagram));
         }
 
         packet.Flow = number;

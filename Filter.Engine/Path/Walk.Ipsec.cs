@@ -21,7 +21,7 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
-        if ((!onLink && !CameAsPolicySays(ref packet)) || !Judge(ref packet, now, out _))
+        if (!HasRightAddresses(ref packet) || (!onLink && !CameAsPolicySays(ref packet)) || !Judge(ref packet, now, out _))
         {
             return;
         }

@@ -19,7 +19,7 @@ public sealed partial class PacketPath<TTrace>
         for (int ports = packet.Egress; ports != 0; ports &= ports - 1)
         {
             byte egress = (byte)BitOperations.TrailingZeroCount(ports);
-            Judgement one = Ruleset.Judge(Facts(packet, egress));
+            Judgement one = Ask(packet, egress);
             if (one.Verdict == Verdict.Pass)
             {
                 allowed |= (ushort)(1 << egress);
@@ -63,9 +63,19 @@ public sealed partial class PacketPath<TTrace>
             return false;
         }
 
+        if (!judgement.NamesIcmp && IsIcmp(packet) && IcmpClasses.Of(packet.Key.Protocol, packet.IcmpType) == IcmpClass.Named)
+        {
+            // Passing everything is not meant for what is obsolete or experimental (RFC 4890 §4.3.5).
+            packet.Drop(DropReason.IcmpForbidden);
+            Tell(packet, "rules", "no rule names this type of ICMP");
+            return false;
+        }
+
         packet.Egress = allowed;
         return true;
     }
+
+    private static bool IsIcmp(in Packet packet) => packet.Key.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6;
 
     /// <summary>Whether a rule lets this segment pick up a connection whose beginning was not seen.</summary>
     private bool MayPickUp(in Packet packet)
@@ -84,6 +94,24 @@ public sealed partial class PacketPath<TTrace>
         }
 
         return false;
+    }
+
+    /// <summary>
+    /// What the rules say of an opening. Who is away from home shows two addresses, and either must be allowed: the home address,
+    /// which names the flow, and the one that the packet goes to or comes from. So no rule is got round by a forged one.
+    /// </summary>
+    private Judgement Ask(in Packet packet, byte egress)
+    {
+        OpeningFacts facts = Facts(packet, egress);
+        Judgement judgement = Ruleset.Judge(facts);
+        if (!packet.HasHomeAddress || judgement.Verdict != Verdict.Pass)
+        {
+            return judgement;
+        }
+
+        FlowKey onTheWay = facts.Key with { Source = IpHeader.Source(packet.Datagram), Destination = IpHeader.Destination(packet.Datagram) };
+        Judgement way = Ruleset.Judge(facts with { Key = onTheWay });
+        return way.Verdict == Verdict.Pass ? judgement : way;
     }
 
     /// <summary>Judges a flow for further far ports, by its opening.</summary>

@@ -46,6 +46,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _bridge = new Bridge(settings.Ports, settings.Local);
         _neighbours = new Neighbours(settings.Local, Counters);
         _limits = new RateLimits(settings.Ruleset);
+        _solicitations = new Solicitations(Policy.Admission.Solicitations);
         AdoptLimits();
         AdoptAnswers();
         Adopt(settings.Ruleset.Policy.Timers);
@@ -71,6 +72,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             Parse(burst);                   // ours: verified, opened, and walked as if it had just arrived
         }
 
+        Admit(burst);                       // who may speak to the link as what: routers, servers, neighbours
         Route(burst);                       // the far port, and which way that crosses the boundary
         FindFlows(burst);                   // one lookup a packet; the inbound SPD check comes before tracking
         OpenFlows(burst);                   // misses only: rules, SPD
@@ -101,6 +103,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _limits = new RateLimits(ruleset);
         Adopt(ruleset.Policy.Timers);
         Ruleset = ruleset;
+        _solicitations.Adopt(Policy.Admission.Solicitations);
         AdoptLimits();
         AdoptAnswers();
         Ipsec = ipsec;
@@ -261,7 +264,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         }
 
         packet.NeedsNextHop = true;
-        packet.NextHop = packet.Key.Destination;
+        packet.NextHop = IpHeader.Destination(packet.Datagram);
         return (ushort)(1 << far);
     }
 

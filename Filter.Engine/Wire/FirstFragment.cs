@@ -23,8 +23,8 @@ public static class FirstFragment
 
         for (int count = 0; next is IpProtocol.HopByHop or IpProtocol.Routing or IpProtocol.Fragment or IpProtocol.DestinationOptions; count++)
         {
-            // Hop-by-hop options belong before the fragment header, and of that there is one (RFC 8200 §4.1).
-            if (next is IpProtocol.HopByHop or IpProtocol.Fragment || count == MostHeaders)
+            // What routers look at stands before the fragment header, and of that there is one (RFC 8200 §4.1).
+            if (next is IpProtocol.HopByHop or IpProtocol.Routing or IpProtocol.Fragment || count == MostHeaders)
             {
                 return DropReason.BadExtensionChain;
             }
@@ -45,7 +45,7 @@ public static class FirstFragment
     private static bool HoldsHeader(byte protocol, ReadOnlySpan<byte> data) => protocol switch
     {
         IpProtocol.Tcp => data.Length >= 20 && data.Length >= (data[12] >> 4) * 4,
-        IpProtocol.Udp or IpProtocol.UdpLite or IpProtocol.Icmp or IpProtocol.Esp => data.Length >= 8,
+        IpProtocol.Udp or IpProtocol.UdpLite or IpProtocol.Icmp or IpProtocol.Esp or IpProtocol.Mobility => data.Length >= 8,
         IpProtocol.Sctp or IpProtocol.Ah => data.Length >= 12,
         IpProtocol.IcmpV6 or IpProtocol.Gre => data.Length >= 4,
         IpProtocol.IPv4 => data.Length >= IpHeader.IPv4Length,

@@ -118,7 +118,7 @@ public static class FrameBuilder
 
     private static int NetworkLength(PacketLine line) => line.IsIPv4
         ? Ipv4Header.Length
-        : Ipv6Header.Length + (line.IsFragment ? Ipv6FragmentHeader.Length : 0);
+        : Ipv6Header.Length + (LinkSpeech.IsAlerting(line) ? LinkSpeech.RouterAlert.Length : 0) + (line.IsFragment ? Ipv6FragmentHeader.Length : 0);
 
     /// <summary>Bytes of the transport header that it writes; 0 for a protocol without one.</summary>
     internal static int TransportLength(byte protocol) => protocol switch
@@ -186,14 +186,23 @@ public static class FrameBuilder
         Ipv6Header ip = Ipv6Header.Begin(datagram);
         ip.TrafficClass = line.TrafficClass;
         ip.PayloadLength = (ushort)(datagram.Length - Ipv6Header.Length);
-        ip.NextHeader = line.Protocol;
         ip.HopLimit = line.HopLimit;
         ip.Source = line.Source;
         ip.Destination = line.Destination;
+        Span<byte> behind = datagram[Ipv6Header.Length..];
+        byte next = line.IsFragment ? IpProtocol.Fragment : line.Protocol;
+        ip.NextHeader = next;
+        if (LinkSpeech.IsAlerting(line))
+        {
+            ip.NextHeader = IpProtocol.HopByHop;
+            LinkSpeech.RouterAlert.CopyTo(behind);
+            behind[0] = next;
+            behind = behind[LinkSpeech.RouterAlert.Length..];
+        }
+
         if (line.IsFragment)
         {
-            ip.NextHeader = IpProtocol.Fragment;
-            Ipv6FragmentHeader.TryRead(datagram[Ipv6Header.Length..], out Ipv6FragmentHeader fragment, out _);
+            Ipv6FragmentHeader.TryRead(behind, out Ipv6FragmentHeader fragment, out _);
             fragment.NextHeader = line.Protocol;
             fragment.Offset = line.FragmentOffset;
             fragment.MoreFragments = line.MoreFragments;
@@ -207,7 +216,10 @@ public static class FrameBuilder
         Span<byte> payload = segment[TransportLength(line.Protocol)..];
         if (line.Quote is null)
         {
-            Fill(payload, 0);
+            if (!LinkSpeech.TryWrite(line, payload))
+            {
+                Fill(payload, 0);
+            }
         }
         else
         {

@@ -14,7 +14,7 @@ public static class IcmpErrorCodes
         (IpProtocol.Icmp, 3) => 15,                         // destination unreachable: RFC 792, RFC 1812 §5.2.7.1
         (IpProtocol.Icmp, 11) => 1,                         // time exceeded
         (IpProtocol.Icmp, 12) => 2,                         // parameter problem: RFC 1108
-        (IpProtocol.IcmpV6, 1) => 8,                        // destination unreachable: RFC 4443 §3.1, 6554, 8883
+        (IpProtocol.IcmpV6, 1) => byte.MaxValue,            // destination unreachable: all codes pass (RFC 4890 §4.3.1)
         (IpProtocol.IcmpV6, 2) => byte.MaxValue,            // packet too big: the receiver ignores the code (RFC 4443 §3.2)
         (IpProtocol.IcmpV6, 3) => 1,                        // time exceeded
         (IpProtocol.IcmpV6, 4) => 10,                       // parameter problem: RFC 4443 §3.4, 7112, 8754, 8883

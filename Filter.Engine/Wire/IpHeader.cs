@@ -27,6 +27,14 @@ public static class IpHeader
     /// <summary>Length of the header without IPv6 extensions.</summary>
     public static int Length(ReadOnlySpan<byte> datagram) => IsIPv4(datagram) ? (datagram[0] & 15) * 4 : IPv6Length;
 
+    /// <summary>The source as the header has it, whatever stands behind it.</summary>
+    public static Address Source(ReadOnlySpan<byte> datagram) =>
+        IsIPv4(datagram) ? Address.ReadIPv4(datagram[12..]) : Address.ReadIPv6(datagram[8..]);
+
+    /// <summary>The destination as the header has it.</summary>
+    public static Address Destination(ReadOnlySpan<byte> datagram) =>
+        IsIPv4(datagram) ? Address.ReadIPv4(datagram[16..]) : Address.ReadIPv6(datagram[24..]);
+
     /// <summary>Whether the length field can hold a packet of so many bytes.</summary>
     public static bool CanHold(bool isIPv4, int length) => length - (isIPv4 ? 0 : IPv6Length) <= LongestLength;
 

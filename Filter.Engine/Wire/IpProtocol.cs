@@ -37,6 +37,8 @@ public static class IpProtocol
     public const byte DestinationOptions = 60;
     /// <summary>SCTP (RFC 9260).</summary>
     public const byte Sctp = 132;
+    /// <summary>Mobility header (RFC 6275 §6.1).</summary>
+    public const byte Mobility = 135;
     /// <summary>UDP-Lite (RFC 3828).</summary>
     public const byte UdpLite = 136;
 

@@ -13,6 +13,7 @@ public static partial class Parser
     private const int MaxExtensionBytes = 2048;
 
     private const byte HomeAddressOption = 0xc9;
+    private const byte JumboPayloadOption = 0xc2;
 
     /// <summary>The fixed header, and the chain up to the first header that is no extension.</summary>
     private static DropReason ParseIPv6(ref Packet packet, ReadOnlySpan<byte> frame)
@@ -60,6 +61,7 @@ public static partial class Parser
         int first = packet.Network + 40;
         int at = first;
         bool routed = false, fragment = false;
+        int options = 0;
         for (int count = 0; ; count++)
         {
             packet.Key = packet.Key with { Protocol = next };
@@ -67,7 +69,9 @@ public static partial class Parser
             packet.Payload = at;
             if (next is not (IpProtocol.HopByHop or IpProtocol.Routing or IpProtocol.Fragment or IpProtocol.DestinationOptions))
             {
-                return ParseTransport(ref packet, frame, source, destination);
+                return packet.HasHomeAddress && packet.Key.Source == packet.Key.Destination
+                    ? DropReason.Land
+                    : ParseTransport(ref packet, frame, source, destination);
             }
 
             ReadOnlySpan<byte> header = frame[at..];
@@ -82,10 +86,12 @@ public static partial class Parser
                 return DropReason.BadExtensionChain;
             }
 
-            // Hop-by-hop stands first or nowhere; routing and fragment headers stand once (RFC 8200 §4.1).
+            // Hop-by-hop stands first or nowhere; routing and fragment headers stand once and in this order; destination options
+            // twice at most (RFC 8200 §4.1), before the fragment header too (RFC 6275 §6.3).
             if (count == MaxExtensionHeaders || at + length - first > MaxExtensionBytes
                 || (next == IpProtocol.HopByHop && at != first)
-                || (next == IpProtocol.Routing && routed)
+                || (next == IpProtocol.Routing && (routed || fragment))
+                || (next == IpProtocol.DestinationOptions && ++options > 2)
                 || (next == IpProtocol.Fragment && fragment))
             {
                 return DropReason.BadExtensionChain;
@@ -95,9 +101,26 @@ public static partial class Parser
             {
                 case IpProtocol.Routing:
                     routed = true;
-                    if (header[2] == 0)
+                    if (header[2] is 0 or 1)
                     {
                         return DropReason.RoutingHeader0;
+                    }
+
+                    // A type 2 header leads to one home address, or was walked to its end (RFC 6275 §6.4.2).
+                    if (header[2] == 2 && header[3] > 0)
+                    {
+                        if (length != 24 || header[3] != 1)
+                        {
+                            return DropReason.BadExtensionChain;
+                        }
+
+                        packet.HasHomeAddress = true;
+                        packet.Key = packet.Key with { Destination = Address.ReadIPv6(header[8..]) };
+                        DropReason bad = CheckHome(packet.Key.Destination);
+                        if (bad != DropReason.None)
+                        {
+                            return bad;
+                        }
                     }
 
                     // The checksum is over the final destination (RFC 8200 §8.1), which types 2
@@ -131,10 +154,24 @@ public static partial class Parser
                     break;
 
                 default:
-                    DropReason why = WalkOptions(header[2..length], next == IpProtocol.DestinationOptions, ref source);
+                    Address home = source;
+                    DropReason why = WalkOptions(header[2..length], next == IpProtocol.DestinationOptions, ref home);
                     if (why != DropReason.None)
                     {
                         return why;
+                    }
+
+                    if (home != source)
+                    {
+                        why = CheckHome(home);
+                        if (why != DropReason.None)
+                        {
+                            return why;
+                        }
+
+                        packet.HasHomeAddress = true;
+                        packet.Key = packet.Key with { Source = home };
+                        source = home;
                     }
 
                     break;
@@ -144,6 +181,11 @@ public static partial class Parser
             at += length;
         }
     }
+
+    /// <summary>A home address is a routable one of one host (RFC 6275 §6.3, §6.4.2).</summary>
+    private static DropReason CheckHome(Address home) => home.IsIPv4 ? DropReason.MappedAddress
+        : home.IsMulticast || home.IsLinkLocal || home.IsLoopback || home.IsUnspecified ? DropReason.Martian
+        : DropReason.None;
 
     private static DropReason WalkOptions(ReadOnlySpan<byte> options, bool destinationOptions, ref Address source)
     {
@@ -160,9 +202,19 @@ public static partial class Parser
                 return DropReason.BadExtensionChain;
             }
 
-            // A mobile node's checksum is over its home address (RFC 6275 §6.1.1, §9.3.1).
-            if (destinationOptions && options[0] == HomeAddressOption && options[1] == 16)
+            if (!destinationOptions && options[0] == JumboPayloadOption)
             {
+                return DropReason.BadExtensionChain;            // beside a payload length (RFC 2675 §3)
+            }
+
+            // A mobile node's checksum is over its home address (RFC 6275 §6.1.1, §9.3.1), its flows' name.
+            if (destinationOptions && options[0] == HomeAddressOption)
+            {
+                if (options[1] != 16)
+                {
+                    return DropReason.BadExtensionChain;
+                }
+
                 source = Address.ReadIPv6(options[2..]);
             }
 

@@ -8,18 +8,20 @@ public static partial class Parser
 {
     /// <summary>
     /// Reads the packet that an ICMP error quotes, as far as it goes: the key that it showed, so with
-    /// the error's receiver as source.
+    /// the error's receiver as source. Home addresses stand in it as in every key.
     /// </summary>
     /// <returns>False where the quote is cut before its ports, or is a later fragment, or of what no error speaks of.</returns>
-    public static bool TryReadQuote(in Packet error, out FlowKey key) => TryReadQuote(error, out key, out _);
+    public static bool TryReadQuote(in Packet error, out FlowKey key) => TryReadQuote(error, out key, out _, out _);
 
     /// <summary>As <see cref="TryReadQuote(in Packet, out FlowKey)"/>.</summary>
     /// <param name="error">A parsed ICMP error.</param>
     /// <param name="key">The quoted packet's key.</param>
     /// <param name="number">The second four bytes of its transport header: a sequence number of TCP, a tag of SCTP.</param>
-    public static bool TryReadQuote(in Packet error, out FlowKey key, out uint number)
+    /// <param name="sender">Whom the quoted header names as its sender: a care-of address, where the key has its home address.</param>
+    public static bool TryReadQuote(in Packet error, out FlowKey key, out uint number, out Address sender)
     {
         key = default;
+        sender = default;
         number = 0;
         ReadOnlySpan<byte> quote = error.Slab.AsSpan(error.Start + error.Payload, error.End - error.Payload);
         int at;
@@ -45,6 +47,7 @@ public static partial class Parser
 
             protocol = quote[9];
             source = Address.ReadIPv4(quote[12..]);
+            sender = source;
             destination = Address.ReadIPv4(quote[16..]);
         }
         else
@@ -55,6 +58,7 @@ public static partial class Parser
             }
 
             source = Address.ReadIPv6(quote[8..]);
+            sender = source;
             destination = Address.ReadIPv6(quote[24..]);
             protocol = quote[6];
             at = 40;
@@ -67,6 +71,11 @@ public static partial class Parser
                 }
 
                 int length = protocol == IpProtocol.Fragment ? 8 : (quote[at + 1] + 1) * 8;
+                if (at + length <= quote.Length)
+                {
+                    ReadHomeAddress(protocol, quote.Slice(at, length), ref source, ref destination);
+                }
+
                 protocol = quote[at];
                 at += length;
             }
@@ -81,6 +90,19 @@ public static partial class Parser
         number = BinaryPrimitives.ReadUInt32BigEndian(header[4..]);
         key = new FlowKey(source, destination, 0, 0, protocol, error.Key.Segment);
         return MayBeQuoted(error, destination) && TryReadUpper(ref key, header);
+    }
+
+    /// <summary>What parsing does where it walks the chain: an option, or a routing header that was not yet walked to its end.</summary>
+    private static void ReadHomeAddress(byte kind, ReadOnlySpan<byte> header, ref Address source, ref Address destination)
+    {
+        if (kind == IpProtocol.DestinationOptions)
+        {
+            WalkOptions(header[2..], destinationOptions: true, ref source);
+        }
+        else if (kind == IpProtocol.Routing && header[2] == 2 && header[3] == 1 && header.Length == 24)
+        {
+            destination = Address.ReadIPv6(header[8..]);
+        }
     }
 
     /// <summary>

@@ -29,8 +29,9 @@ public static partial class Parser
             IpProtocol.Sctp => ParseSctp(ref packet, segment),
             IpProtocol.Icmp or IpProtocol.IcmpV6 => ParseIcmp(ref packet, segment),
             IpProtocol.Esp => ParseSpi(ref packet, segment, 0),
-            IpProtocol.Ah => ParseSpi(ref packet, segment, 4),
+            IpProtocol.Ah => ParseAh(ref packet, segment),
             IpProtocol.Igmp => ParseIgmp(ref packet, segment),
+            IpProtocol.Mobility when !packet.IsIPv4 => ParseMobility(segment),
             IpProtocol.Gre => ParseGre(ref packet, segment),
             IpProtocol.Dccp => ParseDccp(ref packet, segment),
             _ => DropReason.None,
@@ -178,6 +179,8 @@ public static partial class Parser
             return DropReason.BadLength;
         }
 
+        packet.SpeaksToLink = DhcpMessage.MayBe(packet);
+
         // A source port of 0 means that no answer is expected (RFC 768).
         return packet.Key.DestinationPort == 0 ? DropReason.PortZero : DropReason.None;
     }
@@ -213,6 +216,46 @@ public static partial class Parser
         return DropReason.None;
     }
 
+    private static DropReason ParseAh(ref Packet packet, ReadOnlySpan<byte> ah)
+    {
+        DropReason why = ParseSpi(ref packet, ah, 4);
+        packet.SpeaksToLink = why == DropReason.None && !packet.IsIPv4 && HidesRouter(ah);
+        return why;
+    }
+
+    /// <summary>
+    /// Whether behind AH somebody speaks as a router or a DHCPv6 server: AH hides nothing (RFC 7113 §3). Beyond it rules do not
+    /// look, so this is for the port's role alone.
+    /// </summary>
+    private static bool HidesRouter(ReadOnlySpan<byte> header)
+    {
+        byte kind = IpProtocol.Ah;
+        for (int count = 0; count < MaxExtensionHeaders && kind is IpProtocol.Ah or IpProtocol.DestinationOptions && header.Length >= 8; count++)
+        {
+            int length = kind == IpProtocol.Ah ? (header[1] + 2) * 4 : (header[1] + 1) * 8;
+            kind = header[0];
+            header = header[Math.Min(length, header.Length)..];
+        }
+
+        return kind switch
+        {
+            IpProtocol.IcmpV6 => header.Length > 0 && header[0] is Discovery.RouterAdvertisement or Discovery.Redirect,
+            IpProtocol.Udp => header.Length >= 4 && DhcpMessage.IsToClient(BinaryPrimitives.ReadUInt16BigEndian(header[2..])),
+            _ => false,
+        };
+    }
+
+    /// <summary>A mobility header ends its packet, and says so (RFC 6275 §6.1.1).</summary>
+    private static DropReason ParseMobility(ReadOnlySpan<byte> header)
+    {
+        if (header.Length < 8 || (header[1] + 1) * 8 > header.Length)
+        {
+            return DropReason.Truncated;
+        }
+
+        return header[0] == IpProtocol.NoNext ? DropReason.None : DropReason.BadExtensionChain;
+    }
+
     private static DropReason ParseIgmp(ref Packet packet, ReadOnlySpan<byte> igmp)
     {
         packet.Kind = PacketKind.Untracked;
@@ -242,6 +285,7 @@ public static partial class Parser
         packet.IcmpType = icmp[0];
         packet.IcmpCode = icmp[1];
         packet.Payload = packet.Transport + Math.Min(8, icmp.Length);
+        packet.SpeaksToLink = IcmpClasses.Of(packet.Key.Protocol, icmp[0]) == IcmpClass.Link;
         packet.Kind = icmp[0] switch
         {
             _ when IcmpErrorCodes.IsError(packet.Key.Protocol, icmp[0]) => PacketKind.IcmpError,
@@ -345,6 +389,11 @@ public static partial class Parser
                 }
 
                 segment = segment[..Math.Min(BinaryPrimitives.ReadUInt16BigEndian(segment[4..]), segment.Length)];
+                sum = Checksum.PseudoHeader(source, destination, packet.Key.Protocol, segment.Length);
+                break;
+
+            case IpProtocol.Mobility when !packet.IsIPv4:
+                segment = segment[..((segment[1] + 1) * 8)];
                 sum = Checksum.PseudoHeader(source, destination, packet.Key.Protocol, segment.Length);
                 break;
 

@@ -101,6 +101,7 @@ public static partial class Parser
             Destination = Address.ReadIPv4(arp[24..]),
         };
         packet.End = packet.Network + 28;
+        packet.SpeaksToLink = true;
         return DropReason.None;
     }
 

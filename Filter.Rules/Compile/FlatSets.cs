@@ -18,7 +18,7 @@ internal readonly record struct Run(int Start, int Count)
 }
 
 /// <summary>The arrays that rules point into. A set that many rules name is there once.</summary>
-internal sealed class FlatSets(AddressRange[] ranges, Service[] services, PortRange[] ports, ushort[] vlans)
+internal sealed class FlatSets(AddressRange[] ranges, Service[] services, PortRange[] ports, uint[] vlans)
 {
     /// <summary>Whether the address is in the run, by binary search.</summary>
     public bool AddressMatches(Run run, Address address)
@@ -61,7 +61,7 @@ internal sealed class FlatSets(AddressRange[] ranges, Service[] services, PortRa
         return rule.SourcePorts.Count == 0 || (IpProtocol.HasPorts(facts.Key.Protocol) && AnyPort(rule.SourcePorts, facts.Key.SourcePort));
     }
 
-    /// <summary>Whether the frame's outer tag is the rule's.</summary>
+    /// <summary>Whether the frame's outer tag, or its pair of tags, is the rule's.</summary>
     public bool VlanMatches(in FlatRule rule, uint segment)
     {
         if (rule.Untagged)
@@ -74,8 +74,9 @@ internal sealed class FlatSets(AddressRange[] ranges, Service[] services, PortRa
             return true;
         }
 
+        ReadOnlySpan<uint> named = vlans.AsSpan(rule.Vlans.Start, rule.Vlans.Count);
         return VlanStack.Depth(segment) > 0
-            && vlans.AsSpan(rule.Vlans.Start, rule.Vlans.Count).BinarySearch((ushort)VlanStack.Outer(segment)) >= 0;
+            && (named.BinarySearch((uint)VlanStack.Outer(segment)) >= 0 || named.BinarySearch(VlanStack.Identifiers(segment)) >= 0);
     }
 
     private bool AnyService(Run run, in OpeningFacts facts)

@@ -25,6 +25,8 @@ public static class RulesetCompiler
             judgements[number] = new Judgement(VerdictOf(rule.Action), number, rule.Pinhole, rule.Limit is not null, rule.Log, IsDefault: false)
             {
                 Midstream = rule.Midstream,
+                NamesIcmp = rule.Service is { IsAny: false } service && service.Services.Any(static s => s.IsIcmp)
+                    && !service.Services.Any(static s => s.IsIcmp && s.Ports == PortRange.All),
                 Management = rule.Management,
             };
             names[number] = new RuleName(rule.Name, rule.At.File, rule.At.Line);
@@ -56,7 +58,7 @@ public static class RulesetCompiler
         private readonly List<AddressRange> _ranges = [];
         private readonly List<Service> _services = [];
         private readonly List<PortRange> _ports = [];
-        private readonly List<ushort> _vlans = [];
+        private readonly List<uint> _vlans = [];
         private readonly Dictionary<AddressSet, Run> _named = new(ReferenceEqualityComparer.Instance);
         private readonly Dictionary<AddressSet, Run> _sets = [];
         private readonly Dictionary<ServiceSet, Run> _serviceSets = new(ReferenceEqualityComparer.Instance);

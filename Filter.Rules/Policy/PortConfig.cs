@@ -24,6 +24,16 @@ public enum PortDriver : byte
     Pcap,
 }
 
+/// <summary>Who stands behind a port.</summary>
+public enum PortRole : byte
+{
+    /// <summary>Routers and servers may, and the rules decide what they may say.</summary>
+    Routers,
+
+    /// <summary>Hosts only: nobody there is a router (RFC 6105) or gives addresses (RFC 7610).</summary>
+    Hosts,
+}
+
 /// <summary>An address of a port and the network it stands in.</summary>
 /// <param name="Address">The address itself.</param>
 /// <param name="Length">The network's length, as the family counts it.</param>
@@ -65,8 +75,17 @@ public sealed record PortConfig
     /// <summary>How frames are taken; means something for a NIC only.</summary>
     public PortDriver Driver { get; init; }
 
-    /// <summary>Who lives there, for packet lines that name no port; empty if not said.</summary>
+    /// <summary>
+    /// Who lives there: for packet lines that name no port, for <see cref="Antispoof"/> and for neighbours' claims; empty if
+    /// not said.
+    /// </summary>
     public ImmutableArray<Prefix> Prefixes { get; init; } = [];
+
+    /// <summary>Who stands there.</summary>
+    public PortRole Role { get; init; }
+
+    /// <summary>Whether what comes in by it must have a source that lives there (BCP 38).</summary>
+    public bool Antispoof { get; init; }
 
     /// <summary>TAP: its link address, 48 bits in numeric order; null to let the kernel choose.</summary>
     public ulong? Mac { get; init; }

@@ -18,9 +18,12 @@ public enum RuleAction : byte
     Reject,
 }
 
-/// <summary>The outer VLAN identifiers a rule matches.</summary>
-/// <param name="Identifiers">1..4094, sorted; empty for untagged frames only.</param>
-public sealed record VlanMatch(ImmutableArray<ushort> Identifiers)
+/// <summary>The VLANs a rule matches.</summary>
+/// <param name="Identifiers">
+/// As <see cref="VlanStack.Identifiers"/> has them, sorted: an outer identifier alone, whatever stands within, or a pair.
+/// Empty for untagged frames only.
+/// </param>
+public sealed record VlanMatch(ImmutableArray<uint> Identifiers)
 {
     /// <summary>Frames without a tag.</summary>
     public static VlanMatch Untagged { get; } = new([]);

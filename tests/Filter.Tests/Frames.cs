@@ -147,6 +147,57 @@ internal static class Frames
         return Ethernet(EtherTypes.Arp, arp, senderMac, to);
     }
 
+    /// <summary>The frame of a packet line.</summary>
+    public static byte[] Of(string line)
+    {
+        PacketLine read = PacketLine.Parse(line);
+        var frame = new byte[FrameBuilder.Length(read)];
+        FrameBuilder.Write(read, frame);
+        return frame;
+    }
+
+    /// <summary>The frame of an IPv6 packet line, with extension headers before its upper layer.</summary>
+    /// <param name="line">The line, untagged.</param>
+    /// <param name="first">The protocol of the first extension header; the last names what follows.</param>
+    /// <param name="headers">Their bytes.</param>
+    public static byte[] Behind(string line, byte first, ReadOnlySpan<byte> headers)
+    {
+        byte[] frame = Of(line);
+        byte[] longer = [.. frame[..54], .. headers, .. frame[54..]];
+        longer[20] = first;
+        BinaryPrimitives.WriteUInt16BigEndian(longer.AsSpan(18), (ushort)(longer.Length - 54));
+        return longer;
+    }
+
+    /// <summary>The fragments of an IPv6 packet line, the first with so many bytes, a multiple of 8.</summary>
+    public static byte[][] InPieces(string line, int first)
+    {
+        byte[] frame = Of(line);
+        return [Piece(0, first, 1), Piece(first, frame.Length - 54 - first, 0)];
+
+        byte[] Piece(int offset, int length, int more)
+        {
+            byte[] piece = [.. frame[..54], frame[20], 0, (byte)(offset >> 8), (byte)(offset | more), 0, 0, 0, 9, .. frame.AsSpan(54 + offset, length)];
+            piece[20] = IpProtocol.Fragment;
+            BinaryPrimitives.WriteUInt16BigEndian(piece.AsSpan(18), (ushort)(piece.Length - 54));
+            return piece;
+        }
+    }
+
+    /// <summary>The frame of a UDP packet line whose payload begins with these bytes, without a checksum.</summary>
+    public static byte[] WithPayload(string line, params byte[] payload)
+    {
+        byte[] frame = Of(line);
+        int udp = frame[12] == 0x08 ? 34 : 54;
+        frame[udp + 6] = frame[udp + 7] = 0;
+        payload.CopyTo(frame, udp + 8);
+        return frame;
+    }
+
+    /// <summary>An ICMPv6 packet with a body of the test's own making.</summary>
+    public static byte[] Icmpv6(string source, string destination, byte hopLimit, byte type, byte code, params byte[] body) =>
+        Ethernet(Ip(source, destination, IpProtocol.IcmpV6, Icmp(source, destination, type, code, body), hopLimit: hopLimit));
+
     /// <summary>Appends a frame to the burst as a port would, and parses it.</summary>
     public static int Append(Burst burst, byte[] frame, byte ingress = 0, long number = 1)
     {

@@ -9,7 +9,7 @@ namespace Filter.Rules.Policy.Binding;
 internal sealed class LimitsReader(Diagnostics found)
 {
     private static readonly string[] s_keys =
-        ["flows", "per-source", "half-open", "management-reserve", "shorten-timers", "answers"];
+        ["flows", "per-source", "half-open", "management-reserve", "shorten-timers", "answers", "solicitations"];
 
     private static readonly string[] s_perSourceKeys = ["flows", "rate"];
 
@@ -50,6 +50,10 @@ internal sealed class LimitsReader(Diagnostics found)
                     HalfOpen = Part(fields, "half-open", limits.HalfOpen),
                     ManagementReserve = Part(fields, "management-reserve", limits.ManagementReserve) ?? default,
                     ShortensFrom = ShortensFrom(fields["shorten-timers"], limits.ShortensFrom, policy.Profile),
+                },
+                Admission = policy.Admission with
+                {
+                    Solicitations = RateWords.Read(fields["solicitations"], "'solicitations'", found) ?? policy.Admission.Solicitations,
                 },
                 Answers = policy.Answers with { Rate = answers ?? policy.Answers.Rate },
             });

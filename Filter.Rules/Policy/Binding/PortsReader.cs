@@ -7,7 +7,7 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>Reads <c>ports:</c>, and says what machine they form.</summary>
 internal sealed class PortsReader(Diagnostics found)
 {
-    private static readonly string[] s_keys = ["nic", "tap", "side", "driver", "prefixes", "mac", "mtu", "addresses", "routes"];
+    private static readonly string[] s_keys = ["nic", "tap", "side", "driver", "prefixes", "role", "antispoof", "mac", "mtu", "addresses", "routes"];
     private static readonly string[] s_routeKeys = ["to", "via"];
 
     private readonly List<PortConfig> _ports = [];
@@ -94,6 +94,13 @@ internal sealed class PortsReader(Diagnostics found)
         PortDriver driver = Values.Word(fields["driver"], "'driver'", found, ("packet", PortDriver.Packet), ("pcap", PortDriver.Pcap)) ?? PortDriver.Packet;
         string? device = kind is null ? null : Device(fields[kind], key.Text);
         ImmutableArray<Prefix> prefixes = Prefixes(fields["prefixes"], key.Text);
+        PortRole role = Values.Word(fields["role"], "'role'", found, ("hosts", PortRole.Hosts), ("routers", PortRole.Routers)) ?? PortRole.Routers;
+        bool antispoof = Values.Flag(fields["antispoof"], "'antispoof'", found);
+        if (antispoof && prefixes.IsEmpty && !fields.Has("prefixes"))
+        {
+            found.Error(fields.KeyAt("antispoof"), "'antispoof' needs to know who lives behind the port", "give it prefixes: [ 192.0.2.0/24, 2001:db8:1::/64 ]");
+        }
+
         if (kind == "nic")
         {
             fields.Refuse("belongs to a tap; a NIC keeps what the machine gave it", "leave it out", "mac", "mtu", "addresses", "routes");
@@ -122,6 +129,8 @@ internal sealed class PortsReader(Diagnostics found)
             Side = side.Value,
             Driver = driver,
             Prefixes = prefixes,
+            Role = role,
+            Antispoof = antispoof,
             Mac = mac,
             Mtu = mtu,
             Addresses = addresses,

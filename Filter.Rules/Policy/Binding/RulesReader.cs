@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Globalization;
+using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
 using Filter.Rules.Syntax;
@@ -191,16 +193,27 @@ internal sealed class RulesReader(IReadOnlyList<string> ports, Sets sets, Diagno
             return VlanMatch.Untagged;
         }
 
-        List<ushort> identifiers = [];
+        List<uint> identifiers = [];
         foreach (Node entry in Values.Each(node))
         {
             if (entry is ScalarNode { Text: "none" })
             {
                 found.Error(entry.At, "'none' stands alone", "make two rules: one for untagged frames, one for the VLANs");
             }
-            else if (Values.Number(entry, "a VLAN identifier", 1, 4094, found) is { } identifier)
+            else if (entry is ScalarNode pair && pair.Text.Split('.') is { Length: 2 } tags)
             {
-                identifiers.Add((ushort)identifier);
+                if (tags.All(static tag => Values.TryNumber(tag, out long one) && one is >= 1 and <= VlanTag.LastIdentifier))
+                {
+                    identifiers.Add(VlanStack.Identifiers(tags.Aggregate(0u, static (stack, tag) => VlanStack.Push(stack, int.Parse(tag, CultureInfo.InvariantCulture)))));
+                }
+                else
+                {
+                    found.Error(entry.At, $"{Wording.Quote(pair.Text)} is not a pair of VLAN identifiers", "write OUTER.INNER, each from 1 to 4094");
+                }
+            }
+            else if (Values.Number(entry, "a VLAN identifier", 1, VlanTag.LastIdentifier, found) is { } identifier)
+            {
+                identifiers.Add((uint)identifier);
             }
         }
 

@@ -10,7 +10,7 @@ namespace Filter.Rules.Policy.Binding;
 internal static class RulesetReader
 {
     private static readonly string[] s_keys = ["filter", "ports", "profile", "timers", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
-    private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown"];
+    private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown", "tagged", "verify-neighbours"];
     private static readonly string[] s_defaultKeys = ["out", "in", "across", "unsolicited-syn"];
 
     /// <summary>Reads the whole file. Null if there is at least one error.</summary>
@@ -29,9 +29,11 @@ internal static class RulesetReader
         ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
         Profile profile = Values.Word(fields["profile"], "'profile'", found, ("default", Profile.Default), ("rfc6092", Profile.Rfc6092)) ?? Profile.Default;
         FlowTimers timers = TimersReader.Read(fields["timers"], profile, found);
-        LinkPolicy link = Link(fields["link"], found);
+        Fields? linkFields = fields["link"] is { } linkNode ? Fields.Of(linkNode, "'link'", found, s_linkKeys) : null;
+        LinkPolicy link = Link(linkFields, found);
         LimitsReader limitsReader = new(found);
         (Limits limits, PathPolicy path) = limitsReader.Read(fields["limits"], LimitsReader.Of(profile, timers), ruleList.Any(static rule => rule.Management));
+        path = path with { Admission = AdmissionReader.Read(portConfigs, linkFields, path.Admission, found) };
         Defaults defaults = ReadDefaults(fields["defaults"], limitsReader, ref path, found);
         IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(directory, found), found).Read(fields["ipsec"]);
         ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, found), found).Read(fields["tests"]);
@@ -77,9 +79,9 @@ internal static class RulesetReader
         return true;
     }
 
-    private static LinkPolicy Link(Node? node, Diagnostics found)
+    private static LinkPolicy Link(Fields? fields, Diagnostics found)
     {
-        if (node is null || Fields.Of(node, "'link'", found, s_linkKeys) is not { } fields)
+        if (fields is null)
         {
             return new LinkPolicy();
         }

@@ -50,6 +50,11 @@ public sealed class AllocationTests
             "inside: gre 10.0.0.5 > 203.0.113.9 key=0x10002 len=40",
             "inside: dccp 10.0.0.5:4000 > 203.0.113.9:5001 len=40",
             "outside: esp 203.0.113.9 > 10.0.0.5 spi=0x1001 seq=1 len=40",
+            "outside: icmp fe80::1 > ff02::1:ff00:6 neighbour-solicitation len=24 ttl=64",
+            "inside: icmp fe80::5 > fe80::1 neighbour-advertisement len=24 ttl=255",
+            "outside: icmp fe80::1 > ff02::1 multicast-listener-query len=20 ttl=1",
+            "outside: icmp 203.0.113.7 > 10.0.0.5 type=4 len=20",
+            "outside: udp 240.0.0.1:4000 > 10.0.0.5:53 len=10",
             "outside: ether 02:00:00:00:00:01 > 01:80:c2:00:00:00 type=0x0026 len=46",
         ];
         (byte Port, byte[] Frame)[] frames = [.. lines.Select(text =>

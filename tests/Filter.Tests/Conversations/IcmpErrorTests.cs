@@ -155,7 +155,6 @@ public sealed class IcmpErrorTests
 
     [Theory]
     [InlineData(4, "destination-unreachable code=16")]
-    [InlineData(6, "destination-unreachable code=9")]
     [InlineData(4, "time-exceeded code=2")]
     [InlineData(6, "time-exceeded code=2")]
     [InlineData(4, "parameter-problem code=3")]

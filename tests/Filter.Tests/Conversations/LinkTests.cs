@@ -59,5 +59,37 @@ public sealed class LinkTests
         net.Expects(DropReason.BadArp, 1);
     }
 
+    [Fact]
+    public void Tagged_frames_pass_unless_policy_drops_them()
+    {
+        var net = new TestNet(Nets.Open + "\nlink: { tagged: drop }\n");
+        net.Sends("inside: udp 10.0.0.5:4000 > 203.0.113.9:53 len=10 vlan=7");
+        net.Sends("inside: udp [2001:db8::5]:4000 > [2001:db8:f::9]:53 len=10 vlan=7.8");
+        net.Sends("inside: arp 10.0.0.5 > 10.0.0.1 request vlan=7");
+        net.HearsNothing("outside");
+        net.Expects(DropReason.TaggedFrame, 3);
+        net.Sends("inside: udp 10.0.0.5:4000 > 203.0.113.9:53 len=10");
+        net.Sends("inside", Frames.Ethernet(Frames.Of("udp 10.0.0.5:4001 > 203.0.113.9:53 len=10")[14..], vlans: 0));     // a priority tag is none
+        net.Expects(DropReason.TaggedFrame, 3);
+        net.Reloads(Nets.Open);
+        net.Sends("inside: udp 10.0.0.5:4000 > 203.0.113.9:53 len=10 vlan=7");
+        net.Expects(DropReason.TaggedFrame, 3);
+    }
+
+    [Theory]
+    [InlineData("[ 10.20 ]", "10.20", true)]
+    [InlineData("[ 10.20 ]", "10.21", false)]
+    [InlineData("[ 10.20 ]", "10", false)]
+    [InlineData("[ 10.20 ]", "20.10", false)]
+    [InlineData("10", "10.20", true)]
+    [InlineData("[ 7, 10.20, 30.40 ]", "30.40", true)]
+    [InlineData("none", "10.20", false)]
+    public void A_rule_matches_an_outer_tag_or_a_pair(string vlan, string tags, bool passes)
+    {
+        var net = new TestNet(Nets.OutOnly.Replace("out: allow", "out: drop", StringComparison.Ordinal) + $"\nrules: [ {{ allow: it, vlan: {vlan} }} ]\n");
+        net.Sends($"inside: udp 10.0.0.5:4000 > 203.0.113.9:53 len=10 vlan={tags}");
+        net.Expects(DropReason.DefaultDeny, passes ? 0 : 1);
+    }
+
     private static string With(string link) => Nets.OutOnly + $"\nlink: {link}\n";
 }

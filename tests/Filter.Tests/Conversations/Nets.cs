@@ -45,4 +45,11 @@ internal static class Nets
         string address = family == 4 ? host == 1 ? "10.0.0.5" : $"203.0.113.{host}" : host == 1 ? "2001:db8::5" : $"2001:db8:f::{host}";
         return port is null ? address : family == 4 ? $"{address}:{port}" : $"[{address}]:{port}";
     }
+
+    /// <summary>As <see cref="At"/>, with addresses that are not documentation's, which profile `rfc6092` drops.</summary>
+    public static string Public(int family, int host, int? port = null)
+    {
+        string address = family == 4 ? host == 1 ? "10.0.0.5" : $"172.16.9.{host}" : host == 1 ? "64:ff9b::5" : $"64:ff9b:0:f::{host}";
+        return port is null ? address : family == 4 ? $"{address}:{port}" : $"[{address}]:{port}";
+    }
 }

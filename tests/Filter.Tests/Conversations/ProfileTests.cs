@@ -16,7 +16,7 @@ public sealed class ProfileTests
     public void In_rfc6092_a_question_between_high_ports_may_be_answered_for_five_minutes(int family)
     {
         var net = new TestNet(Nets.OutOnlyWith(Rfc6092));
-        (TestHost client, TestHost server) = net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 5000), "udp");
+        (TestHost client, TestHost server) = net.Between(Nets.Public(family, 1, 4000), Nets.Public(family, 2, 5000), "udp");
         client.Reaches(server);
         net.After("299s");
         server.Reaches(client);
@@ -34,8 +34,8 @@ public sealed class ProfileTests
     public void In_rfc6092_repeated_questions_wait_as_long_as_one(int family)
     {
         var net = new TestNet(Nets.OutOnlyWith(Rfc6092));
-        (TestHost client, TestHost server) = net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 5000), "udp");
-        (TestHost caller, TestHost called) = net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 443));
+        (TestHost client, TestHost server) = net.Between(Nets.Public(family, 1, 4000), Nets.Public(family, 2, 5000), "udp");
+        (TestHost caller, TestHost called) = net.Between(Nets.Public(family, 1, 4000), Nets.Public(family, 2, 443));
         for (int i = 0; i < 6; i++)
         {
             client.Reaches(server);
@@ -55,7 +55,7 @@ public sealed class ProfileTests
     public void By_default_a_syn_repeated_three_times_without_an_answer_waits_a_minute(int family)
     {
         var net = new TestNet(Nets.OutOnly);
-        (TestHost caller, TestHost called) = net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 443));
+        (TestHost caller, TestHost called) = net.Between(Nets.Public(family, 1, 4000), Nets.Public(family, 2, 443));
         caller.Reaches(called, "SYN seq=5");
         net.After("239s");
         for (int i = 0; i < 3; i++)
@@ -74,7 +74,7 @@ public sealed class ProfileTests
     public void An_established_connection_lives_two_hours_and_four_minutes(int family)
     {
         var net = new TestNet(Nets.OutOnlyWith(Rfc6092));
-        (TestHost client, TestHost server) = net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 443));
+        (TestHost client, TestHost server) = net.Between(Nets.Public(family, 1, 4000), Nets.Public(family, 2, 443));
         client.Reaches(server, "SYN seq=5");
         server.Reaches(client, "SYN,ACK seq=9 ack=6");
         client.Reaches(server, "ACK seq=6 ack=10");
@@ -90,9 +90,9 @@ public sealed class ProfileTests
     public void Each_timer_may_be_set(int family)
     {
         var net = new TestNet(Nets.OutOnlyWith("timers: { udp-opening: 1m30s, icmp: 2h, other: 5s }"));
-        (TestHost client, TestHost server) = net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 5000), "udp");
-        (TestHost pinger, TestHost pinged) = net.Between(Nets.At(family, 1), Nets.At(family, 2), "icmp");
-        (TestHost one, TestHost other) = net.Between(Nets.At(family, 1), Nets.At(family, 2), "proto-253");
+        (TestHost client, TestHost server) = net.Between(Nets.Public(family, 1, 4000), Nets.Public(family, 2, 5000), "udp");
+        (TestHost pinger, TestHost pinged) = net.Between(Nets.Public(family, 1), Nets.Public(family, 2), "icmp");
+        (TestHost one, TestHost other) = net.Between(Nets.Public(family, 1), Nets.Public(family, 2), "proto-253");
         client.Reaches(server);
         pinger.Reaches(pinged, "echo-request id=7");
         one.Reaches(other, "len=5");
@@ -111,7 +111,7 @@ public sealed class ProfileTests
     public void A_reload_changes_the_times_of_what_lives_already()
     {
         var net = new TestNet(Nets.OutOnly);
-        (TestHost client, TestHost server) = net.Between(Nets.At(4, 1, 4000), Nets.At(4, 2, 5000), "udp");
+        (TestHost client, TestHost server) = net.Between(Nets.Public(4, 1, 4000), Nets.Public(4, 2, 5000), "udp");
         client.Reaches(server);
         net.Reloads(Nets.OutOnlyWith("timers: { udp-answered: 10m }"));
         server.Reaches(client);
@@ -126,8 +126,8 @@ public sealed class ProfileTests
     public void In_rfc6092_pieces_wait_a_minute_for_the_rest(int family, int seconds)
     {
         var net = new TestNet(Nets.OutOnlyWith(Rfc6092));
-        string source = Nets.At(family, 1), destination = Nets.At(family, 2);
-        net.Sends($"inside: udp {Nets.At(family, 1, 4000)} > {Nets.At(family, 2, 53)} len=1000 total=1800 frag=0+ id=7");
+        string source = Nets.Public(family, 1), destination = Nets.Public(family, 2);
+        net.Sends($"inside: udp {Nets.Public(family, 1, 4000)} > {Nets.Public(family, 2, 53)} len=1000 total=1800 frag=0+ id=7");
         net.After($"{seconds - 1}s");
         net.Sends($"inside: udp {source} > {destination} len=800 frag=1008 id=7");
         Assert.NotNull(net.Take("outside", null));

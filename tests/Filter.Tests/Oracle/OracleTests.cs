@@ -37,8 +37,7 @@ public sealed class OracleTests
 
     private static void Compare(int seed, int count, bool bothMayOpen, int[] occurred)
     {
-        IReadOnlyList<Conversation> conversations = Conversations.Make(
-            new Random(seed), count, bothMayOpen, attacked: Environment.GetEnvironmentVariable("ATTACK") is not null);
+        IReadOnlyList<Conversation> conversations = Conversations.Make(new Random(seed), count, bothMayOpen);
         CameOut kernel = KernelWalk.Of(conversations, bothMayOpen);
         var comparison = Comparison.Of(conversations, kernel, FilterWalk.Of(conversations, bothMayOpen));
         string who = bothMayOpen ? "both may open" : "only the inside may open";

@@ -101,7 +101,7 @@ internal sealed class TcpAttack(TcpScript script, Conversation talk, Random rand
         // The victim answers with where it stands (RFC 9293 §3.10.7.4, RFC 5961 §3 to §5): an acknowledgment like any other.
         void Challenge()
         {
-            if (random.Next(2) == 0)
+            if (!victim.HeardFin && random.Next(2) == 0)
             {
                 script.Say(victim, new(victim.Next, 0, 0), "challenge ack");
             }

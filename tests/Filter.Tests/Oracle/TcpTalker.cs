@@ -66,7 +66,7 @@ internal sealed class TcpTalker(bool inside, uint initial, int? scale, int buffe
     {
         // An application that reads now and then: the edge stands still, or moves.
         int moves = syn ? 1 : random.Next(2);
-        uint edge = Received + (uint)(moves * buffer);
+        uint edge = Received + (uint)(moves * Math.Min(buffer, ushort.MaxValue << Shift));
         Edge = IsAfter(edge, Edge) ? edge : Edge;
         return (ushort)Math.Min(syn ? (uint)buffer : (Edge - Received) >> Shift, ushort.MaxValue);
     }

@@ -30,7 +30,7 @@ public sealed class PacketLineTests
         "icmp 10.0.0.5 > 9.9.9.9 destination-unreachable code=4 mtu=1400",
         "icmpv6 10.0.0.5 > 9.9.9.9 echo-request id=1",
         "icmpv4 2001:db8::5 > 2001:db8:9::9 echo-request id=1",
-        "icmp fe80::1 > ff02::1:ff00:5 neighbour-solicitation len=16 ttl=255",
+        "icmp fe80::1 > ff02::1:ff00:5 neighbour-solicitation target=fe80::5 len=16 ttl=255",
         "icmp 2001:db8::1 > 2001:db8::5 packet-too-big mtu=1280 quote=\"udp [2001:db8::5]:4000 > [2001:db8:9::9]:53 len=40\"",
         "icmp 198.51.100.1 > 10.0.0.5 destination-unreachable code=1 len=28 quote=\"udp 10.0.0.5:4000 > 9.9.9.9:53 len=40\"",
         "icmp 198.51.100.1 > 10.0.0.5 time-exceeded quote=\"tcp 10.0.0.5:4000 > 9.9.9.9:53 ack seq=5\"",
@@ -102,7 +102,7 @@ public sealed class PacketLineTests
     [InlineData("tcp 10.0.0.5:1>9.9.9.9:2 ACK,FIN", "tcp 10.0.0.5:1 > 9.9.9.9:2 ack,fin")]
     [InlineData("  udp   10.0.0.5:1 > 9.9.9.9:2\tttl=64 ", "udp 10.0.0.5:1 > 9.9.9.9:2")]
     [InlineData("icmp 10.0.0.5 > 9.9.9.9", "icmp 10.0.0.5 > 9.9.9.9 echo-request")]
-    [InlineData("icmpv6 [2001:db8::1] > 2001:db8::2 neighbor-advertisement", "icmp 2001:db8::1 > 2001:db8::2 neighbour-advertisement")]
+    [InlineData("icmpv6 [2001:db8::1] > 2001:db8::2 neighbor-advertisement", "icmp 2001:db8::1 > 2001:db8::2 neighbour-advertisement target=2001:db8::1 len=16")]
     [InlineData("icmpv4 10.0.0.5 > 9.9.9.9 type=8 id=3", "icmp 10.0.0.5 > 9.9.9.9 echo-request id=3")]
     [InlineData("proto/47 10.0.0.5 > 9.9.9.9", "gre 10.0.0.5 > 9.9.9.9")]
     [InlineData("proto-6 10.0.0.5:1 > 9.9.9.9:2 rst", "tcp 10.0.0.5:1 > 9.9.9.9:2 rst")]

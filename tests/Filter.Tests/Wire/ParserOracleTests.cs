@@ -17,6 +17,8 @@ public sealed class ParserOracleTests
         ("zeek__chksums-mip6", "PacketDotNet takes the mobility header for an extension and names what follows it; to us it is the protocol"),
         ("zeek__mobile-ipv6-mip6", "as above"),
         ("zeek__ipv6_zero_len_ah", "PacketDotNet looks behind AH; AH is the protocol that rules and IPsec policy judge"),
+        ("zeek__chksums-ip6-hoa", "a host away from home is known by its home address; PacketDotNet shows the one it is at"),
+        ("zeek__mobile-ipv6-ipv6-mobile-routing", "as above, of the receiver"),
         ("pcap4j__IpV6ExtUnknownPacketTest", "PacketDotNet takes protocol 254 for an extension header"),
         ("sv__ipv6-evasion-ipv6-malformed-fragments-36", "a fragment of a fragment: what is in it is known when it is whole, not before"),
     ];
@@ -41,7 +43,8 @@ public sealed class ParserOracleTests
                 {
                     dropped[why.Name()] = dropped.GetValueOrDefault(why.Name()) + 1;
                     string addresses = $" {packet.Key.Source} {packet.Key.Destination}";
-                    if (packet.Key.Source != default && Theirs(bytes) is { } other && !other.Contains(addresses, StringComparison.Ordinal))
+                    if (packet.Key.Source != default && Theirs(bytes) is { } other && !other.Contains(addresses, StringComparison.Ordinal)
+                        && !IsAccepted(path))
                     {
                         differences.Add($"{Path.GetFileName(path)} {n}, {why.Name()}:{addresses} | {other}");
                     }
@@ -60,7 +63,7 @@ public sealed class ParserOracleTests
                 string ours = Ours(packet);
                 // A transport header that PacketDotNet gave up on leaves the addresses.
                 bool agree = ours == theirs || ours.StartsWith(theirs + " ", StringComparison.Ordinal);
-                if (!agree && !s_accepted.Any(known => Path.GetFileName(path).StartsWith(known.Capture, StringComparison.Ordinal)))
+                if (!agree && !IsAccepted(path))
                 {
                     differences.Add($"{Path.GetFileName(path)} {n}: {ours} | {theirs}");
                 }
@@ -73,6 +76,9 @@ public sealed class ParserOracleTests
         Assert.True(compared > 1000, "too few packets were compared");
         Assert.True(differences.Count == 0, string.Join('\n', differences));
     }
+
+    private static bool IsAccepted(string path) =>
+        s_accepted.Any(known => Path.GetFileName(path).StartsWith(known.Capture, StringComparison.Ordinal));
 
     private static string Ours(in Packet packet)
     {

@@ -71,7 +71,7 @@ public sealed class HostilePacketTests(ForgeryScene scene) : IClassFixture<Forge
         ("--icmp --icmptype 0", "no-flow"), ("--icmp --icmptype 3 --icmpcode 1", "stray-icmp-error"),
         ("--icmp --icmptype 3 --icmpcode 4", "stray-icmp-error"), ("--icmp --icmptype 11", "stray-icmp-error"),
         ("--icmp --icmptype 13", "default-deny"), ("--icmp --icmptype 17", "default-deny"),
-        ("--udp --baseport 53 --keep --destport 40000", "default-deny"), ("--rawip --ipproto 47", "default-deny"));
+        ("--udp --baseport 53 --keep --destport 40000", "default-deny"), ("--rawip --ipproto 89", "default-deny"));
 
     private string Hping(string words) => $"hping3 -n -q -i u2000 -c {Each} --destport 80 {words} {World.Inner4}";
 

@@ -66,7 +66,7 @@ public sealed class RulesetFileTests
         Assert.Equal("udp/53, udp/123, udp/1000-2000", rule.Service!.ToString());
         Assert.Equal([new PortRange(53, 53), new PortRange(1024, 65535)], rule.SourcePorts);
         Assert.Equal(Families.IPv6, rule.Families);
-        Assert.Equal([(ushort)10, (ushort)20], rule.Vlan!.Identifiers);
+        Assert.Equal([10u, 20u], rule.Vlan!.Identifiers);
         Assert.Equal(PinholeKind.OneAnswer, rule.Pinhole);
         Assert.Equal(new RateLimit(6_000_000_000, 20), rule.Limit);
         Assert.True(rule.Log);
