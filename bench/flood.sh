@@ -19,7 +19,8 @@ ctl() { on filter "$filterctl" "$1" --socket "$folder/filter.sock" "${@:2}"; }
 # stream SERVER: Gbit/s of one TCP stream from the machine behind the bridge
 stream() { on client timeout $((seconds + 15)) iperf3 -c "$1" -t "$seconds" -f g | awk '/receiver/ { print $7 }'; }
 
-# measure WHO COUNT SEEN: both families; COUNT says how many flows are in the table, SEEN how many packets came from outside
+# measure WHO COUNT SEEN: both families; COUNT says how many flows are in the table, SEEN how many frames came from outside and
+# how many of them were lost
 measure() {
   local family alone beside flood mac before after
   mac=$(on client cat /sys/class/net/eth0/address)
@@ -35,14 +36,23 @@ measure() {
     read -r sent offered < "$folder/flood"
     printf '  %-18s IPv%s  alone %6.2f Gbit/s   beside a flood %6.2f Gbit/s   flood: %7d SYNs, %6d/s offered%s   flows in the table: %s\n' \
       "$1" "$((4 + 2 * family))" "$alone" "$beside" "$sent" "$offered" \
-      "$(awk -v before="$before" -v after="$after" 'BEGIN { if (after > before) printf ", %d frames came in from outside", after - before }')" "$($2)"
+      "$(awk -v before="$before" -v after="$after" 'BEGIN { split(before, b); split(after, a)
+        if (a[1] > b[1]) printf ", frames from outside: %d handled, %d lost", a[1] - b[1], a[2] - b[2] }')" "$($2)"
   done
 }
 
 tracked() { on filter cat /proc/sys/net/netfilter/nf_conntrack_count; }
-nothing() { echo 0; }
+nothing() { echo 0 0; }
 in_table() { ctl status | awk '$1 == "flows" { print $2 " of " $4 " " $5 " proven" }'; }
-came() { ctl counters | awk '$1 == "outside" { print $6 }'; }
+came() { ctl counters | awk '$1 == "outside" { print $6, $10 }'; }
+
+# Frames that came in from outside and that the kernel lost, once none waits any more.
+settled() {
+  local last now
+  now=$(came)
+  until [ "$now" = "${last-}" ]; do last=$now; sleep 0.2; now=$(came); done
+  echo "$now"
+}
 
 kernel_round() {
   "$world" kernel "$prefix" nft
@@ -62,7 +72,7 @@ filter_round() {
     sleep 0.25
   done
   kill -0 $daemon 2> /dev/null || { echo "filterctl did not come up:" >&2; cat "$folder/filter.log" >&2; exit 1; }
-  measure 'Filter' in_table came
+  measure 'Filter' in_table settled
   echo '  what Filter says of it:'
   ctl counters | awk '/^flows / || /^LIMIT/ { on = 1 } /^$/ { on = 0 } /^REASON/ { on = 1 } on { print "    " $0 }'
   sed -n 's/^[^ ]* limit /    limit /p' "$folder/filter.log" | tail -3
@@ -75,6 +85,7 @@ trap 'exit 130' INT TERM
 "$world" up bridge "$prefix"
 # Somebody has to listen where the flood goes, or its resets would end each flow at once.
 on client busybox httpd -f -p 80 -h "$folder" &
+disown
 
 echo "one TCP stream, $seconds s, without and with a flood of $rate SYNs a second to one service beside it"
 kernel_round

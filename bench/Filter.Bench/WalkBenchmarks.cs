@@ -37,7 +37,7 @@ public class EngineWalkBenchmarks
     [Params(1_000, 100_000)]
     public int Flows { get; set; }
 
-    /// <summary>Builds the path, and opens every flow.</summary>
+    /// <summary>Builds the path, opens every flow, and has it answered: what nobody answers would be half-open.</summary>
     [GlobalSetup]
     public void Setup()
     {
@@ -59,6 +59,8 @@ public class EngineWalkBenchmarks
         for (int flow = 0; flow < Flows; flow++)
         {
             Append(Frame(flow));
+            Finish(walk: true);
+            Append(Frame(flow, answer: true), ingress: 0);
             Finish(walk: true);
         }
     }
@@ -101,23 +103,23 @@ public class EngineWalkBenchmarks
         return _path.Counters[Verdict.Pass];
     }
 
-    private static byte[] Frame(int flow)
+    private static byte[] Frame(int flow, bool answer = false)
     {
-        string line = flow % 2 == 0
-            ? $"udp 10.{flow >> 16 & 255}.{flow >> 8 & 255}.{flow & 255}:4000 > 198.51.100.7:53 len=32"
-            : $"udp [2001:db8::{flow >> 16:x}:{flow & 0xffff:x}]:4000 > [2001:db8:f::7]:53 len=32";
-        PacketLine packet = PacketLine.Parse(line);
+        (string near, string far) = flow % 2 == 0
+            ? ($"10.{flow >> 16 & 255}.{flow >> 8 & 255}.{flow & 255}:4000", "198.51.100.7:53")
+            : ($"[2001:db8::{flow >> 16:x}:{flow & 0xffff:x}]:4000", "[2001:db8:f::7]:53");
+        PacketLine packet = PacketLine.Parse(answer ? $"udp {far} > {near} len=32" : $"udp {near} > {far} len=32");
         byte[] frame = new byte[FrameBuilder.Length(packet)];
         FrameBuilder.Write(packet, frame);
         return frame;
     }
 
-    private void Append(byte[] frame)
+    private void Append(byte[] frame, byte ingress = 1)
     {
         _burst.TryAppend(frame.Length, out int index);
         ref Packet packet = ref _burst.Packets[index];
         packet.Length = frame.Length;
-        packet.Ingress = 1;
+        packet.Ingress = ingress;
         frame.CopyTo(packet.Bytes);
     }
 
