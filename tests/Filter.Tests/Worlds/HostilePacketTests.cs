@@ -1,20 +1,23 @@
 namespace Filter.Tests.Worlds;
 
-/// <summary>rules/bridge.yaml, and what no network but the machines' own may claim to be.</summary>
+/// <summary>rules/bridge.yaml, where moreover nothing from outside may have the source of a machine inside, or a private one.</summary>
 public sealed class ForgeryScene : BridgeScene
 {
     protected override string Ruleset
     {
         get
         {
-            const string Before = "  - allow: ping-in\n";
+            const string Outside = "    side: unprotected\n", Inbound = "  - allow: ping-in\n";
             string text = File.ReadAllText(Path.Combine(Repository.Root, "rules/bridge.yaml"));
-            Assert.Contains(Before, text, StringComparison.Ordinal);
-            return World.Write("forgery.yaml", text.Replace(Before, $"""
-                  - drop: forged
+            Assert.Contains(Outside, text, StringComparison.Ordinal);
+            Assert.Contains(Inbound, text, StringComparison.Ordinal);
+            return World.Write("forgery.yaml", text
+                .Replace(Outside, $"{Outside}    antispoof: true\n", StringComparison.Ordinal)
+                .Replace(Inbound, $"""
+                  - drop: private
                     from: outside
-                    source: [ {World.Client4}, {World.Client6}, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fc00::/7 ]
-                {Before}
+                    source: [ 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fc00::/7 ]
+                {Inbound}
                 """, StringComparison.Ordinal));
         }
     }
@@ -56,7 +59,7 @@ public sealed class HostilePacketTests(ForgeryScene scene) : IClassFixture<Forge
     public void Forged_sources_over_IPv4() => Drops(Hping,
         ($"-S --spoof {World.Inner4} --baseport 80 --keep", "land"), ($"-S --spoof {World.Inner4} --baseport 81 --keep", "land"),
         ("-S --spoof 127.0.0.1", "martian"), ("-S --spoof 224.0.0.1", "bad-source"), ("-S --spoof 255.255.255.255", "bad-source"),
-        ($"-S --spoof {World.Client4}", "denied"), ("-S --spoof 10.9.9.9", "denied"), ("-S --spoof 172.31.9.9", "denied"),
+        ($"-S --spoof {World.Client4}", "spoofed-source"), ("-S --spoof 10.9.9.9", "denied"), ("-S --spoof 172.31.9.9", "denied"),
         ("-S --spoof 192.168.1.1", "denied"), ("-S --spoof 169.254.1.1", "denied"));
 
     [Fact]
@@ -64,7 +67,7 @@ public sealed class HostilePacketTests(ForgeryScene scene) : IClassFixture<Forge
         ($"--tcp --flags syn -S {World.Inner6} -g 80", "land"), ($"--tcp --flags syn -S {World.Inner6} -g 81", "land"),
         ("--tcp --flags syn -S ::1", "martian"), ("--tcp --flags syn -S ::", "martian"), ("--tcp --flags syn -S ff02::1", "bad-source"),
         ("--udp -S ff0e::1", "bad-source"), ("--tcp --flags syn -S ::ffff:203.0.113.9", "mapped-address"),
-        ($"--tcp --flags syn -S {World.Client6}", "denied"), ("--tcp --flags syn -S fd00::9", "denied"));
+        ($"--tcp --flags syn -S {World.Client6}", "spoofed-source"), ("--tcp --flags syn -S fd00::9", "denied"));
 
     [Fact]
     public void Answers_that_nobody_asked_for() => Drops(Hping,

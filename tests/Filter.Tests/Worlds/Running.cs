@@ -80,6 +80,7 @@ public sealed class Running : IDisposable
     public int Ends(TimeSpan? limit = null)
     {
         Assert.True(_process.WaitForExit(limit ?? Host.Patience), $"'{Command}' did not end; it said:\n{Said}");
+        _process.WaitForExit();         // until its last words are heard, too
         return _process.ExitCode;
     }
 
