@@ -55,6 +55,18 @@ public sealed class AllocationTests
             "outside: icmp fe80::1 > ff02::1 multicast-listener-query len=20 ttl=1",
             "outside: icmp 203.0.113.7 > 10.0.0.5 type=4 len=20",
             "outside: udp 240.0.0.1:4000 > 10.0.0.5:53 len=10",
+            "inside: tcp 10.0.0.5:4100 > 203.0.113.9:21 syn seq=1",
+            "outside: tcp 203.0.113.9:21 > 10.0.0.5:4100 syn,ack seq=1 ack=2",
+            "outside: tcp 203.0.113.9:21 > 10.0.0.5:4100 ack seq=2 ack=2 data=\"220 Hi\\r\\n\"",
+            "inside: tcp 10.0.0.5:4100 > 203.0.113.9:21 ack seq=2 ack=10 data=\"PORT 10,0,0,5,195,80\\r\\nPORT 10,0,0,6,195,80\\r\\nPA\"",
+            "outside: tcp 203.0.113.9:20 > 10.0.0.5:50000 syn seq=1",
+            "outside: tcp 203.0.113.9:21 > 10.0.0.5:4100 rst seq=10",
+            "inside: udp 10.0.0.5:4101 > 203.0.113.9:69 data=\"\\x00\\x01f\\x00octet\\x00\"",
+            "outside: udp 203.0.113.9:7000 > 10.0.0.5:4101 len=40",
+            "inside: udp [2001:db8::5]:5060 > [2001:db8:f::9]:5060 data=\"INVITE sip:x SIP/2.0\\r\\nCall-ID: 1\\r\\nContent-Type: application/sdp\\r\\n\\r\\nc=IN IP6 2001:db8::5\\r\\nm=audio 6000 RTP/AVP 0\\r\\n\"",
+            "outside: udp [2001:db8:f::9]:7000 > [2001:db8::5]:6000 len=40",
+            "inside: udp 10.0.0.5:4102 > 203.0.113.9:27015 len=40",
+            "outside: udp 203.0.113.7:7000 > 10.0.0.5:4102 len=40",
             "outside: ether 02:00:00:00:00:01 > 01:80:c2:00:00:00 type=0x0026 len=46",
         ];
         (byte Port, byte[] Frame)[] frames = [.. lines.Select(text =>
@@ -69,6 +81,7 @@ public sealed class AllocationTests
         long walked = 0;
         Assert.Equal(0, Allocations.Least(() => walked += Run(net.Path, burst, frames, 20)));
         Assert.Equal(800L * frames.Length, walked);
+        Assert.True(net.Path.Counters is { Announced: > 100, Met: > 2, AnnouncementsRefused: > 100 });
         Assert.True(net.Path.Counters[Verdict.Pass] > 3000 && net.Path.Counters[Verdict.Reject] > 500 && net.Path.Counters[Verdict.Drop] > 1000);
     }
 

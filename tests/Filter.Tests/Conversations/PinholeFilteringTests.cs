@@ -49,7 +49,7 @@ public sealed class PinholeFilteringTests
         var net = new TestNet(Ruleset("flow"));
         Opens(net, family, protocol);
         StaysOut(net, family, protocol, Server, 9999);
-        StaysOut(net, family, protocol, Stranger, 443);
+        StaysOut(net, family, protocol, Stranger, 27015);
         net.Expects(DropReason.DefaultDeny, 2);
     }
 
@@ -106,7 +106,7 @@ public sealed class PinholeFilteringTests
         var net = new TestNet(Ruleset("endpoint-independent"));
         Opens(net, family, "udp");
         net.After("100s");
-        (TestHost client, TestHost other) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, 4, 443), "udp");
+        (TestHost client, TestHost other) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, 4, 27015), "udp");
         client.Reaches(other, "len=1");
         Assert.Equal(1, net.Path.Flows.Expectations.Count);
         net.After("100s");
@@ -122,13 +122,13 @@ public sealed class PinholeFilteringTests
     {
         var net = new TestNet(Ruleset("endpoint-independent"));
         Opens(net, family, "udp");
-        (TestHost client, TestHost server) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, Server, 443), "udp");
+        (TestHost client, TestHost server) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, Server, 27015), "udp");
         (TestHost asked, TestHost stranger) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, Stranger, 7), "udp");
-        for (int minute = 0; minute < 3; minute++)
+        for (int minute = 0; minute < 2; minute++)
         {
             server.Reaches(client, "len=1");
             stranger.Reaches(asked, "len=1");
-            net.After("59s");
+            net.After("61s");
         }
 
         // Both flows live on what comes in, yet nobody new is let in: the endpoint itself has been silent for too long.
@@ -158,7 +158,7 @@ public sealed class PinholeFilteringTests
     public void A_flow_from_outside_opens_no_pinhole(int family)
     {
         var net = new TestNet(Ruleset("endpoint-independent").Replace("    from: inside\n", "", StringComparison.Ordinal));
-        net.Sends($"outside: udp {Nets.At(family, Stranger, 7)} > {Nets.At(family, Inside, 443)} len=9");
+        net.Sends($"outside: udp {Nets.At(family, Stranger, 7)} > {Nets.At(family, Inside, 27015)} len=9");
         net.ExpectsFlows(1);
         Assert.Equal(0, net.Path.Flows.Expectations.Count);
     }
@@ -175,7 +175,7 @@ public sealed class PinholeFilteringTests
         StaysOut(net, family, "udp", Stranger, 7);
         StaysOut(net, family, "udp", 4, 7);
         net.Expects(DropReason.DefaultDeny, 2);
-        (TestHost client, TestHost server) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, Server, 443), "udp");
+        (TestHost client, TestHost server) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, Server, 27015), "udp");
         server.Reaches(client, "len=1");
         net.ExpectsFlows(1);
         Assert.Equal(0, net.Path.Flows.Expectations.Count);
@@ -200,11 +200,11 @@ public sealed class PinholeFilteringTests
     [InlineData(6)]
     public void A_pinhole_that_finds_no_room_is_an_ordinary_one(int family)
     {
-        var net = new TestNet(Ruleset("endpoint-independent"), flows: 128);
+        var net = new TestNet(Ruleset("endpoint-independent"), flows: 256);
         int room = net.Path.Flows.Expectations.Capacity;
         for (int port = 0; port <= room; port++)
         {
-            (TestHost client, TestHost server) = net.Between(Nets.At(family, Inside, 40000 - room + port), Nets.At(family, Server, 443), "udp");
+            (TestHost client, TestHost server) = net.Between(Nets.At(family, Inside, 40000 - room + port), Nets.At(family, Server, 27015), "udp");
             client.Reaches(server, "len=1");
             server.Reaches(client, "len=1");
         }
@@ -222,16 +222,16 @@ public sealed class PinholeFilteringTests
         rules:
           - allow: games
             from: inside
-            service: [ udp/443, tcp/443, udplite/443, sctp/443 ]
+            service: [ udp/27015, tcp/27015, udplite/27015, sctp/27015 ]
             pinhole: {{pinhole}}
 
         """;
 
-    private static string Opening(string protocol) => protocol == "tcp" ? "syn seq=99" : "len=20";
+    private static string Opening(string protocol) => protocol switch { "tcp" => "syn seq=99", "sctp" => "chunk=init itag=0xa", _ => "len=20" };
 
     private static void Opens(TestNet net, int family, string protocol)
     {
-        (TestHost client, TestHost server) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, Server, 443), protocol);
+        (TestHost client, TestHost server) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, Server, 27015), protocol);
         client.Reaches(server, Opening(protocol));
     }
 
