@@ -31,8 +31,7 @@ public static class IcmpClasses
         (8, 8, IcmpClass.Query),        // echo
         (9, 10, IcmpClass.Link),        // router discovery (RFC 1256)
         (11, 12, IcmpClass.Error),      // time exceeded, parameter problem
-        (13, 14, IcmpClass.Query),      // timestamp
-        (15, 18, IcmpClass.Named),      // information, address mask: deprecated (RFC 6918)
+        (13, 18, IcmpClass.Query),      // timestamp; information and address mask, which hosts may no longer need (RFC 6918)
         (30, 39, IcmpClass.Named),      // traceroute … SKIP: deprecated (RFC 6918)
         (253, 254, IcmpClass.Named),    // experiments (RFC 4727)
         (255, 255, IcmpClass.Named));   // reserved

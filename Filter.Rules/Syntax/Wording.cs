@@ -79,7 +79,7 @@ internal static class Wording
             return $"did you mean {Quote(nearest)}?";
         }
 
-        return known.Count is > 0 and <= 16 ? $"known here: {OneOf(known)}" : null;
+        return known.Count is > 0 and <= 20 ? $"known here: {OneOf(known)}" : null;
     }
 
     /// <summary>Edits between two short words: insert, delete, replace, swap of neighbours; case does not count.</summary>

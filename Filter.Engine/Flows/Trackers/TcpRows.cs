@@ -17,7 +17,7 @@ public enum TcpPhase : byte
     Closing,
     /// <summary>Both FINs are acknowledged: only they, again, and their acknowledgments pass.</summary>
     TimeWait,
-    /// <summary>A reset went by behind data that is still under way: if it overtakes that data, its receiver challenges it.</summary>
+    /// <summary>A reset went by while something is under way: whether its receiver takes it, hangs on which comes first.</summary>
     Resetting,
     /// <summary>A reset went by that its receiver takes: the way back is closed but for resets.</summary>
     Reset,
@@ -38,9 +38,12 @@ public enum TcpEvent : byte
     Fin,
     /// <summary>The segment after which both FINs are acknowledged.</summary>
     LastAck,
-    /// <summary>RST at the number that its receiver said it expects: it ends the connection.</summary>
+    /// <summary>RST at the number that its receiver expects: it ends the connection.</summary>
     Reset,
-    /// <summary>RST behind all that its sender sent, some of it not acknowledged yet.</summary>
+    /// <summary>
+    /// RST at the number that its receiver said it expects, or behind all that its sender sent, while something is under way
+    /// between the two.
+    /// </summary>
     Abort,
     /// <summary>RST anywhere else: the receiver will challenge it (RFC 5961 §3.2).</summary>
     StrayReset,
@@ -136,8 +139,8 @@ public static class TcpRows
         (TcpPhase.Closing, Reply, TcpEvent.LastAck, TcpPhase.TimeWait),
         (TcpPhase.Closing, Forward, TcpEvent.Reset, TcpPhase.Reset),
         (TcpPhase.Closing, Reply, TcpEvent.Reset, TcpPhase.Reset),
-        (TcpPhase.Closing, Forward, TcpEvent.Abort, TcpPhase.Reset),
-        (TcpPhase.Closing, Reply, TcpEvent.Abort, TcpPhase.Reset),
+        (TcpPhase.Closing, Forward, TcpEvent.Abort, TcpPhase.Resetting),        // the FIN may be under way
+        (TcpPhase.Closing, Reply, TcpEvent.Abort, TcpPhase.Resetting),
         (TcpPhase.Closing, Forward, TcpEvent.StrayReset, TcpPhase.Closing),
         (TcpPhase.Closing, Reply, TcpEvent.StrayReset, TcpPhase.Closing),
 

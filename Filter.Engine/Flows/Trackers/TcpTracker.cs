@@ -82,10 +82,15 @@ public static class TcpTracker
             case TcpEvent.Ack or TcpEvent.Fin or TcpEvent.LastAck or TcpEvent.Alive
                 when phase is >= TcpPhase.SynReceived and <= TcpPhase.Closing or TcpPhase.Resetting:
                 TakeSegment(ref flow, ref sender, ref receiver, packet, end);
-                sender.Aborted &= what != TcpEvent.Alive;
+                if (what == TcpEvent.Alive)
+                {
+                    sender.Aborted = false;
+                    next = sender.Finished || receiver.Finished ? TcpPhase.Closing : next;
+                }
+
                 break;
 
-            case TcpEvent.Abort when phase is TcpPhase.Established or TcpPhase.Resetting:
+            case TcpEvent.Abort when next == TcpPhase.Resetting:
                 sender.Aborted = true;
                 break;
 
@@ -154,8 +159,11 @@ public static class TcpTracker
             return answersSyn ? TcpEvent.Reset : TcpEvent.StrayReset;
         }
 
-        return (phase == TcpPhase.BothSent && answersSyn) || (receiver.Acks && packet.Sequence == receiver.Acknowledged) ? TcpEvent.Reset
-            : sender.Seen && packet.Sequence == sender.Sent ? TcpEvent.Abort
+        bool isExpected = receiver.Acks && packet.Sequence == receiver.Acknowledged;
+        bool isLast = sender.Seen && packet.Sequence == sender.Sent;
+        return (phase == TcpPhase.BothSent && answersSyn)
+            || (isExpected && (isLast || !sender.Seen || phase < TcpPhase.SynReceived)) ? TcpEvent.Reset
+            : isExpected || isLast ? TcpEvent.Abort
             : TcpEvent.StrayReset;
     }
 

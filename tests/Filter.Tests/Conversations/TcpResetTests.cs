@@ -46,8 +46,9 @@ public sealed class TcpResetTests
         server.Reaches(client, "RST seq=510");
         client.Reaches(server, "ACK seq=100 ack=10");                // the challenge
         server.Reaches(client, "RST seq=10");
-        Assert.Equal(TcpPhase.Reset, Phase(net));
         net.ExpectsNoDrops();
+        net.After("241s");
+        net.ExpectsFlows(0);
     }
 
     [Theory]
@@ -65,6 +66,38 @@ public sealed class TcpResetTests
         client.Reaches(server, "ACK,PSH seq=100 ack=1010 len=5");
         net.After("2h");
         server.Reaches(client, "ACK seq=1010 ack=105");
+        net.ExpectsNoDrops();
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_client_that_closed_resets_what_still_comes_and_the_server_that_has_its_FIN_takes_only_the_second_reset(int family)
+    {
+        (TestNet net, TestHost client, TestHost server) = Connect(family);
+        client.Reaches(server, "FIN,ACK seq=100 ack=10");
+        server.Reaches(client, "ACK,PSH seq=10 ack=100 len=50");     // had been sent before the FIN came
+        client.Reaches(server, "RST seq=100");                       // to that; to the server, which now expects 101, it is old
+        Assert.Equal(TcpPhase.Resetting, Phase(net));
+        server.Reaches(client, "FIN,ACK seq=60 ack=101");
+        client.Reaches(server, "RST seq=101");
+        Assert.Equal(TcpPhase.Reset, Phase(net));
+        net.ExpectsNoDrops();
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_connection_that_closes_and_proves_alive_after_a_forged_reset_comes_to_its_end(int family)
+    {
+        (TestNet net, TestHost client, TestHost server) = Connect(family);
+        client.Reaches(server, "FIN,ACK seq=100 ack=10");
+        server.Reaches(client, "ACK,PSH seq=10 ack=101 len=50");
+        server.Reaches(client, "RST seq=60");                        // forged
+        server.Reaches(client, "FIN,ACK seq=60 ack=101");
+        Assert.Equal(TcpPhase.Closing, Phase(net));
+        client.Reaches(server, "ACK seq=101 ack=61");
+        Assert.Equal(TcpPhase.TimeWait, Phase(net));
         net.ExpectsNoDrops();
     }
 

@@ -22,8 +22,8 @@ public sealed class TcpRowsTests
         SynReceived <    =         =           =           =           Closing -        Reset Reset     =          -
         Established >    =         =           =           =           Closing -        Reset Resetting =          -
         Established <    =         =           =           =           Closing -        Reset Resetting =          -
-        Closing     >    =         =           =           =           =       TimeWait Reset Reset     =          -
-        Closing     <    =         =           =           =           =       TimeWait Reset Reset     =          -
+        Closing     >    =         =           =           =           =       TimeWait Reset Resetting =          -
+        Closing     <    =         =           =           =           =       TimeWait Reset Resetting =          -
         TimeWait    >    -         -           -           =           =       -        Reset -         -          -
         TimeWait    <    -         -           -           =           =       -        Reset -         -          -
         Resetting   >    =         -           -           =           =       -        Reset =         =          Established
@@ -90,7 +90,8 @@ public sealed class TcpRowsTests
         ("Closing > Ack", ["c ACK seq=101 ack=10"]),
         ("SynReceived Established Closing > Fin", ["c FIN,ACK seq=100 ack=10"]),
         ("Closing > LastAck", ["s FIN,ACK seq=10 ack=101", "c ACK seq=101 ack=11"]),
-        ("SynReceived Established Closing > Reset", ["c RST seq=100"]),
+        ("SynReceived Established > Reset", ["c RST seq=100"]),
+        ("Closing > Reset", ["s ACK seq=10 ack=101", "c RST seq=101"]),
         ("SynReceived > Abort", ["c ACK seq=100 ack=10 len=0", "c RST seq=100"]),
         ("Established > Abort", ["c ACK seq=100 ack=10 len=5", "c RST seq=105"]),
         ("Closing > Abort", ["c RST seq=101"]),
@@ -132,7 +133,7 @@ public sealed class TcpRowsTests
         ("Resetting < Syn", ["s SYN seq=7000"]),
         ("Resetting < SynAck", ["s SYN,ACK seq=9 ack=100"]),
         ("Resetting < StraySynAck", ["s SYN,ACK seq=9 ack=5000"]),
-        ("Resetting < Reset", ["s RST seq=10"]),
+        ("Resetting < Reset", ["c ACK seq=100 ack=15", "s RST seq=15"]),
         ("Resetting < Abort", ["s RST seq=15"]),
         ("Resetting < StrayReset", ["s RST seq=4000"]),
         ("Resetting < Alive", ["s ACK seq=15 ack=100"]),

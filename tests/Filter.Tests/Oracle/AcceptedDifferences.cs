@@ -39,7 +39,7 @@ internal static class AcceptedDifferences
     private const string Sound =
         "syn|syn again|syn-ack|syn-ack again|syn from the other end|syn-ack of both|ack of the handshake|ack|data|data again|data behind a gap|"
         + "keep-alive|probe of a closed window|challenge ack|challenge from an old connection|fin|fin again|ack of a fin|"
-        + "reset|reset behind a gap|reset after a crash|in flight to who reset";
+        + "refusal|reset|reset behind a gap|reset after a crash|in flight to who reset";
 
     public static readonly AcceptedDifference[] All =
     [
@@ -66,7 +66,7 @@ internal static class AcceptedDifferences
             "A SYN-ACK of another SYN must reach the opener: its reset ends what is half open at the other end."),
         new("tcp attacked", "SynSent|BothSent", "blind reset|reset left of the window|reset inside the window|reset right of the window", Passes.Filter, "", "RFC 9293 §3.10.7.3",
             "The opener's reset of such an answer has whatever number that answer acknowledged."),
-        new("tcp attacked", "SynSent|BothSent", "blind reset|reset left of the window|reset inside the window|reset right of the window|reset at the window's edge|reset that guessed right", Passes.Kernel, "invalid-state", "RFC 9293 §3.10.7.3",
+        new("tcp attacked", "SynSent|BothSent", "blind reset|reset left of the window|reset inside the window|reset right of the window|reset at the window's edge|reset that guessed right|reset|reset of what was in flight", Passes.Kernel, "invalid-state", "RFC 9293 §3.10.7.3",
             "A SYN is refused by a reset that acknowledges it and by no other."),
         new("tcp attacked", "SynSent|BothSent", "blind data|data|data again|data behind a gap|data left of the window|data right of the window|keep-alive|fin again|probe of a closed window|in flight to who reset|copy of *", Passes.Kernel, "invalid-state", "RFC 9293 §3.10.7.3",
             "Who has sent a SYN takes no data before the answer to it. A challenge, which has none, passes."),
@@ -74,17 +74,22 @@ internal static class AcceptedDifferences
             "Until one SYN is acknowledged nothing is known of what the ends expect; they answer it with a reset."),
 
         // ---- TCP: numbers
-        new("tcp attacked", "SynReceived|Established|Closing|Resetting", "ack of long ago|data left of the window|blind data|copy of *", Passes.Kernel, "out-of-window", "RFC 9293 §3.10.7.4, RFC 5961 §5.2",
+        new("tcp|tcp attacked", "SynReceived|Established|Closing|Resetting|Reset", "ack of long ago|data left of the window|blind data|copy of *", Passes.Kernel, "out-of-window", "RFC 9293 §3.10.7.4, RFC 5961 §5.2",
             "What lies left of the windows is of no use to its receiver, who discards it; the kernel lets it pass without effect."),
-        new("tcp attacked", "SynReceived|Established|Closing|Resetting", "blind reset|reset right of the window", Passes.Kernel, "out-of-window", "RFC 5961 §3.2",
+        new("tcp attacked", "SynReceived|Established|Closing|Resetting|Reset", "blind reset|reset right of the window", Passes.Kernel, "out-of-window", "RFC 5961 §3.2",
             "A reset outside the window is discarded by its receiver; the kernel no longer looks once a FIN went by."),
-        new("tcp|tcp attacked", "SynReceived|Established|Resetting", "reset left of the window|copy of reset *", Passes.Filter, "", "RFC 9293 §3.10.7.1, RFC 5961 §3.2",
+        new("tcp|tcp attacked", "SynReceived|Established|Closing|Resetting", "reset left of the window|copy of reset *", Passes.Filter, "", "RFC 9293 §3.10.7.1, RFC 5961 §3.2",
             "A closed end's reset has the number of the segment that it answers, perhaps an old one. It ends nothing: its receiver discards it."),
         new("tcp attacked", "*", "reset that guessed right", Passes.Filter, "", "RFC 5961 §3.2",
             "A reset is judged by its sequence number before its acknowledgment; the kernel wants both in their windows."),
 
+        new("tcp attacked", "SynReceived|Established|Closing|Resetting", "reset inside the window|reset at the window's edge", Passes.Filter, "", "RFC 5961 §3.2",
+            "Its receiver challenges it. The kernel does the same, but here has taken a SYN before it for a new connection."),
+        new("tcp attacked", "SynReceived|Established|Closing|Resetting|Reset", "ack of what was not sent|data right of the window|fin right of the window", Passes.Kernel, "out-of-window", "RFC 9293 §3.10.7.4",
+            "Its receiver can't take it. Nor does the kernel let it pass, unless it has taken a SYN before it for a new connection."),
+
         // ---- TCP: SYNs on a connection
-        new("tcp|tcp attacked", "SynReceived|Established|Closing|Resetting", "blind syn|blind syn-ack|syn inside the window|syn-ack inside the window|its syn again, late|copy of syn*|copy of blind syn*", Passes.Filter, "", "RFC 5961 §4.2",
+        new("tcp|tcp attacked", "SynSent|BothSent|SynReceived|Established|Closing|TimeWait|Resetting|Reset", "blind syn|blind syn-ack|syn inside the window|syn-ack inside the window|its syn again, late|copy of syn*|copy of blind syn*", Passes.Filter, "", "RFC 5961 §4.2",
             "Any SYN is answered by where the connection stands: by its receiver, not by us. The kernel lets pass the opener's SYN and the answerer's SYN-ACK alone."),
         new("tcp|tcp attacked", "*", Sound, Passes.Filter, "", "RFC 9293 §3.10.7.4, RFC 5961 §3 to §5",
             "What the ends go on to say is legal. The kernel has believed what went before it: a late handshake, a SYN or a reset that its receiver only challenges."),

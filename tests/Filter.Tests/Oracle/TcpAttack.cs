@@ -28,6 +28,7 @@ internal sealed class TcpAttack(TcpScript script, Conversation talk, Random rand
                 break;
             case 1:
                 Add(TcpFlags.Syn, anywhere, 0, "blind syn");
+                script.IsSound &= !(name.Finished && victim.Finished);      // of what has ended, it may begin the next
                 break;
             case 2:
                 Add(TcpFlags.Syn | TcpFlags.Ack, anywhere, (uint)random.NextInt64(uint.MaxValue), "blind syn-ack");
@@ -64,10 +65,12 @@ internal sealed class TcpAttack(TcpScript script, Conversation talk, Random rand
                 break;
             case 12:
                 Add(TcpFlags.Syn, next + (uint)random.Next(1 + (int)Math.Min(edge - next, 1000)), 0, "syn inside the window");
+                script.IsSound &= !(name.Finished && victim.Finished);
                 Challenge();
                 break;
             case 13:
                 Add(TcpFlags.Syn | TcpFlags.Ack, next, acknowledgment, "syn-ack inside the window");
+                script.IsSound &= name.Established && victim.Established;   // else who knows the numbers has taken the handshake over
                 Challenge();
                 break;
             case 14:

@@ -282,7 +282,7 @@ internal sealed class TcpScript
                 case 2 when who.Flying.Count == 0:
                     Say(who, new(who.Next - 1, _random.Next(2), 0), "keep-alive");
                     break;
-                case 3 when who.Room == 0 && !who.Finished:
+                case 3 when who.Next == who.PeerEdge && !who.Finished:
                     Send(who, 1, "probe of a closed window");
                     break;
                 case 4 when _random.Next(3) == 0:
@@ -408,7 +408,8 @@ internal sealed class TcpScript
 
     private void Finish(TcpTalker who)
     {
-        if (!IsSound)
+        // One behind a full window at the most: a FIN, or the byte of a probe.
+        if (!IsSound || (int)(who.Next - who.PeerEdge) > 0)
         {
             return;
         }

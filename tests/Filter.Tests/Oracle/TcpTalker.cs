@@ -66,9 +66,10 @@ internal sealed class TcpTalker(bool inside, uint initial, int? scale, int buffe
     {
         // An application that reads now and then: the edge stands still, or moves.
         int moves = syn ? 1 : random.Next(2);
-        uint edge = Received + (uint)(moves * Math.Min(buffer, ushort.MaxValue << Shift));
+        int shift = syn ? 0 : Shift;
+        uint edge = Received + (uint)(moves * Math.Min(buffer, ushort.MaxValue << shift));
         Edge = IsAfter(edge, Edge) ? edge : Edge;
-        return (ushort)Math.Min(syn ? (uint)buffer : (Edge - Received) >> Shift, ushort.MaxValue);
+        return (ushort)Math.Min(syn ? (uint)buffer : (Edge - Received) >> shift, ushort.MaxValue);
     }
 
     /// <summary>A segment of its peer arrives.</summary>
