@@ -137,6 +137,46 @@ public sealed class HelperFuzzTests
         Assert.Equal(0, net.Path.Flows.Expectations.Count);
     }
 
+    [Fact]
+    public void Reading_a_control_connection_allocates_no_byte()
+    {
+        byte[] commands = Encoding.Latin1.GetBytes("PASV\r\nPORT 10,0,0,5,195,80\r\nEPRT |1|10.0.0.5|50000|\r\nPAS");
+        byte[] replies = Encoding.Latin1.GetBytes("220 hi\r\n227 (203,0,113,2,195,80)\r\n211-");
+        var key = new FlowKey(Address.Parse("10.0.0.5"), Address.Parse("203.0.113.2"), 40000, 21, IpProtocol.Tcp, 0);
+        int announced = 0;
+        Assert.Equal(0, Allocations.Least(() =>
+        {
+            for (int connection = 0; connection < 100; connection++)
+            {
+                FtpState state = default;
+                announced += Heard(ref state, replies, key.Reverse, reply: true) + Heard(ref state, commands, key, reply: false);
+            }
+        }));
+        Assert.True(announced >= 200);
+    }
+
+    private static int Heard(ref FtpState state, byte[] payload, in FlowKey key, bool reply)
+    {
+        int announced = 0;
+        for (uint sequence = 0; sequence < 3; sequence++)
+        {
+            Packet packet = new()
+            {
+                Slab = payload,
+                Length = payload.Length,
+                End = payload.Length,
+                Reply = reply,
+                Sequence = sequence * (uint)payload.Length,
+                Key = key,
+            };
+            Announcements heard = default;
+            Ftp.Read(ref state, packet, ref heard);
+            announced += heard.Count;
+        }
+
+        return announced;
+    }
+
     private static bool IsProtectedOpening(in Filter.Engine.Flows.Flow flow) => flow.Opening.Direction == Direction.Out;
 
     private static byte[] Payload(Random random)

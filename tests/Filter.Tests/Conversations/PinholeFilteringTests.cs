@@ -123,7 +123,7 @@ public sealed class PinholeFilteringTests
         var net = new TestNet(Ruleset("endpoint-independent"));
         Opens(net, family, "udp");
         (TestHost client, TestHost server) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, Server, 27015), "udp");
-        (TestHost asked, TestHost stranger) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, Stranger, 7), "udp");
+        (TestHost asked, TestHost stranger) = net.Between(Nets.At(family, Inside, 40000), Nets.At(family, Stranger, 7777), "udp");
         for (int minute = 0; minute < 2; minute++)
         {
             server.Reaches(client, "len=1");
