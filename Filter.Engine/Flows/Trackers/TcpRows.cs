@@ -155,7 +155,8 @@ public static class TcpRows
         (TcpPhase.Resetting, Reply, TcpEvent.Ack, TcpPhase.Resetting),
         (TcpPhase.Resetting, Forward, TcpEvent.Fin, TcpPhase.Resetting),
         (TcpPhase.Resetting, Reply, TcpEvent.Fin, TcpPhase.Resetting),
-        (TcpPhase.Resetting, Forward, TcpEvent.Syn, TcpPhase.Resetting),        // whoever aborted may begin anew
+        (TcpPhase.Resetting, Forward, TcpEvent.Syn, TcpPhase.Resetting),
+        (TcpPhase.Resetting, Reply, TcpEvent.Syn, TcpPhase.Resetting),
         (TcpPhase.Resetting, Reply, TcpEvent.SynAck, TcpPhase.Resetting),
         (TcpPhase.Resetting, Reply, TcpEvent.StraySynAck, TcpPhase.Resetting),  // the answer to that, which begins it
         (TcpPhase.Resetting, Forward, TcpEvent.Alive, TcpPhase.Established),

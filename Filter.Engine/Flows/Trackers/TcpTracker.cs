@@ -26,10 +26,9 @@ public static class TcpTracker
         var phase = (TcpPhase)flow.State;
         bool syn = (packet.TcpFlags & TcpFlags.Syn) != 0, fin = (packet.TcpFlags & TcpFlags.Fin) != 0;
         uint end = packet.Sequence + (uint)(packet.End - packet.Payload) + (syn ? 1u : 0) + (fin ? 1u : 0);
-        if (phase is TcpPhase.TimeWait or TcpPhase.Reset && syn && (packet.TcpFlags & TcpFlags.Ack) == 0
-            && (phase == TcpPhase.Reset || packet.Sequence + 1 != sender.First))
+        if (phase >= TcpPhase.TimeWait && syn && (packet.TcpFlags & TcpFlags.Ack) == 0 && Reopens(phase, packet, sender))
         {
-            return TrackResult.Reopen;                      // but not by a late copy of the SYN that began what is over
+            return TrackResult.Reopen;
         }
 
         TcpEvent what = Classify(flow, packet, sender, receiver, end);
@@ -120,6 +119,17 @@ public static class TcpTracker
     public static bool PicksUp(in Packet packet) =>
         (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack | TcpFlags.Rst | TcpFlags.Fin)) == TcpFlags.Ack;
 
+    /// <summary>
+    /// Whether a SYN begins a new connection in the place of one that is over: not a late copy of the SYN that began that one,
+    /// and while a reset is in doubt only its own sender's.
+    /// </summary>
+    private static bool Reopens(TcpPhase phase, in Packet packet, in TcpEnd sender) => phase switch
+    {
+        TcpPhase.TimeWait => packet.Sequence + 1 != sender.First,
+        TcpPhase.Resetting => sender.Aborted && !packet.Reply,
+        _ => true,
+    };
+
     private static TcpEvent Classify(
         in Flow flow, in Packet packet, in TcpEnd sender, in TcpEnd receiver, uint end)
     {
@@ -163,6 +173,11 @@ public static class TcpTracker
         var phase = (TcpPhase)flow.State;
         bool answersSyn = (packet.TcpFlags & TcpFlags.Ack) != 0
             && (Acknowledges(receiver, packet) || (packet.Reply && Acknowledges(flow.Again, packet)));
+        if (packet.Reply && phase > TcpPhase.SynReceived && (packet.TcpFlags & TcpFlags.Ack) != 0 && Acknowledges(flow.Again, packet))
+        {
+            return TcpEvent.Reset;                          // refuses the SYN that contradicted the state
+        }
+
         if (phase == TcpPhase.SynSent && packet.Reply)
         {
             return answersSyn ? TcpEvent.Reset : TcpEvent.StrayReset;

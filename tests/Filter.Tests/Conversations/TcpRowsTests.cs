@@ -27,7 +27,7 @@ public sealed class TcpRowsTests
         TimeWait    >    -         -           -           =           =       -        Reset -         -          -
         TimeWait    <    -         -           -           =           =       -        Reset -         -          -
         Resetting   >    =         -           -           =           =       -        Reset =         =          Established
-        Resetting   <    -         =           =           =           =       -        Reset =         =          Established
+        Resetting   <    =         =           =           =           =       -        Reset =         =          Established
         Reset       >    -         -           -           =           =       -        =     =         =          -
         Reset       <    -         -           -           -           -       -        =     =         =          -
         """;
