@@ -26,9 +26,10 @@ public static class TcpTracker
         var phase = (TcpPhase)flow.State;
         bool syn = (packet.TcpFlags & TcpFlags.Syn) != 0, fin = (packet.TcpFlags & TcpFlags.Fin) != 0;
         uint end = packet.Sequence + (uint)(packet.End - packet.Payload) + (syn ? 1u : 0) + (fin ? 1u : 0);
-        if (phase is TcpPhase.TimeWait or TcpPhase.Reset && syn && (packet.TcpFlags & TcpFlags.Ack) == 0)
+        if (phase is TcpPhase.TimeWait or TcpPhase.Reset && syn && (packet.TcpFlags & TcpFlags.Ack) == 0
+            && (phase == TcpPhase.Reset || packet.Sequence + 1 != sender.First))
         {
-            return TrackResult.Reopen;
+            return TrackResult.Reopen;                      // but not by a late copy of the SYN that began what is over
         }
 
         TcpEvent what = Classify(flow, packet, sender, receiver, end);
@@ -41,9 +42,9 @@ public static class TcpTracker
             return TrackResult.Invalid;
         }
 
-        if (phase is >= TcpPhase.SynReceived and <= TcpPhase.Resetting and not TcpPhase.TimeWait
+        if (phase is >= TcpPhase.SynReceived and not TcpPhase.TimeWait
             && (isData ? !Fits(flow, packet, sender, receiver, end)
-                : what == TcpEvent.StrayReset && !LiesInWindow(sender, receiver, packet.Sequence, packet.Sequence)))
+                : what == TcpEvent.StrayReset && phase != TcpPhase.Reset && !LiesInWindow(sender, receiver, packet.Sequence, packet.Sequence)))
         {
             return TrackResult.OutOfWindow;
         }
@@ -51,6 +52,11 @@ public static class TcpTracker
         if (isData && phase == TcpPhase.Closing && sender.Finished && IsAfter(end, sender.Sent))
         {
             return TrackResult.Invalid;                     // nothing stands behind a FIN
+        }
+
+        if (fin && phase is >= TcpPhase.SynReceived and <= TcpPhase.Closing && IsAfter(sender.Sent, end))
+        {
+            return TrackResult.Aside;                       // nor was anything: it is of an older connection, or forged
         }
 
         switch (what)
@@ -63,14 +69,15 @@ public static class TcpTracker
                 next = TcpPhase.SynReceived;
                 break;
 
-            case TcpEvent.Syn or TcpEvent.SynAck when phase < TcpPhase.SynReceived:
-            case TcpEvent.Syn when phase == TcpPhase.SynReceived && packet.Sequence + 1 == sender.First:
-            case TcpEvent.SynAck when phase == TcpPhase.SynReceived:
+            case TcpEvent.Syn or TcpEvent.SynAck when phase <= TcpPhase.SynReceived && (!sender.Seen || packet.Sequence + 1 == sender.First):
+            case TcpEvent.SynAck when phase <= TcpPhase.SynReceived && packet.Reply:
+                // One SYN may be answered with several numbers: a server that keeps none makes them anew (RFC 4987 §3.6).
                 TakeSyn(ref sender, packet, end);
                 break;
 
             case TcpEvent.Syn when !packet.Reply && packet.Sequence + 1 != sender.First:
-                // It contradicts the state. The answerer will challenge it, or has forgotten all and takes it (RFC 9293 §3.5.1).
+                // It contradicts the state. The answerer will challenge it, or has forgotten all and takes it (RFC 9293 §3.5.1),
+                // or has never seen the first: which one it answers, decides.
                 flow.Again = default;
                 TakeSyn(ref flow.Again, packet, end);
                 return TrackResult.Aside;
@@ -120,7 +127,7 @@ public static class TcpTracker
         var phase = (TcpPhase)flow.State;
         if ((flags & TcpFlags.Rst) != 0)
         {
-            return ClassifyReset(phase, packet, sender, receiver);
+            return ClassifyReset(flow, packet, sender, receiver);
         }
 
         if ((flags & TcpFlags.Syn) != 0)
@@ -151,9 +158,11 @@ public static class TcpTracker
     /// An answer to a SYN must acknowledge it (RFC 9293 §3.10.7.3); later only the exact next number resets (RFC 5961 §3.2).
     /// Which number that is, the receiver has said itself, unless something is under way to it.
     /// </summary>
-    private static TcpEvent ClassifyReset(TcpPhase phase, in Packet packet, in TcpEnd sender, in TcpEnd receiver)
+    private static TcpEvent ClassifyReset(in Flow flow, in Packet packet, in TcpEnd sender, in TcpEnd receiver)
     {
-        bool answersSyn = (packet.TcpFlags & TcpFlags.Ack) != 0 && Acknowledges(receiver, packet);
+        var phase = (TcpPhase)flow.State;
+        bool answersSyn = (packet.TcpFlags & TcpFlags.Ack) != 0
+            && (Acknowledges(receiver, packet) || (packet.Reply && Acknowledges(flow.Again, packet)));
         if (phase == TcpPhase.SynSent && packet.Reply)
         {
             return answersSyn ? TcpEvent.Reset : TcpEvent.StrayReset;
@@ -272,7 +281,7 @@ public static class TcpTracker
             return again;
         }
 
-        if (packet.Sequence == sender.Sent && flow.Owed > 0)
+        if (packet.Sequence == sender.Sent && packet.Acknowledgment == receiver.Sent && flow.Owed > 0)
         {
             flow.Owed--;
             return true;
