@@ -278,7 +278,7 @@ public sealed class ExpectationTests
     [Theory]
     [InlineData(4)]
     [InlineData(6)]
-    public void A_command_and_the_connection_it_announces_may_come_in_one_burst(int family)
+    public void An_expected_opening_twice_in_one_burst_is_one_connection(int family)
     {
         var net = new TestNet(Helped);
         TextTalk control = FtpTests.Greeted(net, family);
