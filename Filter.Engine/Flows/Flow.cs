@@ -51,6 +51,11 @@ public struct TcpEnd
     /// <summary>It has sent its FIN, which ends at <see cref="Sent"/>.</summary>
     public bool Finished;
 
+    /// <summary>
+    /// Of the opener: it has sent another SYN, kept as <see cref="Flow.Again"/>, and nothing since that belongs to this connection.
+    /// </summary>
+    public bool BeginsAnew;
+
     /// <summary>It has sent a reset that overtook its data, or was not its own; see <see cref="Trackers.TcpPhase.Resetting"/>.</summary>
     public bool Aborted;
 }

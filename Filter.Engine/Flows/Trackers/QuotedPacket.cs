@@ -22,7 +22,7 @@ public static class QuotedPacket
         return flow.Class switch
         {
             FlowClass.Tcp => reply ? IsInFlight(flow.Answerer, flow.Opener, number)
-                : IsInFlight(flow.Opener, flow.Answerer, number) || (flow.Again.Seen && number == flow.Again.First - 1)
+                : IsInFlight(flow.Opener, flow.Answerer, number) || (flow.Opener.BeginsAnew && number == flow.Again.First - 1)
                     || ((TcpPhase)flow.State < TcpPhase.Established && number == flow.Opener.First - 1),   // its answer may be lost behind us
             FlowClass.Sctp => IsTagged(flow, reply, number),
             _ => true,

@@ -60,7 +60,7 @@ public static class TcpTracker
 
         switch (what)
         {
-            case TcpEvent.SynAck or TcpEvent.StraySynAck when packet.Reply && flow.Again.Seen && Acknowledges(flow.Again, packet):
+            case TcpEvent.SynAck or TcpEvent.StraySynAck when packet.Reply && flow.Opener.BeginsAnew && Acknowledges(flow.Again, packet):
                 flow.Opener = flow.Again;
                 flow.Answerer = flow.Again = default;
                 flow.Owed = 0;
@@ -68,17 +68,25 @@ public static class TcpTracker
                 next = TcpPhase.SynReceived;
                 break;
 
+            case TcpEvent.Syn when phase < TcpPhase.SynReceived && !packet.Reply && sender.Seen && packet.Sequence + 1 != sender.First:
+                // Until one is answered the last two count, the later one before the other.
+                (flow.Opener, flow.Again) = (flow.Again.First == packet.Sequence + 1 ? flow.Again : default, flow.Opener);
+                TakeSyn(ref flow.Opener, packet, end);
+                flow.Opener.BeginsAnew = true;
+                break;
+
             case TcpEvent.Syn or TcpEvent.SynAck when phase <= TcpPhase.SynReceived && (!sender.Seen || packet.Sequence + 1 == sender.First):
-            case TcpEvent.SynAck when phase <= TcpPhase.SynReceived && packet.Reply:
-                // One SYN may be answered with several numbers: a server that keeps none makes them anew (RFC 4987 §3.6).
+            case TcpEvent.SynAck when phase < TcpPhase.SynReceived || (phase == TcpPhase.SynReceived && packet.Reply):
+                // Whoever acknowledges a SYN has seen it, and so is believed. One SYN may even be answered with several numbers:
+                // a server that keeps none makes them anew (RFC 4987 §3.6).
                 TakeSyn(ref sender, packet, end);
                 break;
 
             case TcpEvent.Syn when !packet.Reply && packet.Sequence + 1 != sender.First:
-                // It contradicts the state. The answerer will challenge it, or has forgotten all and takes it (RFC 9293 §3.5.1),
-                // or has never seen the first: which one it answers, decides.
+                // It contradicts the state. The answerer will challenge it, or has forgotten all and takes it (RFC 9293 §3.5.1).
                 flow.Again = default;
                 TakeSyn(ref flow.Again, packet, end);
+                sender.BeginsAnew = true;
                 return TrackResult.Aside;
 
             case TcpEvent.Ack when phase == TcpPhase.Closed:
@@ -155,7 +163,7 @@ public static class TcpTracker
         bool fin = (flags & TcpFlags.Fin) != 0;
         bool senderDone = (fin && (!sender.Finished || end == sender.Sent)) || sender.Finished;
         uint senderEnd = sender.Finished ? sender.Sent : end;
-        if (phase == TcpPhase.Closing && senderDone && receiver.Finished
+        if (phase == TcpPhase.Closing && !IsOld(receiver, end) && senderDone && receiver.Finished
             && packet.Acknowledgment == receiver.Sent && receiver.Acknowledged == senderEnd)
         {
             return TcpEvent.LastAck;
@@ -172,8 +180,9 @@ public static class TcpTracker
     {
         var phase = (TcpPhase)flow.State;
         bool answersSyn = (packet.TcpFlags & TcpFlags.Ack) != 0
-            && (Acknowledges(receiver, packet) || (packet.Reply && Acknowledges(flow.Again, packet)));
-        if (packet.Reply && phase > TcpPhase.SynReceived && (packet.TcpFlags & TcpFlags.Ack) != 0 && Acknowledges(flow.Again, packet))
+            && (Acknowledges(receiver, packet) || (packet.Reply && receiver.BeginsAnew && Acknowledges(flow.Again, packet)));
+        if (packet.Reply && phase > TcpPhase.SynReceived && receiver.BeginsAnew && (packet.TcpFlags & TcpFlags.Ack) != 0
+            && Acknowledges(flow.Again, packet))
         {
             return TcpEvent.Reset;                          // refuses the SYN that contradicted the state
         }
@@ -218,12 +227,19 @@ public static class TcpTracker
         !((receiver.Acks || sender.Seen) && IsAfter(first, (receiver.Acks ? receiver.Acknowledged : sender.First) + receiver.Window + 1))
         && !(sender.Seen && IsAfter(sender.Sent - receiver.Window - 1, end));
 
+    /// <summary>
+    /// Whether a segment ends before what its receiver has acknowledged: some discard it with all that it says (RFC 9293
+    /// §3.10.7.4), some believe its acknowledgment. A connection does not end by one.
+    /// </summary>
+    private static bool IsOld(in TcpEnd receiver, uint end) => receiver.Acks && IsAfter(receiver.Acknowledged, end);
+
     /// <summary>A SYN, or one again: with the same number, perhaps with less data or options, or with another number.</summary>
     private static void TakeSyn(ref TcpEnd sender, in Packet packet, uint end)
     {
         if (!sender.Seen || sender.First != packet.Sequence + 1)
         {
-            sender = new TcpEnd { First = packet.Sequence + 1, Sent = end, Seen = true, Scale = Packet.NoWindowScale };
+            byte scale = sender.Seen ? sender.Scale : Packet.NoWindowScale;
+            sender = new TcpEnd { First = packet.Sequence + 1, Sent = end, Seen = true, Scale = scale };
         }
 
         sender.Sent = IsAfter(end, sender.Sent) ? end : sender.Sent;
@@ -262,6 +278,7 @@ public static class TcpTracker
             flow.Owed = Math.Min(flow.Owed + packet.Segments, MostOwed);
         }
 
+        sender.BeginsAnew = false;
         bool scaled = sender.Scale != Packet.NoWindowScale && receiver.Scale != Packet.NoWindowScale;
         sender.Sent = IsAfter(end, sender.Sent) ? end : sender.Sent;
         sender.FinAcknowledged = fin && !sender.Finished ? packet.Acknowledgment : sender.FinAcknowledged;

@@ -64,9 +64,9 @@ internal static class AcceptedDifferences
         // ---- TCP: openings
         new("tcp|tcp attacked", "SynSent|BothSent", "syn-ack to another syn|blind syn-ack|syn-ack inside the window", Passes.Filter, "", "RFC 9293 §3.10.7.3",
             "A SYN-ACK of another SYN must reach the opener: its reset ends what is half open at the other end."),
-        new("tcp attacked", "SynSent|BothSent", "blind reset|reset left of the window|reset inside the window|reset right of the window", Passes.Filter, "", "RFC 9293 §3.10.7.3",
+        new("tcp attacked", "SynSent|BothSent", "blind reset|reset of an old connection|reset left of the window|reset inside the window|reset right of the window", Passes.Filter, "", "RFC 9293 §3.10.7.3",
             "The opener's reset of such an answer has whatever number that answer acknowledged."),
-        new("tcp attacked", "SynSent|BothSent", "blind reset|reset left of the window|reset inside the window|reset right of the window|reset at the window's edge|reset that guessed right|reset|reset of what was in flight", Passes.Kernel, "invalid-state", "RFC 9293 §3.10.7.3",
+        new("tcp attacked", "SynSent|BothSent", "blind reset|reset left of the window|reset inside the window|reset right of the window|reset at the window's edge|reset that guessed right|reset|reset behind a gap|reset of what was in flight", Passes.Kernel, "invalid-state", "RFC 9293 §3.10.7.3",
             "A SYN is refused by a reset that acknowledges it and by no other."),
         new("tcp attacked", "SynSent|BothSent", "blind data|data|data again|data behind a gap|data left of the window|data right of the window|keep-alive|fin again|probe of a closed window|in flight to who reset|copy of *", Passes.Kernel, "invalid-state", "RFC 9293 §3.10.7.3",
             "Who has sent a SYN takes no data before the answer to it. A challenge, which has none, passes."),
@@ -76,8 +76,8 @@ internal static class AcceptedDifferences
         // ---- TCP: numbers
         new("tcp|tcp attacked", "SynReceived|Established|Closing|Resetting|Reset", "ack of long ago|data left of the window|blind data|copy of *", Passes.Kernel, "out-of-window", "RFC 9293 §3.10.7.4, RFC 5961 §5.2",
             "What lies left of the windows is of no use to its receiver, who discards it; the kernel lets it pass without effect."),
-        new("tcp attacked", "SynReceived|Established|Closing|Resetting|Reset", "blind reset|reset right of the window", Passes.Kernel, "out-of-window", "RFC 5961 §3.2",
-            "A reset outside the window is discarded by its receiver; the kernel no longer looks once a FIN went by."),
+        new("tcp attacked", "SynReceived|Established|Closing|Resetting|Reset", "blind reset|reset left of the window|reset inside the window|reset right of the window", Passes.Kernel, "out-of-window", "RFC 5961 §3.2",
+            "A reset outside the window is discarded by its receiver; the kernel no longer looks once a FIN went by, and after a SYN in the middle it looks by another window."),
         new("tcp|tcp attacked", "SynReceived|Established|Closing|Resetting", "reset left of the window|copy of reset *", Passes.Filter, "", "RFC 9293 §3.10.7.1, RFC 5961 §3.2",
             "A closed end's reset has the number of the segment that it answers, perhaps an old one. It ends nothing: its receiver discards it."),
         new("tcp attacked", "*", "reset that guessed right", Passes.Filter, "", "RFC 5961 §3.2",
@@ -99,7 +99,7 @@ internal static class AcceptedDifferences
             "Who has reset discards all data: the way back is closed but for resets. The kernel leaves it open for ten seconds."),
         new("tcp|tcp attacked", "Reset", "reset of what was in flight", Passes.Filter, "", "RFC 9293 §3.10.7.1",
             "A closed end answers each segment with a reset that has that segment's number, behind what the first reset had; the kernel counts it as old."),
-        new("tcp attacked", "TimeWait", "blind data|data left of the window|blind syn-ack|syn-ack inside the window|blind reset|reset left of the window|reset inside the window|reset right of the window", Passes.Kernel, "invalid-state", "RFC 9293 §3.10.7.4, RFC 1337 §3",
+        new("tcp attacked", "TimeWait", "ack of long ago|ack of what was not sent|blind data|data left of the window|blind syn-ack|syn-ack inside the window|blind reset|reset left of the window|reset inside the window|reset at the window's edge|reset right of the window|its syn again, late", Passes.Kernel, "invalid-state", "RFC 9293 §3.10.7.4, RFC 1337 §3",
             "Of a connection that has ended only its last FINs come again, and what acknowledges them."),
     ];
 }
