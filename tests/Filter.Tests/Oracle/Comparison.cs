@@ -37,6 +37,11 @@ internal sealed class Comparison
     /// <summary>How often each accepted difference occurred, in the list's order.</summary>
     public IReadOnlyList<int> Accepted => _accepted;
 
+    /// <summary>How many conversations of attackers ended in what is not accepted; and how many of all others.</summary>
+    public (int Attacked, int Others) FaultyConversations => (
+        _faults.Where(fault => IsAttacked(fault.Key)).Sum(fault => fault.Value.Count),
+        _faults.Where(fault => !IsAttacked(fault.Key)).Sum(fault => fault.Value.Count));
+
     /// <summary>What is not accepted: each kind once, with how many there were and one conversation whole.</summary>
     public string Faults()
     {
@@ -48,6 +53,8 @@ internal sealed class Comparison
 
         return text.ToString();
     }
+
+    private static bool IsAttacked(string kind) => kind.Contains(" attacked, ", StringComparison.Ordinal);
 
     private void Compare(Conversation conversation, CameOut kernel, FilterWalk filter)
     {
