@@ -20,7 +20,10 @@ public static class Discovery
     /// <summary>Redirect.</summary>
     public const byte Redirect = 137;
 
-    private const byte InverseSolicitation = 141, InverseAdvertisement = 142, PathAdvertisement = 149;
+    /// <summary>Certification path advertisement.</summary>
+    internal const byte PathAdvertisement = 149;
+
+    private const byte InverseSolicitation = 141, InverseAdvertisement = 142;
     private const byte ListenerQuery = 130, RouterAlert = 5;
     private const byte SourceLinkAddress = 1, TargetLinkAddress = 2;
     private const byte NoHopBetween = 255;
@@ -123,6 +126,7 @@ public static class Discovery
     private static int FixedLength(byte type) => type switch
     {
         RouterAdvertisement => 16,
+        PathAdvertisement => 12,                                                                                // RFC 3971 §6.4.2
         NeighbourSolicitation or NeighbourAdvertisement => TargetLength,
         Redirect => 40,
         _ => HeaderLength,

@@ -41,7 +41,12 @@ internal static class LinkSpeech
             return true;            // for all groups, without records
         }
 
-        int options = line.IcmpType == Discovery.RouterAdvertisement ? 8 : LeastLength(line);
+        int options = line.IcmpType switch
+        {
+            Discovery.RouterAdvertisement => 8,
+            Discovery.PathAdvertisement => 4,
+            _ => LeastLength(line),
+        };
         if (HasTarget(line) && body.Length >= options)
         {
             line.Target.Write(body);

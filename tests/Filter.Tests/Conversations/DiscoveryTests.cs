@@ -22,7 +22,7 @@ public sealed class DiscoveryTests
     [InlineData("icmp fe80::5 > ff02::1 inverse-neighbour-solicitation len=16 ttl=255")]
     [InlineData("icmp fe80::5 > fe80::1 inverse-neighbour-advertisement len=40 ttl=255")]
     [InlineData("icmp fe80::5 > ff02::2 certification-path-solicitation len=8 ttl=255")]
-    [InlineData("icmp fe80::1 > ff02::1 certification-path-advertisement len=8 ttl=255")]
+    [InlineData("icmp fe80::1 > ff02::1 certification-path-advertisement len=12 ttl=255")]
     [InlineData("icmp fe80::1 > ff02::1 multicast-listener-query len=20 ttl=1")]
     [InlineData("icmp fe80::5 > ff02::fb multicast-listener-report len=16 ttl=1")]
     [InlineData("icmp fe80::5 > ff02::2 multicast-listener-done len=16 ttl=1")]
@@ -49,7 +49,7 @@ public sealed class DiscoveryTests
     [InlineData("icmp fe80::1 > fe80::5 neighbour-advertisement len=24 ttl=1")]
     [InlineData("icmp fe80::1 > 2001:db8::5 redirect target=fe80::2 len=40 ttl=254")]
     [InlineData("icmp fe80::5 > fe80::1 inverse-neighbour-advertisement len=40 ttl=64")]
-    [InlineData("icmp fe80::1 > ff02::1 certification-path-advertisement len=8 ttl=64")]
+    [InlineData("icmp fe80::1 > ff02::1 certification-path-advertisement len=12 ttl=64")]
     [InlineData("icmp fe80::5 > ff02::16 multicast-listener-report-v2 len=20 ttl=64")]
     [InlineData("icmp fe80::1 > ff02::1 multicast-listener-query len=20 ttl=255")]
     [InlineData("icmp fe80::1 > ff02::6a multicast-router-advertisement ttl=64")]
@@ -148,11 +148,25 @@ public sealed class DiscoveryTests
         Drops(Frames.Behind(line, 44, [58, 0, 0, 0, 0, 0, 0, 1]));      // nor behind an atomic fragment's header
     }
 
+    /// <summary>RFC 3971 §6.4.1 and §6.4.2: an advertisement has four bytes more before its options.</summary>
+    [Theory]
+    [InlineData(148, "0001ffff" + Nonce, true)]
+    [InlineData(149, "0001000200000000" + Nonce, true)]
+    [InlineData(149, "0001000200010000", true)]
+    [InlineData(149, "0001000200000000" + "0e00000000000000", false)]
+    [InlineData(149, "00010002", false)]
+    public void Certification_paths_have_their_options_where_they_belong(byte type, string body, bool passes)
+    {
+        var net = new TestNet(Nets.Open);
+        net.Sends("outside", Frames.Icmpv6("fe80::1", "ff02::1", 255, type, 0, Convert.FromHexString(body)));
+        net.Expects(DropReason.BadDiscovery, passes ? 0 : 1);
+    }
+
     [Fact]
     public void A_certification_path_may_be_long_and_come_in_fragments()
     {
         var net = new TestNet(Nets.Open);
-        foreach (byte[] piece in Frames.InPieces("icmp fe80::1 > ff02::1 certification-path-advertisement len=24 ttl=255", 16))
+        foreach (byte[] piece in Frames.InPieces("icmp fe80::1 > ff02::1 certification-path-advertisement len=28 ttl=255", 16))
         {
             net.Sends("outside", piece);
         }
