@@ -96,7 +96,7 @@ internal sealed class PortsReader(Diagnostics found)
         ImmutableArray<Prefix> prefixes = Prefixes(fields["prefixes"], key.Text);
         PortRole role = Values.Word(fields["role"], "'role'", found, ("hosts", PortRole.Hosts), ("routers", PortRole.Routers)) ?? PortRole.Routers;
         bool antispoof = Values.Flag(fields["antispoof"], "'antispoof'", found);
-        if (antispoof && prefixes.IsEmpty && !fields.Has("prefixes"))
+        if (antispoof && (!fields.Has("prefixes") || fields["prefixes"] is ListNode { Items.Count: 0 }))
         {
             found.Error(fields.KeyAt("antispoof"), "'antispoof' needs to know who lives behind the port", "give it prefixes: [ 192.0.2.0/24, 2001:db8:1::/64 ]");
         }

@@ -19,7 +19,7 @@ internal static class RateWords
         }
 
         string[] words = text.Value.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        string[] rate = words[0].Split('/');
+        string[] rate = words.Length == 0 ? [] : words[0].Split('/');
         long period = rate.Length == 2
             ? rate[1] switch { "s" => 1_000_000_000L, "m" => 60_000_000_000L, "h" => 3_600_000_000_000L, _ => 0 }
             : 0;

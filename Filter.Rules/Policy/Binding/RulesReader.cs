@@ -204,9 +204,9 @@ internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort pr
             }
             else if (entry is ScalarNode pair && pair.Text.Split('.') is { Length: 2 } tags)
             {
-                if (tags.All(static tag => Values.TryNumber(tag, out long one) && one is >= 1 and <= VlanTag.LastIdentifier))
+                if (IsVlan(tags[0], out int outer) && IsVlan(tags[1], out int inner))
                 {
-                    identifiers.Add(VlanStack.Identifiers(tags.Aggregate(0u, static (stack, tag) => VlanStack.Push(stack, int.Parse(tag, CultureInfo.InvariantCulture)))));
+                    identifiers.Add(VlanStack.Identifiers(VlanStack.Push(VlanStack.Push(0, outer), inner)));
                 }
                 else
                 {
@@ -225,6 +225,13 @@ internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort pr
         }
 
         return new VlanMatch([.. identifiers.Distinct().Order()]);
+    }
+
+    private static bool IsVlan(string text, out int identifier)
+    {
+        bool good = Values.TryNumber(text, out long number) && number is >= 1 and <= VlanTag.LastIdentifier;
+        identifier = good ? (int)number : 0;
+        return good;
     }
 
     private void CheckMidstream(Fields fields, Rule rule, string? action)

@@ -35,6 +35,12 @@ public sealed class RulesetFileTests
         Assert.Null(ruleset.Ipsec);
     }
 
+    [Theory]
+    [InlineData("0x64.20")]
+    [InlineData("100.0x14")]
+    public void A_pair_of_vlans_is_written_in_either_base(string pair) =>
+        Assert.Equal([100u | (20u << 12)], Accepts(Ports + $"rules: [ {{ allow: it, vlan: '{pair}' }} ]\n").Rules[0].Vlan!.Identifiers);
+
     [Fact]
     public void Accepts_a_rule_with_everything()
     {
