@@ -52,6 +52,12 @@ public static class Ftp
             state.Awaited = 0;
         }
 
+        if (!packet.Reply && data.ContainsAnyInRange((byte)0, (byte)8))
+        {
+            // No text has these, and TLS has them at once: what its client gives back, a ticket, a server may have written.
+            heard.Silent = true;
+        }
+
         while (!heard.Silent && stream.TryCutLine(ref data, out ReadOnlySpan<byte> line))
         {
             if (packet.Reply)

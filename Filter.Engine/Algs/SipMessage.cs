@@ -1,9 +1,15 @@
+using System.Buffers;
+
 namespace Filter.Engine.Algs;
 
 /// <summary>What matters of a SIP message's start line and header.</summary>
 internal ref struct SipMessage
 {
     private const int DefaultPort = 5060;
+
+    /// <summary>What methods are made of (RFC 3261 §25.1): behind another protocol's header nothing is a message.</summary>
+    private static readonly SearchValues<byte> s_token =
+        SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~"u8);
 
     /// <summary>The method; of an answer the one that its CSeq names.</summary>
     private ReadOnlySpan<byte> _method;
@@ -48,7 +54,8 @@ internal ref struct SipMessage
                 return false;
             }
         }
-        else if (start.EndsWith(" SIP/2.0"u8) && start.IndexOf((byte)' ') is > 0 and var blank && blank < start.Length - 8)
+        else if (start.EndsWith(" SIP/2.0"u8) && start.IndexOf((byte)' ') is > 0 and var blank && blank < start.Length - 8
+            && !start[..blank].ContainsAnyExcept(s_token))
         {
             message.Asks = true;
             message._method = start[..blank];

@@ -9,6 +9,9 @@ public struct Helping
     /// <summary>Most expectations of one flow that are open at a time; the oldest is given up first.</summary>
     public const int MostOpen = 16;
 
+    /// <summary>Who reads along, or did until the flow showed that it is not for them.</summary>
+    public HelperKind Kind;
+
     /// <summary>Where the reading of FTP stands.</summary>
     public FtpState Ftp;
 
@@ -45,9 +48,14 @@ public sealed class HelpingTable
     /// <summary>The record of that number.</summary>
     public ref Helping this[int number] => ref _records[number];
 
-    /// <summary>A fresh record's number; 0 where none is left.</summary>
-    public int Add()
+    /// <summary>A fresh record's number; 0 where none is left, or nobody is to read along.</summary>
+    public int Add(HelperKind kind)
     {
+        if (kind == HelperKind.None)
+        {
+            return 0;
+        }
+
         int number = _free;
         if (number != 0)
         {
@@ -58,7 +66,7 @@ public sealed class HelpingTable
             number = _unused++;
         }
 
-        _records[number] = default;
+        _records[number] = new Helping { Kind = number == 0 ? HelperKind.None : kind };
         return number;
     }
 

@@ -23,7 +23,7 @@ public sealed partial class PacketPath<TTrace>
 
         ref Expectation expectation = ref Flows.Expectations[number];
         var egress = (ushort)(packet.Egress & expectation.To);
-        if (egress == 0 || !StillAllowed(number))
+        if (egress == 0 || !IsBetweenItsHosts(packet, expectation) || !StillAllowed(number))
         {
             number = 0;
             return false;
@@ -40,6 +40,27 @@ public sealed partial class PacketPath<TTrace>
         }
 
         return true;
+    }
+
+    /// <summary>
+    /// Whether a packet with a home address goes to, and comes from, where the parent's hosts were seen: a routing header must not
+    /// lead to another host by an expectation, nor a home address option stand for the one that is expected.
+    /// </summary>
+    private bool IsBetweenItsHosts(in Packet packet, in Expectation expectation)
+    {
+        if (!packet.HasHomeAddress)
+        {
+            return true;
+        }
+
+        ref readonly Flow parent = ref Flows[expectation.Parent.Number];
+        (uint comes, uint awaits) = parent.Key.Source == packet.Key.Destination
+            ? (parent.AnswererCareOf, parent.OpenerCareOf)
+            : (parent.OpenerCareOf, parent.AnswererCareOf);
+        Address source = IpHeader.Source(packet.Datagram), destination = IpHeader.Destination(packet.Datagram);
+        bool lives = Flows.Is(expectation.Parent);
+        return (source == packet.Key.Source || expectation.Key.Source.IsUnspecified || (lives && comes == Fold(source)))
+            && (destination == packet.Key.Destination || (lives && awaits == Fold(destination)));
     }
 
     /// <summary>
@@ -64,11 +85,12 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
-        if (judgement.Helper != flow.Helper)
+        // Who stopped reading is not called again: what the flow carries is no more theirs than it was.
+        if (judgement.Helper != Flows.Helped[flow.Helped].Kind)
         {
             Flows.EndHelp(number);
-            flow.Helped = judgement.Helper == HelperKind.None ? 0 : Flows.Helped.Add();
-            flow.Helper = flow.Helped == 0 ? HelperKind.None : judgement.Helper;
+            flow.Helped = Flows.Helped.Add(judgement.Helper);
+            flow.Helper = Flows.Helped[flow.Helped].Kind;
             Counters.ExpectationsRefused += flow.Helper == judgement.Helper ? 0 : 1;
         }
 

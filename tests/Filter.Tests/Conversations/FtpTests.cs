@@ -299,6 +299,34 @@ public sealed class FtpTests
     }
 
     [Fact]
+    public void Who_was_silenced_is_not_read_anew_under_another_ruleset()
+    {
+        var net = new TestNet(Ruleset);
+        var control = new TextTalk(net, 4, 21);
+        control.Server("220 Welcome\r\n");
+        control.Client("POST / HTTP/1.1\r\nHost: x\r\n\r\n");
+        net.Reloads(Ruleset);
+        control.Client("\r\nPORT 10,0,0,5,195,80\r\n");
+        ExpectsNoActiveData(net, 4, 50000);
+        Assert.Equal((0, 1), (net.Path.Counters.Announced, net.Path.Counters.HelpersSilent));
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_line_that_a_server_planted_in_a_ticket_of_tls_opens_nothing(int family)
+    {
+        // The server greets as FTP does, and the client of TLS gives it back what it chose.
+        var net = new TestNet(Ruleset);
+        var control = new TextTalk(net, family, 21);
+        control.Server("220 Welcome\r\n");
+        control.Client("\x16\x03\x01\x02\x00" + new string('A', 300));
+        control.Client("\r\n" + Eprt(family, 50000));
+        ExpectsNoActiveData(net, family, 50000);
+        Assert.Equal((0, 1), (net.Path.Counters.Announced, net.Path.Counters.HelpersSilent));
+    }
+
+    [Fact]
     public void Nothing_is_believed_before_the_server_has_greeted()
     {
         var net = new TestNet(Ruleset);

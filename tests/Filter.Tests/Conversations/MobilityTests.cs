@@ -72,6 +72,52 @@ public sealed class MobilityTests
         net.Expects(DropReason.DefaultDeny, 1);
     }
 
+    private const string Open = """
+        filter: 1
+        ports:
+          outside: { nic: eth0, side: unprotected }
+          inside: { nic: eth1, side: protected }
+        rules:
+          - allow: games
+            from: inside
+            service: udp
+            pinhole: address-dependent
+
+        """;
+
+    [Fact]
+    public void A_routing_header_leads_nobody_into_a_network_by_a_pinhole_of_a_host_that_is_at_home()
+    {
+        var net = new TestNet(Open);
+        net.Sends($"inside: udp [{Home}]:4000 > [{Peer}]:99 len=10");
+        net.Sends("outside", ToHome(Visiting));
+        net.HearsNothing("inside");
+        net.Expects(DropReason.DefaultDeny, 1);
+    }
+
+    [Fact]
+    public void A_home_address_option_does_not_stand_for_whom_a_pinhole_is_open()
+    {
+        var net = new TestNet(Open);
+        net.Sends($"inside: udp [{Peer}]:53 > [{Home}]:99 len=10");
+        net.Sends("outside", FromHome(Visiting));
+        net.HearsNothing("inside");
+        net.Expects(DropReason.DefaultDeny, 1);
+    }
+
+    [Fact]
+    public void A_pinhole_of_a_host_away_from_home_leads_to_where_it_was_seen()
+    {
+        var net = new TestNet(Open);
+        net.Sends("inside", FromHome(Visiting));
+        net.Sends("outside", ToHome("2001:db8::66", from: 54));
+        net.HearsNothing("inside");
+        net.Expects(DropReason.DefaultDeny, 1);
+        net.Sends("outside", ToHome(Visiting, from: 55));
+        Assert.NotNull(net.Take("inside", null));
+        net.Expects(DropReason.DefaultDeny, 1);
+    }
+
     [Theory]
     [InlineData("ff0e::1", DropReason.Martian)]
     [InlineData("fe80::1", DropReason.Martian)]
@@ -172,10 +218,10 @@ public sealed class MobilityTests
     }
 
     /// <summary>A datagram to a mobile node: to where it is, with its home address in a type 2 routing header.</summary>
-    private static byte[] ToHome(string careOf)
+    private static byte[] ToHome(string careOf, int from = 53)
     {
         byte[] header = [17, 2, 2, 1, 0, 0, 0, 0, .. Bytes(Home)];
-        return Moving(Frames.Behind($"udp [{Peer}]:53 > [{Home}]:4000 len=10", 43, header), careOf, 38);
+        return Moving(Frames.Behind($"udp [{Peer}]:{from} > [{Home}]:4000 len=10", 43, header), careOf, 38);
     }
 
     private static byte[] Moving(byte[] frame, string careOf, int at)

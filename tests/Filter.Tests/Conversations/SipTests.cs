@@ -150,6 +150,19 @@ public sealed class SipTests
         Assert.Equal(1, net.Path.Counters.Announced);
     }
 
+    /// <summary>A page chooses the user name by which a browser asks a relay for an address (RFC 8656): text in the middle of a datagram.</summary>
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void Text_behind_the_header_of_another_protocol_is_no_message(int family)
+    {
+        var net = new TestNet(Ruleset);
+        (TestHost phone, TestHost exchange) = Signal(net, family, 40000);
+        string host = family == 4 ? "10.0.0.5" : "[2001:db8::5]";
+        phone.Reaches(exchange, Data($"\x00\x03\x00\x60\x21\x12\xa4\x42INVITE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP {host}:5070\r\n\r\n"));
+        Assert.Equal(0, net.Path.Counters.Announced);
+    }
+
     [Theory]
     [InlineData(4)]
     [InlineData(6)]

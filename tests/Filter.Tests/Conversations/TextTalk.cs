@@ -1,3 +1,5 @@
+using Filter.Engine.Packets;
+
 namespace Filter.Tests.Conversations;
 
 /// <summary>Two hosts that speak text over TCP: numbers are counted, lines are written as people write them.</summary>
@@ -33,8 +35,7 @@ internal sealed class TextTalk
     public void Unseen(bool server, string text) => _next[server ? 1 : 0] += (uint)text.Length;
 
     /// <summary>Text as packet lines write it.</summary>
-    public static string Escape(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal)
-        .Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\r", "\\r", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+    public static string Escape(string text) => PacketLineData.Write(text);
 
     private void Say(int end, string text, string keys)
     {
