@@ -136,16 +136,23 @@ public sealed class Expectations
         int closed = 0;
         for (int looked = Math.Min(most, Count == 0 ? 0 : _unused - 1); looked > 0; looked--)
         {
-            _hand = _hand + 1 >= _unused ? 1 : _hand + 1;
-            ref Expectation record = ref _records[_hand];
+            int number = Turn();
+            ref Expectation record = ref _records[number];
             if (record.Open && record.Pinhole == default && record.Deadline <= now)
             {
-                Close(_hand);
+                Close(number);
                 closed++;
             }
         }
 
         return closed;
+    }
+
+    /// <summary>The record whose turn it is to be looked at.</summary>
+    internal int Turn()
+    {
+        _hand = _hand + 1 >= _unused ? 1 : _hand + 1;
+        return _hand;
     }
 
     private int Search(in FlowKey key, byte ingress, long now)

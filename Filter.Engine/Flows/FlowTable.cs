@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Filter.Engine.Algs;
 using Filter.Engine.Packets;
 
 namespace Filter.Engine.Flows;
@@ -18,6 +19,9 @@ public sealed class FlowTable
 {
     private const int Ways = 8;
     private const int LeastExpectations = 64, LeastHelped = 16;
+
+    /// <summary>Most helped flows looked at for one that finds no side record.</summary>
+    private const int HelpBudget = 32;
 
     private readonly Bucket[] _buckets;
     private readonly ulong _mask;
@@ -265,6 +269,28 @@ public sealed class FlowTable
             Expectations.Release(record.Expectation);
             record.Expectation = 0;
         }
+    }
+
+    /// <summary>
+    /// Somebody begins to read along in a flow. Where no side record is left, a flow that is not proven gives its own up: so a flood of
+    /// openings takes helpers from nobody who is there.
+    /// </summary>
+    public void BeginHelp(int flow, HelperKind helper)
+    {
+        int helped = Helped.Add(helper, flow);
+        for (int looked = 0; helped == 0 && helper != HelperKind.None && looked < HelpBudget; looked++)
+        {
+            int other = Helped.Turn();
+            if (other != 0 && !_flows[other].Proven)
+            {
+                EndHelp(other);
+                helped = Helped.Add(helper, flow);
+            }
+        }
+
+        ref Flow record = ref _flows[flow];
+        record.Helped = helped;
+        record.Helper = Helped[helped].Kind;
     }
 
     /// <summary>Nobody reads along any more, and what the flow expected is no longer welcome.</summary>

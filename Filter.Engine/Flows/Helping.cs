@@ -24,6 +24,9 @@ public struct Helping
     /// <summary>Where the next one goes.</summary>
     public int Oldest;
 
+    /// <summary>The flow it belongs to.</summary>
+    internal int Flow;
+
     /// <summary>The next free record.</summary>
     internal int Next;
 
@@ -41,6 +44,7 @@ public sealed class HelpingTable
     private readonly Helping[] _records;
     private int _unused = 1;
     private int _free;
+    private int _hand;
 
     /// <summary>Room for <paramref name="capacity"/> helped flows.</summary>
     public HelpingTable(int capacity) => _records = new Helping[capacity + 1];
@@ -49,7 +53,7 @@ public sealed class HelpingTable
     public ref Helping this[int number] => ref _records[number];
 
     /// <summary>A fresh record's number; 0 where none is left, or nobody is to read along.</summary>
-    public int Add(HelperKind kind)
+    internal int Add(HelperKind kind, int flow)
     {
         if (kind == HelperKind.None)
         {
@@ -66,13 +70,21 @@ public sealed class HelpingTable
             number = _unused++;
         }
 
-        _records[number] = new Helping { Kind = number == 0 ? HelperKind.None : kind };
+        _records[number] = number == 0 ? default : new Helping { Kind = kind, Flow = flow };
         return number;
+    }
+
+    /// <summary>The flow whose record's turn it is to be looked at, where one must be given up; 0 for none.</summary>
+    internal int Turn()
+    {
+        _hand = _hand + 1 >= _unused ? 1 : _hand + 1;
+        return _records[_hand].Flow;
     }
 
     /// <summary>Gives a record back.</summary>
     public void Remove(int number)
     {
+        _records[number].Flow = 0;
         _records[number].Next = _free;
         _free = number;
     }

@@ -89,8 +89,7 @@ public sealed partial class PacketPath<TTrace>
         if (judgement.Helper != Flows.Helped[flow.Helped].Kind)
         {
             Flows.EndHelp(number);
-            flow.Helped = Flows.Helped.Add(judgement.Helper);
-            flow.Helper = Flows.Helped[flow.Helped].Kind;
+            Flows.BeginHelp(number, judgement.Helper);
             Counters.ExpectationsRefused += flow.Helper == judgement.Helper ? 0 : 1;
         }
 
@@ -257,10 +256,25 @@ public sealed partial class PacketPath<TTrace>
         Counters.Announced++;
     }
 
-    /// <summary>Adds an expectation; 0 where the table is full.</summary>
+    /// <summary>
+    /// Adds an expectation. In a full table one of a helper's is given up for it whose parent is not proven, or is over; 0 where
+    /// there is none.
+    /// </summary>
     private int Expect(in Expectation expectation)
     {
         int number = Flows.Expectations.Add(expectation);
+        for (int looked = 0; number == 0 && looked < RoomBudget; looked++)
+        {
+            int other = Flows.Expectations.Turn();
+            ref Expectation record = ref Flows.Expectations[other];
+            if (record.Open && record.Pinhole == default && !(Flows.Is(record.Parent) && Flows[record.Parent.Number].Proven))
+            {
+                Flows.Expectations.Close(other);
+                Counters.ExpectationsGivenUp++;
+                number = Flows.Expectations.Add(expectation);
+            }
+        }
+
         Counters.ExpectationsRefused += number == 0 ? 1 : 0;
         return number;
     }

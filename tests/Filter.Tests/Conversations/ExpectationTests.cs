@@ -79,6 +79,64 @@ public sealed class ExpectationTests
     [Theory]
     [InlineData(4)]
     [InlineData(6)]
+    public void A_flood_of_openings_to_a_helped_service_leaves_helpers_for_who_is_there(int family)
+    {
+        var net = new TestNet(Ports + """
+            rules:
+              - allow: ftp
+                from: outside
+                service: tcp/21
+                helper: ftp
+
+            """);
+        for (int spoofed = 0; spoofed < 200; spoofed++)
+        {
+            net.Sends($"outside: tcp {Nets.At(family, 3, 1024 + spoofed)} > {Nets.At(family, 1, 21)} syn seq=9");
+            Assert.NotNull(net.Take("inside", null));
+        }
+
+        (TestHost server, TestHost client) = net.Between(Nets.At(family, 1, 21), Nets.At(family, 2, 40000));
+        client.Reaches(server, "syn seq=99");
+        server.Reaches(client, "syn,ack seq=499 ack=100");
+        client.Reaches(server, "ack seq=100 ack=500");
+        server.Reaches(client, "ack,psh seq=500 ack=100 data=\"220 Welcome\\r\\n\"");
+        client.Reaches(server, "ack,psh seq=100 ack=513 data=\"EPSV\\r\\n\"");
+        server.Reaches(client, "ack,psh seq=513 ack=106 data=\"229 Passive (|||50000|)\\r\\n\"");
+        Assert.Equal(1, net.Path.Counters.Announced);
+        net.Sends($"outside: tcp {Nets.At(family, 2, 40001)} > {Nets.At(family, 1, 50000)} syn seq=9");
+        net.ExpectsNoDrops();
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_flood_of_announcements_leaves_room_for_who_is_there(int family)
+    {
+        var net = new TestNet(Helped + """
+              - allow: calls
+                from: outside
+                service: udp/5060
+                helper: sip
+
+            """);
+        for (int spoofed = 0; spoofed < 60; spoofed++)
+        {
+            string media = string.Concat(Enumerable.Range(0, 4).Select(i => $"m=video {7000 + (2 * i)} RTP/AVP 0\\r\\n"));
+            string caller = Nets.At(family, 10 + spoofed);
+            net.Sends($"outside: udp {Nets.At(family, 10 + spoofed, 5060)} > {Nets.At(family, 1, 5060)} "
+                + $"data=\"INVITE sip:x SIP/2.0\\r\\nc: application/sdp\\r\\n\\r\\nc=IN IP{family} {caller}\\r\\n{media}\"");
+            Assert.NotNull(net.Take("inside", null));
+        }
+
+        Assert.Equal(net.Path.Flows.Expectations.Capacity, net.Path.Flows.Expectations.Count);
+        FtpTests.Greeted(net, family).Client(FtpTests.Eprt(family, 50000));
+        Comes(net, family, 50000);
+        net.ExpectsNoDrops();
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
     public void An_expectation_is_met_once(int family)
     {
         var net = new TestNet(Helped);
