@@ -14,7 +14,8 @@ internal static class CountersVerb
         Option<bool> json = Options.Json();
         Command verb = new("counters",
             """
-            Show the counters: per verdict, per reason, per rule, per port.
+            Show the counters: packets per verdict, reason, rule and port; flows, what helpers announced,
+            and what each limit cost.
 
             Example:
               filterctl counters
