@@ -7,11 +7,7 @@ public sealed class TftpTests
 {
     private const string Request = "data=\"\\x00\\x01boot/kernel\\x00octet\\x00\"";
 
-    private const string Ruleset = """
-        filter: 1
-        ports:
-          outside: { nic: eth0, side: unprotected }
-          inside: { nic: eth1, side: protected }
+    private const string Ruleset = Nets.Ports + """
         rules:
           - allow: boot
             from: inside

@@ -6,11 +6,7 @@ namespace Filter.Tests.Conversations;
 /// <summary>A SYN or an INIT from outside that nobody asked for (RFC 6092 REC-34, REC-39, RFC 5382 REQ-4).</summary>
 public sealed class UnsolicitedSynTests
 {
-    private const string Answering = """
-        filter: 1
-        ports:
-          outside: { nic: eth0, side: unprotected }
-          inside: { nic: eth1, side: protected }
+    private const string Answering = Nets.Ports + """
         defaults: { out: allow, in: drop, unsolicited-syn: answer-after-6s }
         rules:
           - drop: telnet
