@@ -179,10 +179,10 @@ public static class TcpTracker
     private static TcpEvent ClassifyReset(in Flow flow, in Packet packet, in TcpEnd sender, in TcpEnd receiver)
     {
         var phase = (TcpPhase)flow.State;
-        bool answersSyn = (packet.TcpFlags & TcpFlags.Ack) != 0
-            && (Acknowledges(receiver, packet) || (packet.Reply && receiver.BeginsAnew && Acknowledges(flow.Again, packet)));
-        if (packet.Reply && phase > TcpPhase.SynReceived && receiver.BeginsAnew && (packet.TcpFlags & TcpFlags.Ack) != 0
-            && Acknowledges(flow.Again, packet))
+        bool acknowledges = (packet.TcpFlags & TcpFlags.Ack) != 0;
+        bool answersAgain = acknowledges && packet.Reply && receiver.BeginsAnew && Acknowledges(flow.Again, packet);
+        bool answersSyn = answersAgain || (acknowledges && Acknowledges(receiver, packet));
+        if (answersAgain && phase >= TcpPhase.SynReceived)
         {
             return TcpEvent.Reset;                          // refuses the SYN that contradicted the state
         }
