@@ -278,6 +278,9 @@ public static class TcpTracker
             flow.Owed = Math.Min(flow.Owed + packet.Segments, MostOwed);
         }
 
+        bool repeats = end != packet.Sequence && !IsAfter(end, sender.Sent);
+        sender.Repeats = repeats && sender.Repeats < byte.MaxValue ? (byte)(sender.Repeats + 1) : sender.Repeats;
+        receiver.Repeats = 0;
         sender.BeginsAnew = false;
         bool scaled = sender.Scale != Packet.NoWindowScale && receiver.Scale != Packet.NoWindowScale;
         sender.Sent = IsAfter(end, sender.Sent) ? end : sender.Sent;
