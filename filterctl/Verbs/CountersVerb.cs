@@ -31,9 +31,13 @@ internal static class CountersVerb
     {
         screen.Line($"in {counters.In}, out {counters.Out}, own {counters.Own}, held now {counters.HeldNow}");
         screen.Line($"flows opened {counters.Opened}, expired {counters.Expired}, given up {counters.Evicted}");
-        screen.Line(
-            $"expected flows announced {counters.Announced}, met {counters.Met}, unmet {counters.Unmet}, without room {counters.NoRoom}, "
-            + $"not believed {counters.Disbelieved}; helpers silent {counters.HelpersSilent}");
+        if (counters.Announced + counters.Met + counters.NoRoom + counters.Disbelieved + counters.HelpersSilent > 0)
+        {
+            screen.Line(
+                $"expected flows announced {counters.Announced}, met {counters.Met}, unmet {counters.Unmet}, without room {counters.NoRoom}, "
+                + $"not believed {counters.Disbelieved}; helpers silent {counters.HelpersSilent}");
+        }
+
         screen.Line();
         Grid verdicts = new("VERDICT", ">PACKETS");
         foreach (CountReport count in counters.Verdicts)
