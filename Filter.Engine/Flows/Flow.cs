@@ -42,6 +42,9 @@ public struct TcpEnd
     /// <summary>The shift its SYN offered, or <see cref="Packet.NoWindowScale"/>.</summary>
     public byte Scale;
 
+    /// <summary>Segments that it repeated since the other end last said something; no more than a byte holds.</summary>
+    public byte Repeats;
+
     /// <summary>It has sent its SYN, so <see cref="Sent"/> counts.</summary>
     public bool Seen;
 

@@ -14,12 +14,13 @@ public sealed class FlowLifetimes
     private const int Repetitions = 3;
 
     private readonly long[] _times = new long[States * (1 + (int)Enum.GetValues<FlowClass>().Max())];
-    private readonly long _unanswered;
+    private readonly long _unanswered, _tcpUnanswered;
 
     /// <summary>The table of these timers.</summary>
     public FlowLifetimes(FlowTimers timers)
     {
         _unanswered = timers[FlowTimer.Unanswered];
+        _tcpUnanswered = timers[FlowTimer.TcpUnanswered];
         foreach (FlowClass kind in Enum.GetValues<FlowClass>())
         {
             for (int state = 0; state < States; state++)
@@ -33,7 +34,9 @@ public sealed class FlowLifetimes
     public long Of(in Flow flow)
     {
         long lifetime = _times[((int)flow.Class * States) + (flow.State & (States - 1))];
-        return flow.ReplyPackets == 0 && flow.ForwardPackets > Repetitions ? Math.Min(lifetime, _unanswered) : lifetime;
+        return flow.ReplyPackets == 0 && flow.ForwardPackets > Repetitions ? Math.Min(lifetime, _unanswered)
+            : flow.Class == FlowClass.Tcp && Math.Max(flow.Opener.Repeats, flow.Answerer.Repeats) >= Repetitions ? Math.Min(lifetime, _tcpUnanswered)
+            : lifetime;
     }
 
     /// <summary>The timer of a flow of a class in a state of its tracker's.</summary>

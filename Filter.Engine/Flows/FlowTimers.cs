@@ -16,6 +16,8 @@ public enum FlowTimer : byte
     TcpTimeWait,
     /// <summary>TCP after a reset: what the opener had in flight still passes, and further resets.</summary>
     TcpReset,
+    /// <summary>TCP of which one end has repeated three segments, and the other says nothing.</summary>
+    TcpUnanswered,
     /// <summary>UDP and UDP-Lite before the first answer, no port below 1024.</summary>
     UdpOpening,
     /// <summary>UDP once both sides have spoken, no port below 1024.</summary>
@@ -71,6 +73,7 @@ public sealed class FlowTimers
         new(FlowTimer.TcpClosing, "tcp-closing", 240, 240, 240, "REC-35"),
         new(FlowTimer.TcpTimeWait, "tcp-time-wait", 60, 240, 240, "REC-35"),
         new(FlowTimer.TcpReset, "tcp-reset", 10, 240, 240, "REC-35"),
+        new(FlowTimer.TcpUnanswered, "tcp-unanswered", 300, Never, Never, "REC-35"),     // above the longest pause between repetitions
         new(FlowTimer.UdpOpening, "udp-opening", 120, 300, 120, "REC-14"),
         new(FlowTimer.UdpAnswered, "udp-answered", 120, 300, 120, "REC-14"),
         new(FlowTimer.UdpLasting, "udp-lasting", 300, 300, 120, "REC-14"),

@@ -16,7 +16,7 @@ public enum IcmpErrorKind : byte
     /// <summary>Host unreachable (RFC 792), address unreachable (RFC 4443 §3.1).</summary>
     Unreachable,
 
-    /// <summary>Nobody asked for this connection: port unreachable (RFC 5382 REQ-4), administratively prohibited (RFC 6092 REC-34).</summary>
+    /// <summary>Nobody asked for this connection: port unreachable (RFC 5382 REQ-4), administratively prohibited (RFC 6092 REC-34, REC-39).</summary>
     Unsolicited,
 }
 

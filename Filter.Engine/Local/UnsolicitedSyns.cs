@@ -3,13 +3,13 @@ using Filter.Engine.Packets;
 namespace Filter.Engine.Local;
 
 /// <summary>
-/// SYNs from outside that nobody has asked for, and that wait to be told so: who is behind Filter may be opening the same
-/// connection from its side (RFC 9293 §3.5), and an error would end it at the other. Fixed in size; where it is full, a SYN
-/// is not answered. One writer.
+/// SYNs from outside, and INITs of SCTP, that nobody has asked for, and that wait to be told so: who is behind Filter may be
+/// opening the same connection from its side (RFC 9293 §3.5, RFC 9260 §5.2.1), and an error would end it at the other. Fixed
+/// in size; where it is full, a SYN is not answered. One writer.
 /// </summary>
 internal sealed class UnsolicitedSyns
 {
-    /// <summary>How long a SYN waits at least (RFC 6092 REC-34, RFC 5382 REQ-4): 6 s.</summary>
+    /// <summary>How long a SYN waits at least (RFC 6092 REC-34, REC-39, RFC 5382 REQ-4): 6 s.</summary>
     public const long Patience = 6_000_000_000;
 
     private const int Room = 1024;
@@ -21,7 +21,7 @@ internal sealed class UnsolicitedSyns
     private readonly FramePool _frames = new(Room * FramePool.BlockSize);
     private long _written, _read;
 
-    /// <summary>Keeps a parsed SYN. False where there is no room.</summary>
+    /// <summary>Keeps a parsed SYN or INIT. False where there is no room.</summary>
     public bool TryHold(in Packet packet, long now)
     {
         if (_written - _read == Room || packet.Length > Longest || !_frames.TryStore(packet.Bytes, out int frame))

@@ -10,8 +10,8 @@ public sealed record AnswerPolicy
     public RateLimit Rate { get; init; } = new(1_000_000_000 / 200, 200);
 
     /// <summary>
-    /// A SYN from outside that only the default dropped is answered after six seconds, unless its connection was opened
-    /// from inside meanwhile (RFC 6092 REC-34, RFC 5382 REQ-4). Else it is never answered.
+    /// A SYN from outside, or an INIT of SCTP, that only the default dropped is answered after six seconds, unless its
+    /// connection was opened from inside meanwhile (RFC 6092 REC-34, REC-39, RFC 5382 REQ-4). Else it is never answered.
     /// </summary>
     public bool UnsolicitedSyns { get; init; }
 }

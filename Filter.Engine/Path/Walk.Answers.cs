@@ -6,7 +6,7 @@ using Filter.Engine.Wire;
 
 namespace Filter.Engine.Path;
 
-/// <content>What Filter says to senders: rejected, too big.</content>
+/// <content>What Filter says to senders: rejected, too big, not asked for.</content>
 public sealed partial class PacketPath<TTrace>
 {
     private readonly Rejections _rejections = new(default);
@@ -52,7 +52,7 @@ public sealed partial class PacketPath<TTrace>
                     Suppress(packet.Key);
                 }
             }
-            else if (packet.Reason == DropReason.DefaultDeny && _unsolicited is { } waiting && IsUnsolicitedSyn(packet)
+            else if (packet.Reason == DropReason.DefaultDeny && _unsolicited is { } waiting && IsUnsolicited(packet)
                 && !waiting.TryHold(packet, burst.Now))
             {
                 Suppress(packet.Key);
@@ -117,13 +117,17 @@ public sealed partial class PacketPath<TTrace>
     }
 
     /// <summary>One that could open a connection from outside; what came by an SA is not answered in the clear.</summary>
-    private static bool IsUnsolicitedSyn(in Packet packet) => packet.Key.Protocol == IpProtocol.Tcp
-        && packet.Direction == Direction.In && packet.ArrivedBy == 0 && !packet.Fragmented
-        && (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn;
+    private static bool IsUnsolicited(in Packet packet) =>
+        packet.Direction == Direction.In && packet.ArrivedBy == 0 && !packet.Fragmented && packet.Key.Protocol switch
+        {
+            IpProtocol.Tcp => (packet.TcpFlags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn,
+            IpProtocol.Sctp => packet.Chunks == SctpEvents.Init,
+            _ => false,
+        };
 
     /// <summary>
-    /// Whoever sent a SYN that nobody asked for hears so after a while (RFC 6092 REC-34, RFC 5382 REQ-4), unless the
-    /// connection was opened from inside meanwhile: then the two SYNs have met.
+    /// Whoever sent a SYN or an INIT that nobody asked for hears so after a while (RFC 6092 REC-34, REC-39, RFC 5382 REQ-4),
+    /// unless the connection was opened from inside meanwhile: then the two have met.
     /// </summary>
     private void AnswerUnsolicited(Burst burst)
     {

@@ -14,7 +14,8 @@ internal static class CountersVerb
         Option<bool> json = Options.Json();
         Command verb = new("counters",
             """
-            Show the counters: per verdict, per reason, per rule, per port.
+            Show the counters: packets per verdict, reason, rule and port; flows, what helpers announced,
+            and what each limit cost.
 
             Example:
               filterctl counters
@@ -30,9 +31,13 @@ internal static class CountersVerb
     {
         screen.Line($"in {counters.In}, out {counters.Out}, own {counters.Own}, held now {counters.HeldNow}");
         screen.Line($"flows opened {counters.Opened}, expired {counters.Expired}, given up {counters.Evicted}");
-        screen.Line(
-            $"expected flows announced {counters.Announced}, met {counters.Met}, unmet {counters.Unmet}, without room {counters.NoRoom}, "
-            + $"not believed {counters.Disbelieved}; helpers silent {counters.HelpersSilent}");
+        if (counters.Announced + counters.Met + counters.NoRoom + counters.Disbelieved + counters.HelpersSilent > 0)
+        {
+            screen.Line(
+                $"expected flows announced {counters.Announced}, met {counters.Met}, unmet {counters.Unmet}, without room {counters.NoRoom}, "
+                + $"not believed {counters.Disbelieved}; helpers silent {counters.HelpersSilent}");
+        }
+
         screen.Line();
         Grid verdicts = new("VERDICT", ">PACKETS");
         foreach (CountReport count in counters.Verdicts)

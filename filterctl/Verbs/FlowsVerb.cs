@@ -15,7 +15,8 @@ internal static class FlowsVerb
     {
         Command verb = new("flows",
             """
-            List or delete flows of the running Filter. Alone it lists.
+            List or delete flows of the running Filter. Alone it lists. RULE has in brackets the helper
+            that reads along, or the number of the flow that expected this one.
 
             Example:
               filterctl flows

@@ -179,10 +179,10 @@ public static class TcpTracker
     private static TcpEvent ClassifyReset(in Flow flow, in Packet packet, in TcpEnd sender, in TcpEnd receiver)
     {
         var phase = (TcpPhase)flow.State;
-        bool answersSyn = (packet.TcpFlags & TcpFlags.Ack) != 0
-            && (Acknowledges(receiver, packet) || (packet.Reply && receiver.BeginsAnew && Acknowledges(flow.Again, packet)));
-        if (packet.Reply && phase > TcpPhase.SynReceived && receiver.BeginsAnew && (packet.TcpFlags & TcpFlags.Ack) != 0
-            && Acknowledges(flow.Again, packet))
+        bool acknowledges = (packet.TcpFlags & TcpFlags.Ack) != 0;
+        bool answersAgain = acknowledges && packet.Reply && receiver.BeginsAnew && Acknowledges(flow.Again, packet);
+        bool answersSyn = answersAgain || (acknowledges && Acknowledges(receiver, packet));
+        if (answersAgain && phase >= TcpPhase.SynReceived)
         {
             return TcpEvent.Reset;                          // refuses the SYN that contradicted the state
         }
@@ -278,6 +278,9 @@ public static class TcpTracker
             flow.Owed = Math.Min(flow.Owed + packet.Segments, MostOwed);
         }
 
+        bool repeats = end != packet.Sequence && !IsAfter(end, sender.Sent);
+        sender.Repeats = repeats && sender.Repeats < byte.MaxValue ? (byte)(sender.Repeats + 1) : sender.Repeats;
+        receiver.Repeats = 0;
         sender.BeginsAnew = false;
         bool scaled = sender.Scale != Packet.NoWindowScale && receiver.Scale != Packet.NoWindowScale;
         sender.Sent = IsAfter(end, sender.Sent) ? end : sender.Sent;

@@ -76,11 +76,7 @@ public sealed class HelperFuzzTests
     {
         Random random = Fuzzing.Seeded(out _);
         var net = new TestNet(
-            """
-            filter: 1
-            ports:
-              outside: { nic: eth0, side: unprotected }
-              inside: { nic: eth1, side: protected }
+            Nets.Ports + """
             rules:
               - allow: ftp
                 from: inside

@@ -8,11 +8,7 @@ namespace Filter.Tests.Captures;
 /// <summary>Real transfers and calls: what their control connections announced is what comes, and nothing of it is dropped.</summary>
 public sealed class HelperCaptureTests
 {
-    private const string Ruleset = """
-        filter: 1
-        ports:
-          outside: { nic: eth0, side: unprotected }
-          inside: { nic: eth1, side: protected }
+    private const string Ruleset = Nets.Ports + """
         rules:
           - allow: ftp
             from: inside

@@ -108,11 +108,7 @@ public sealed class AllocationTests
     [Fact]
     public void Limits_that_bite_allocate_no_byte()
     {
-        const string Ruleset = """
-            filter: 1
-            ports:
-              outside: { nic: eth0, side: unprotected }
-              inside: { nic: eth1, side: protected }
+        const string Ruleset = Nets.Ports + """
             defaults: { out: allow, in: drop, unsolicited-syn: answer-after-6s }
             limits: { per-source: { flows: 5, rate: 100/s }, half-open: 10, management-reserve: 10 }
             rules:

@@ -31,6 +31,24 @@ public sealed class DatagramTests
     [Theory]
     [InlineData(4)]
     [InlineData(6)]
+    public void UDP_and_UDP_Lite_do_not_answer_each_other(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Pair(net, family, "udp");
+        (TestHost light, TestHost lightServer) = Pair(net, family, "udplite");
+        client.Reaches(server, "len=10");
+        lightServer.Sends("len=10");
+        client.HearsNothing();
+        net.Expects(DropReason.DefaultDeny, 1);
+        light.Reaches(lightServer, "len=10");
+        lightServer.Reaches(light, "len=10");
+        server.Reaches(client, "len=10");
+        net.ExpectsFlows(2);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
     public void The_same_question_on_another_vlan_is_another_flow(int family)
     {
         var net = new TestNet(Nets.OutOnly);

@@ -5,11 +5,7 @@ namespace Filter.Tests.Conversations;
 /// <summary>FTP: data connections are let in as the control connection announces them, and no others.</summary>
 public sealed class FtpTests
 {
-    private const string Ruleset = """
-        filter: 1
-        ports:
-          outside: { nic: eth0, side: unprotected }
-          inside: { nic: eth1, side: protected }
+    private const string Ruleset = Nets.Ports + """
         rules:
           - allow: ftp
             from: inside

@@ -4,7 +4,7 @@ using Filter.Engine.Wire;
 
 namespace Filter.Tests.Conversations;
 
-/// <summary>ICMP errors whose quotes may be forged: RFC 5927 §4, RFC 5508 REQ-3 to 6, RFC 6092 REC-10, 18, 19, 36, 37, 41, 42.</summary>
+/// <summary>ICMP errors whose quotes may be forged: RFC 5927 §4, RFC 5508 REQ-3 to 6, RFC 6092 REC-10, 18, 19, 36, 37, 41, 42, 45, 46.</summary>
 public sealed class IcmpErrorTests
 {
     [Theory]
@@ -266,14 +266,44 @@ public sealed class IcmpErrorTests
         var net = new TestNet(Nets.OutOnly);
         (TestHost client, TestHost server) = Connected(net, family);
         client.Reaches(server, "ACK seq=100 ack=501 len=10");
-        foreach (string error in new[] { "destination-unreachable code=0", "destination-unreachable code=1", "destination-unreachable code=3", "parameter-problem" })
-        {
-            string line = Error(family, error, $"tcp {Nets.At(family, 1, 4000)} > {Nets.At(family, 2, 443)} ACK seq=100 ack=501 len=10");
-            net.Sends("outside: " + line);
-            client.HearsLine(line);
-        }
-
+        HearsErrors(net, client, family, $"tcp {Nets.At(family, 1, 4000)} > {Nets.At(family, 2, 443)} ACK seq=100 ack=501 len=10");
         server.Reaches(client, "ACK seq=501 ack=110");
+        net.ExpectsNoDrops();
+        net.ExpectsFlows(1);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void An_error_ends_no_association(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 2905), "sctp");
+        client.Reaches(server, "chunk=init itag=0xa");
+        server.Reaches(client, "chunk=init-ack tag=0xa itag=0xb");
+        client.Reaches(server, "chunk=cookie-echo tag=0xb");
+        server.Reaches(client, "chunk=cookie-ack tag=0xa");
+        HearsErrors(net, client, family, $"sctp {Nets.At(family, 1, 4000)} > {Nets.At(family, 2, 2905)} tag=0xb");
+        net.After("2h");
+        server.Reaches(client, "tag=0xa");
+        client.Reaches(server, "tag=0xb");
+        net.ExpectsNoDrops();
+        net.ExpectsFlows(1);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void An_error_about_DCCP_passes_and_ends_nothing(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 5001), "dccp");
+        client.Reaches(server, "len=8");
+        server.Reaches(client, "len=12");
+        HearsErrors(net, client, family, $"dccp {Nets.At(family, 1, 4000)} > {Nets.At(family, 2, 5001)} len=8");
+        net.After("2h");
+        server.Reaches(client, "len=12");
+        client.Reaches(server, "len=8");
         net.ExpectsNoDrops();
         net.ExpectsFlows(1);
     }
@@ -298,6 +328,18 @@ public sealed class IcmpErrorTests
 
         client.HearsNothing();
         net.Expects(DropReason.StrayIcmpError, 4);
+    }
+
+    /// <summary>Errors that a host of old took for the end, and one that asks for smaller packets.</summary>
+    private static void HearsErrors(TestNet net, TestHost client, int family, string quote)
+    {
+        string tooBig = family == 4 ? "destination-unreachable code=4 mtu=1400" : "packet-too-big mtu=1280";
+        foreach (string error in new[] { "destination-unreachable code=0", "destination-unreachable code=1", "destination-unreachable code=3", "parameter-problem", tooBig })
+        {
+            string line = Error(family, error, quote);
+            net.Sends("outside: " + line);
+            client.HearsLine(line);
+        }
     }
 
     private static (TestHost Client, TestHost Server) Connected(TestNet net, int family)

@@ -3,7 +3,8 @@ namespace Filter.Tests.Conversations;
 /// <summary>Rulesets and addresses that conversations share.</summary>
 internal static class Nets
 {
-    private const string Ports = """
+    /// <summary>The beginning of a ruleset: a port outside and one inside, and nobody knows who lives there.</summary>
+    public const string Ports = """
         filter: 1
         ports:
           outside: { nic: eth0, side: unprotected }

@@ -148,7 +148,7 @@ public sealed class ProfileTests
             (FlowTimer.Ipsec, 120), (FlowTimer.Other, 120), (FlowTimer.FragmentsIpv4, 60), (FlowTimer.FragmentsIpv6, 60),
         ];
         FlowTimers timers = FlowTimers.Of(Profile.Rfc6092);
-        Assert.Equal([FlowTimer.UdpWellKnownOpening, FlowTimer.UdpWellKnownAnswered, FlowTimer.Unanswered],
+        Assert.Equal([FlowTimer.TcpUnanswered, FlowTimer.UdpWellKnownOpening, FlowTimer.UdpWellKnownAnswered, FlowTimer.Unanswered],
             Enum.GetValues<FlowTimer>().Except(minima.Select(static m => m.Timer)));
         foreach ((FlowTimer timer, int seconds) in minima)
         {

@@ -5,11 +5,7 @@ namespace Filter.Tests.Conversations;
 /// <summary>SIP: media come to where offers and answers say, at the sender's own address, from the other end.</summary>
 public sealed class SipTests
 {
-    private const string Ruleset = """
-        filter: 1
-        ports:
-          outside: { nic: eth0, side: unprotected }
-          inside: { nic: eth1, side: protected }
+    private const string Ruleset = Nets.Ports + """
         rules:
           - allow: calls
             from: inside

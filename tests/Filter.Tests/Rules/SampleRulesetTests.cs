@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.RegularExpressions;
+using Filter.Engine.Flows;
+using Filter.Engine.Packets;
 using Filter.Rules;
 using Filter.Rules.Compile;
 using Filter.Rules.Policy;
@@ -84,6 +86,17 @@ public sealed partial class SampleRulesetTests
 
         Assert.True(blocks.Length >= 5, "the reference has hardly any whole example");
         Assert.All(blocks, static b => Assert.Empty(RulesetFile.Parse("docs/ruleset.md", b).Diagnostics));
+    }
+
+    [Fact]
+    public void The_language_reference_lists_every_drop_reason_and_every_timer()
+    {
+        string[] lines = Encoding.UTF8.GetString(SampleFiles.Bytes("docs/ruleset.md")).Split('\n');
+        IEnumerable<string> words = Enum.GetValues<DropReason>().Where(static reason => reason != DropReason.None).Select(static reason => reason.Name())
+            .Concat(FlowTimers.Words.Select(static timer => timer.Word));
+
+        Assert.All(words, word => Assert.Contains(lines, line => line.StartsWith("| ", StringComparison.Ordinal)
+            && line.Split(" | ")[0].Contains($"`{word}`", StringComparison.Ordinal)));
     }
 
     private static Ruleset Read(string path) => RulesetFile.Parse(path, SampleFiles.Bytes(path)).Ruleset!;

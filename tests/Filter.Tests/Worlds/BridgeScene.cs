@@ -28,6 +28,20 @@ public class BridgeScene : IDisposable
     /// <summary>The flows that Filter knows with this port of the client's.</summary>
     public IEnumerable<JsonElement> Flows(int port) => Filter.Json($"flows list :{port}").GetProperty("flows").EnumerateArray();
 
+    /// <summary>A packet that the server sends the client, without being asked, is dropped by the default.</summary>
+    public void StaysOut(string line)
+    {
+        Balance balance = Count();
+        using (RawSender sender = new(Server, "eth0"))
+        {
+            sender.Send(line, Client.Mac("eth0"));
+        }
+
+        Counted counted = balance.Settle();
+        Assert.Equal(1, counted["reason default-deny"]);
+        Assert.Equal(0, counted["out"]);
+    }
+
     /// <summary>Whichever test is the first, Filter stands between them.</summary>
     protected World Ready() => Filter.Process.HasEnded ? throw new InvalidOperationException("Filter has ended") : World;
 
