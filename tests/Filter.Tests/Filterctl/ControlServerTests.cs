@@ -269,8 +269,7 @@ public sealed class ControlServerTests : IDisposable
             }
 
             using Socket client = Connect();
-            await client.SendAsync(bytes, TestContext.Current.CancellationToken);
-            await client.SendAsync("\n"u8.ToArray(), TestContext.Current.CancellationToken);
+            await client.SendAsync((byte[])[.. bytes, (byte)'\n'], TestContext.Current.CancellationToken);     // a line may end earlier
             client.Shutdown(SocketShutdown.Send);
             foreach (string line in (await ReadAllAsync(client)).Split('\n', StringSplitOptions.RemoveEmptyEntries))
             {
