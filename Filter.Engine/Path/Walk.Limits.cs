@@ -101,7 +101,8 @@ public sealed partial class PacketPath<TTrace>
     }
 
     /// <summary>
-    /// How much a flow has shown. A spoofed sender gets no further than half a handshake, or one datagram and its answer.
+    /// How much a flow has shown. A spoofed sender gets no further than half a handshake, or datagrams that are answered:
+    /// those prove nothing of who sends them from outside.
     /// </summary>
     private static FlowStanding StandingOf(in Flow flow) => flow.Class switch
     {
@@ -118,7 +119,7 @@ public sealed partial class PacketPath<TTrace>
             _ => FlowStanding.HalfOpen,
         },
         _ => flow.ReplyPackets == 0 ? FlowStanding.HalfOpen
-            : flow.ForwardPackets > 1 ? FlowStanding.Proven
+            : flow.ForwardPackets > 1 && flow.Opening.Direction != Direction.In ? FlowStanding.Proven
             : FlowStanding.Answered,
     };
 

@@ -163,6 +163,30 @@ public sealed class FloodTests
         net.ExpectsNoDrops();
     }
 
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void Datagrams_of_forged_senders_prove_nothing_though_they_are_answered(int family)
+    {
+        var net = new TestNet(Nets.Open, flows: 64, policy: policy => policy with { Limits = FlowLimits.None });
+        (TestHost client, TestHost server) = net.Between(Nets.At(family, 1, 40000), Nets.At(family, 2, 53), "udp");
+        client.Reaches(server, "len=1");
+        server.Reaches(client, "len=1");
+        client.Reaches(server, "len=1");
+        for (int port = 5000; port < 5200; port++)
+        {
+            (TestHost service, TestHost forged) = net.Between(Nets.At(family, 1, 53), Nets.At(family, 9, port), "udp");
+            forged.Reaches(service, "len=1");
+            service.Reaches(forged, "len=100");
+            forged.Reaches(service, "len=1");
+        }
+
+        net.ExpectsNoDrops();
+        net.ExpectsFlows(64);
+        Assert.True(net.Path.Flows[1].Live && net.Path.Flows[1].Proven);
+        server.Reaches(client, "len=1");
+    }
+
     private static TestNet WithHalfOpen(int most) => new(
         Nets.Open, policy: policy => policy with { Limits = FlowLimits.None with { HalfOpen = Portion.Flows(most) } });
 
