@@ -15,7 +15,7 @@ public enum DatagramPhase : byte
 }
 
 /// <summary>
-/// UDP, UDP-Lite, SCTP, ICMP queries and every protocol that shows no more than addresses.
+/// UDP, UDP-Lite, DCCP, ICMP queries and every protocol that shows no more than addresses.
 /// </summary>
 public static class DatagramTracker
 {
