@@ -108,7 +108,8 @@ public sealed partial class PacketPath<TTrace>
     {
         FlowClass.Tcp => (TcpPhase)flow.State switch
         {
-            TcpPhase.Established or TcpPhase.Closing or TcpPhase.Resetting => FlowStanding.Proven,
+            TcpPhase.Established or TcpPhase.Closing or TcpPhase.Resetting =>
+                flow.ReplyPackets == 0 ? FlowStanding.HalfOpen : FlowStanding.Proven,       // picked up midstream, perhaps by a forged segment
             TcpPhase.TimeWait or TcpPhase.Reset => FlowStanding.Ended,
             _ => FlowStanding.HalfOpen,
         },
