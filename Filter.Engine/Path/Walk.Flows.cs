@@ -184,14 +184,21 @@ public sealed partial class PacketPath<TTrace>
 
             // An earlier packet of this burst may have opened it.
             Find(ref packet, packet.Key, burst.Now);
-            if (packet.Flow != 0)
-            {
-                MeetFlow(ref packet);
-            }
-            else
-            {
-                Open(ref packet, burst.Now);
-            }
+            MeetOrOpen(ref packet, burst.Now);
+        }
+    }
+
+    /// <summary>A packet meets the flow that was found; or opens one, where there is none, or a new policy ended it.</summary>
+    private void MeetOrOpen(ref Packet packet, long now)
+    {
+        if (packet.Flow != 0)
+        {
+            MeetFlow(ref packet);
+        }
+
+        if (packet.Flow == 0 && !packet.Done)
+        {
+            Open(ref packet, now);
         }
     }
 

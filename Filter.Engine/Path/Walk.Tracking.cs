@@ -31,15 +31,7 @@ public sealed partial class PacketPath<TTrace>
             {
                 // Its flow ended by an earlier packet of this burst; the number may be another's by now.
                 Find(ref packet, packet.Key, burst.Now);
-                if (packet.Flow == 0)
-                {
-                    Open(ref packet, burst.Now);
-                }
-                else
-                {
-                    MeetFlow(ref packet);
-                }
-
+                MeetOrOpen(ref packet, burst.Now);
                 if (packet.Done)
                 {
                     continue;

@@ -53,6 +53,11 @@ public static class TcpTracker
             return TrackResult.Invalid;                     // nothing stands behind a FIN
         }
 
+        if (isData && phase == TcpPhase.SynReceived && !packet.Reply && !Acknowledges(receiver, packet))
+        {
+            return TrackResult.Aside;                       // only what acknowledges the answer has seen it, and ends the handshake
+        }
+
         if (fin && phase is >= TcpPhase.SynReceived and <= TcpPhase.Closing && IsAfter(sender.Sent, end))
         {
             return TrackResult.Aside;                       // nor was anything: it is of an older connection, or forged
@@ -99,7 +104,7 @@ public static class TcpTracker
                 if (what == TcpEvent.Alive)
                 {
                     sender.Aborted = false;
-                    next = sender.Finished || receiver.Finished ? TcpPhase.Closing : next;
+                    next = receiver.Aborted ? phase : sender.Finished || receiver.Finished ? TcpPhase.Closing : next;
                 }
 
                 break;

