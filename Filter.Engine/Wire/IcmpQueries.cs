@@ -8,6 +8,9 @@ namespace Filter.Engine.Wire;
 /// </summary>
 public static class IcmpQueries
 {
+    /// <summary>Stands for the type of a question whose identifier is the same number.</summary>
+    private const ushort SameNumber = ushort.MaxValue;
+
     /// <summary>Whether a message of this type asks.</summary>
     public static bool Asks(byte protocol, byte type) =>
         protocol == IpProtocol.IcmpV6 ? type == 128 : protocol == IpProtocol.Icmp && type is 8 or 13 or 15 or 17;
@@ -18,11 +21,18 @@ public static class IcmpQueries
 
     /// <summary>
     /// The key of a query or its answer: the asker's port is the identifier, the other's the type of the question, so that
-    /// two hosts may ask each other under one identifier, as some systems always do.
+    /// two hosts may ask each other under one identifier, as some systems always do. An identifier that is that very type
+    /// has <see cref="SameNumber"/> beside it, so that the two sides still differ.
     /// </summary>
-    public static FlowKey Key(in FlowKey addresses, byte type, ushort identifier) => Asks(addresses.Protocol, type)
-        ? addresses with { SourcePort = identifier, DestinationPort = type }
-        : addresses with { SourcePort = Question(addresses.Protocol, type), DestinationPort = identifier };
+    public static FlowKey Key(in FlowKey addresses, byte type, ushort identifier)
+    {
+        bool asks = Asks(addresses.Protocol, type);
+        byte question = asks ? type : Question(addresses.Protocol, type);
+        ushort other = identifier == question ? SameNumber : question;
+        return asks
+            ? addresses with { SourcePort = identifier, DestinationPort = other }
+            : addresses with { SourcePort = other, DestinationPort = identifier };
+    }
 
     /// <summary>The identifier in such a key.</summary>
     internal static ushort Identifier(in FlowKey key, byte type) => Asks(key.Protocol, type) ? key.SourcePort : key.DestinationPort;

@@ -139,7 +139,7 @@ public static class TcpTracker
     private static bool Reopens(TcpPhase phase, in Packet packet, in TcpEnd sender) => phase switch
     {
         TcpPhase.TimeWait => packet.Sequence + 1 != sender.First,
-        TcpPhase.Resetting => sender.Aborted && !packet.Reply,
+        TcpPhase.Resetting => sender.Aborted,
         _ => true,
     };
 

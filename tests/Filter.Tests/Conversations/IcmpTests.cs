@@ -60,6 +60,8 @@ public sealed class IcmpTests
     [InlineData(6, 1)]
     [InlineData(4, 9)]
     [InlineData(6, 9)]
+    [InlineData(4, 8)]
+    [InlineData(6, 128)]
     public void Two_hosts_may_ask_each_other_under_one_identifier(int family, int id)
     {
         var net = new TestNet(Nets.Open);

@@ -130,7 +130,7 @@ public sealed class TcpRowsTests
         ("Resetting > Abort", ["c ACK seq=100 ack=10 len=5", "c RST seq=105"]),
         ("Resetting > StrayReset", ["c RST seq=4000"]),
         ("Resetting > Alive", ["s ACK seq=15 ack=100", "c ACK seq=100 ack=10 len=5", "c RST seq=105", "c ACK seq=105 ack=15"]),
-        ("Resetting < Syn", ["s SYN seq=7000"]),
+        ("Resetting < Syn", ["s ACK seq=15 ack=100", "c ACK seq=100 ack=10 len=5", "c RST seq=105", "s SYN seq=7000"]),
         ("Resetting < SynAck", ["s SYN,ACK seq=9 ack=100"]),
         ("Resetting < StraySynAck", ["s SYN,ACK seq=9 ack=5000"]),
         ("Resetting < Reset", ["c ACK seq=100 ack=15", "s RST seq=15"]),
