@@ -10,7 +10,7 @@ public class BridgeScene : IDisposable
 
     public World World => _world ??= Build();
 
-    public Daemon Filter => _filter ??= Daemon.Start(World.Filter, Ruleset, ["outside=eth0", "inside=eth1"]);
+    public Daemon Filter => _filter ??= Begin();
 
     public Host Client => Ready().Client;
 
@@ -46,6 +46,19 @@ public class BridgeScene : IDisposable
     protected World Ready() => Filter.Process.HasEnded ? throw new InvalidOperationException("Filter has ended") : World;
 
     private protected virtual World Build() => World.Bridge();
+
+    /// <summary>Whichever test is the first, everybody knows his neighbours before it counts.</summary>
+    private Daemon Begin()
+    {
+        Daemon filter = Daemon.Start(World.Filter, Ruleset, ["outside=eth0", "inside=eth1"]);
+        foreach ((string own, string gateway) in (ReadOnlySpan<(string, string)>)
+            [(World.Client4, World.Gateway4), (World.Client6, World.Gateway6), (World.Inner4, World.Gateway4), (World.Inner6, World.Gateway6)])
+        {
+            World.Client.Run($"ping -c 1 -W 2 -I {own} {gateway}");
+        }
+
+        return filter;
+    }
 
     public void Dispose()
     {
