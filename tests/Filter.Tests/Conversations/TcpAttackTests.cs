@@ -216,6 +216,25 @@ public sealed class TcpAttackTests
         net.ExpectsFlows(1);
     }
 
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_late_copy_of_the_syn_does_not_open_an_ended_connection_again(int family)
+    {
+        var net = new TestNet(Nets.OutOnly);
+        (TestHost client, TestHost server) = Connect(net, family);
+        client.Reaches(server, "FIN,ACK seq=100 ack=10");
+        server.Reaches(client, "FIN,ACK seq=10 ack=101");
+        client.Reaches(server, "ACK seq=101 ack=11");
+        client.Sends("SYN seq=99");
+        server.HearsNothing();
+        net.Expects(DropReason.InvalidState, 1);
+        server.Reaches(client, "FIN,ACK seq=10 ack=101");        // the last acknowledgment was lost
+        client.Reaches(server, "ACK seq=101 ack=11");
+        client.Reaches(server, "SYN seq=70000");                 // a new one may, from the same port
+        net.ExpectsFlows(1);
+    }
+
     private static (TestHost Client, TestHost Server) Pair(TestNet net, int family) =>
         net.Between(Nets.At(family, 1, 40000), Nets.At(family, 2, 443));
 

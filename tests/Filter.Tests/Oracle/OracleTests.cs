@@ -10,14 +10,14 @@ namespace Filter.Tests.Oracle;
 public sealed class OracleTests
 {
     /// <summary>Every day the same ones: whoever changes a tracker sees what that changed, and nothing else.</summary>
-    private const int Seed = 11;
+    private const int Seed = 9293;
 
     [Fact]
     public void Filter_and_the_kernel_judge_thousands_of_conversations_alike()
     {
         int seed = int.TryParse(Environment.GetEnvironmentVariable("FILTER_SEED"), out int given) ? given : Seed;
         var occurred = new int[AcceptedDifferences.All.Length];
-        Compare(seed, 6000, bothMayOpen: false, lost: 2, occurred);
+        Compare(seed, 6000, bothMayOpen: false, lost: 0, occurred);
         Compare(seed, 6000, bothMayOpen: true, lost: 2, occurred);
     }
 
