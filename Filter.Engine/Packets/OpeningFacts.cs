@@ -22,4 +22,20 @@ public readonly record struct OpeningFacts(
     byte IcmpType,
     byte IcmpCode,
     byte TrafficClass,
-    ushort ArrivedBy);
+    ushort ArrivedBy)
+{
+    /// <summary>Link address of the frame's sender, see <see cref="Wire.LinkAddress"/>; 0 of what came out of an SA.</summary>
+    public ulong SourceMac { get; init; }
+
+    /// <summary>Link address that the frame was sent to; 0 of what came out of an SA.</summary>
+    public ulong DestinationMac { get; init; }
+
+    /// <summary>Length of the IP packet in bytes; of a super-frame that of its segments.</summary>
+    public ushort PacketLength { get; init; }
+
+    /// <summary>IPv6 extension headers.</summary>
+    public ExtensionHeaders Extensions { get; init; }
+
+    /// <summary>It came in fragments.</summary>
+    public bool Fragmented { get; init; }
+}

@@ -171,6 +171,9 @@ public struct Packet
     /// <summary>IPv4 with the don't-fragment bit, or any IPv6.</summary>
     public bool DontFragment;
 
+    /// <summary>IPv6 extension headers.</summary>
+    public ExtensionHeaders Extensions;
+
     /// <summary>It is a fragment, or was put together from fragments.</summary>
     public bool Fragmented;
 

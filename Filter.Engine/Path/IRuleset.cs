@@ -87,6 +87,14 @@ public interface IRuleset
     /// <summary>First match wins; else the default for the direction.</summary>
     Judgement Judge(in OpeningFacts facts);
 
+    /// <summary>
+    /// Lets it look at the time, and at what changes beside its rules: sets, schedules. Called with each tick and before it is
+    /// first asked; what it finds holds for all judgements until it is called again.
+    /// </summary>
+    /// <param name="now">Nanoseconds on the path's clock.</param>
+    /// <returns>Whether it may judge otherwise than before: flows are then judged again.</returns>
+    bool Advance(long now);
+
     /// <summary>Whether a frame that is neither IPv4 nor IPv6 goes on, by its ethertype (ARP included).</summary>
     bool PassesEtherType(ushort etherType);
 

@@ -60,7 +60,7 @@ public abstract class PacketPath
     /// <summary>What the ruleset in force says of the walk as a whole.</summary>
     public PathPolicy Policy => Ruleset.Policy;
 
-    /// <summary>Rises with each <see cref="Publish"/>.</summary>
+    /// <summary>Rises with each <see cref="Publish"/>, and whenever what the ruleset says changes with the time or its sets.</summary>
     public int Generation { get; private protected set; }
 
     /// <summary>The IPsec stage in force; null where everything bypasses.</summary>

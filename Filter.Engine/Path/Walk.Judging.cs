@@ -178,7 +178,23 @@ public sealed partial class PacketPath<TTrace>
 
     private OpeningFacts Facts(in Packet packet, byte egress) => new(
         packet.Key, packet.Ingress, egress, Crossing(packet.Ingress, (ushort)(1 << egress)), packet.TcpFlags,
-        packet.IcmpType, packet.IcmpCode, packet.TrafficClass, packet.ArrivedBy);
+        packet.IcmpType, packet.IcmpCode, packet.TrafficClass, packet.ArrivedBy)
+    {
+        // What was opened has no frame of its own: the one that carried it was the tunnel's.
+        SourceMac = packet.ArrivedBy == 0 ? LinkAddress.Read(packet.Bytes[6..]) : 0,
+        DestinationMac = packet.ArrivedBy == 0 ? LinkAddress.Read(packet.Bytes) : 0,
+        PacketLength = LengthOnTheWire(packet),
+        Extensions = packet.Extensions,
+        Fragmented = packet.Fragmented,
+    };
+
+    /// <summary>Of a super-frame, what each of its segments will be but for the last.</summary>
+    private static ushort LengthOnTheWire(in Packet packet)
+    {
+        int payload = packet.End - packet.Payload;
+        int most = packet.Offload.Gso == GsoKind.None || packet.Offload.SegmentSize == 0 ? payload : Math.Min(payload, packet.Offload.SegmentSize);
+        return (ushort)Math.Clamp(packet.Payload - packet.Network + most, 0, ushort.MaxValue);
+    }
 
     /// <summary>An opening as another far port would have seen it.</summary>
     private OpeningFacts Towards(in OpeningFacts opening, byte egress) =>

@@ -36,6 +36,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private RateLimits _limits;
     private FlowLifetimes _lifetimes;
     private long _removals;
+    private bool _timely;
 
     /// <summary>Builds the walk; everything it will ever need is allocated here.</summary>
     public PacketPath(PathSettings settings, TTrace trace = default)
@@ -66,6 +67,11 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     {
         int came = burst.Count;
         Counters.In += came;
+        if (!_timely)
+        {
+            LookAtTime(burst.Now);          // a ruleset is never asked before it knows the time
+        }
+
         Parse(burst);                       // offsets and keys, or the reason; fragments wait for their rest
         for (int depth = 0; depth < MaxDepth && Ipsec is { } ipsec && ipsec.Open(burst, 0) > 0; depth++)
         {
@@ -88,6 +94,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     /// <inheritdoc/>
     public override void Tick(Burst burst)
     {
+        LookAtTime(burst.Now);
         Counters.Expired += Flows.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Count / ExpiryPart));
         Counters.ExpectationsExpired += Flows.Expectations.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Expectations.Count / ExpiryPart));
         EndEarly(burst.Now);
@@ -109,7 +116,17 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         AdoptAnswers();
         Ipsec = ipsec;
         _reassembler.ForgetOpened();
+        _timely = false;
         Generation++;
+    }
+
+    private void LookAtTime(long now)
+    {
+        _timely = true;
+        if (Ruleset.Advance(now))
+        {
+            Generation++;
+        }
     }
 
     [MemberNotNull(nameof(_lifetimes))]

@@ -54,12 +54,21 @@ public static partial class Parser
         return why == DropReason.None ? WalkChain(ref packet, frame[..packet.End], source, destination) : why;
     }
 
+    private static ExtensionHeaders KindOf(byte header) => header switch
+    {
+        IpProtocol.HopByHop => ExtensionHeaders.HopByHop,
+        IpProtocol.Routing => ExtensionHeaders.Routing,
+        IpProtocol.Fragment => ExtensionHeaders.Fragment,
+        _ => ExtensionHeaders.DestinationOptions,
+    };
+
     private static DropReason WalkChain(
         ref Packet packet, ReadOnlySpan<byte> frame, Address source, Address destination)
     {
         byte next = packet.Key.Protocol;
         int first = packet.Network + 40;
         int at = first;
+        packet.Extensions = ExtensionHeaders.None;
         bool routed = false, fragment = false;
         int options = 0;
         for (int count = 0; ; count++)
@@ -97,6 +106,7 @@ public static partial class Parser
                 return DropReason.BadExtensionChain;
             }
 
+            packet.Extensions |= KindOf(next);
             switch (next)
             {
                 case IpProtocol.Routing:

@@ -133,6 +133,7 @@ public static partial class Parser
         }
 
         packet.TrafficClass = ip[1];
+        packet.Extensions = ExtensionHeaders.None;
         packet.HopLimit = ip[8];
         packet.Transport = (ushort)(at + headerLength);
         packet.Payload = packet.Transport;

@@ -16,6 +16,9 @@ public sealed class CompiledRuleset : IRuleset
     private readonly Judgement[] _judgements;
     private readonly RuleName[] _names;
     private readonly RateLimit?[] _limits;
+    private readonly Conditions?[] _conditions;
+    private readonly AddressClass[] _classes;
+    private readonly Schedule[] _schedules;
     private readonly FlatSets _sets;
     private readonly FrozenDictionary<string, int> _numbers;
     private readonly ushort[] _etherTypes;
@@ -30,6 +33,11 @@ public sealed class CompiledRuleset : IRuleset
         _judgements = judgements;
         _names = names;
         _limits = limits;
+        _conditions = [.. source.Rules.Select(static rule => rule.Conditions)];
+        IEnumerable<Conditions> given = _conditions.OfType<Conditions>();
+        _classes = [.. given.SelectMany(static c => new[] { c.Source, c.Destination }).OfType<AddressConditions>()
+            .SelectMany(static end => end.AnyOf.Concat(end.NoneOf)).Distinct()];
+        _schedules = [.. given.Select(static c => c.Schedule).OfType<Schedule>().Distinct()];
         _etherTypes = [.. source.Link.EtherTypes];
         _passArp = source.Link.PassArp;
         _passUnknown = source.Link.PassUnknown;
@@ -58,13 +66,31 @@ public sealed class CompiledRuleset : IRuleset
                 && _sets.ServiceMatches(in rule, in facts)
                 && _sets.AddressMatches(rule.Destination, facts.Key.Destination)
                 && _sets.AddressMatches(rule.Source, facts.Key.Source)
-                && _sets.VlanMatches(in rule, facts.Key.Segment))
+                && _sets.VlanMatches(in rule, facts.Key.Segment)
+                && (_conditions[i] is not { } conditions || conditions.Hold(facts)))
             {
                 return _judgements[i + 1];
             }
         }
 
         return _judgements[rules.Length + facts.Direction switch { Direction.Out => 1, Direction.In => 2, _ => 3 }];
+    }
+
+    /// <inheritdoc/>
+    public bool Advance(long now)
+    {
+        bool changed = false;
+        foreach (AddressClass one in _classes)
+        {
+            changed |= one.Advance(now);
+        }
+
+        foreach (Schedule schedule in _schedules)
+        {
+            changed |= schedule.Advance(now);
+        }
+
+        return changed;
     }
 
     /// <inheritdoc/>

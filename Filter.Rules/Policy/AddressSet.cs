@@ -129,6 +129,44 @@ public sealed class AddressSet : IEquatable<AddressSet>
         return Of(kept);
     }
 
+    /// <summary>The addresses of this set that are not in the other.</summary>
+    public AddressSet Except(AddressSet other)
+    {
+        List<AddressRange> kept = [];
+        int next = 0;
+        foreach (AddressRange range in _ranges)
+        {
+            Address first = range.First;
+            bool rest = true;
+            while (next < other._ranges.Length && other._ranges[next].Last < first)
+            {
+                next++;
+            }
+
+            for (int i = next; rest && i < other._ranges.Length && other._ranges[i].First <= range.Last; i++)
+            {
+                AddressRange hole = other._ranges[i];
+                if (hole.First > first)
+                {
+                    kept.Add(new(first, hole.First.Previous()));
+                }
+
+                rest = hole.Last < range.Last;
+                first = rest ? hole.Last.Next() : first;
+            }
+
+            if (rest)
+            {
+                kept.Add(new(first, range.Last));
+            }
+        }
+
+        return kept.Count == 0 ? Empty : new([.. kept]);
+    }
+
+    /// <summary>The addresses that are in both sets.</summary>
+    public AddressSet Intersect(AddressSet other) => Except(Any.Except(other));
+
     /// <summary>The same addresses.</summary>
     public bool Equals(AddressSet? other) => other is not null && _ranges.AsSpan().SequenceEqual(other._ranges);
 

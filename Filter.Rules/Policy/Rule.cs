@@ -51,10 +51,10 @@ public sealed record Rule
     /// <summary>Egress ports, one bit each.</summary>
     public ushort To { get; init; } = AnyPort;
 
-    /// <summary>Source addresses; null for any.</summary>
+    /// <summary>Source addresses; null for any. Where <see cref="Conditions"/> speak of the source, all that may match.</summary>
     public AddressSet? Source { get; init; }
 
-    /// <summary>Destination addresses; null for any.</summary>
+    /// <summary>Destination addresses; null for any. Where <see cref="Conditions"/> speak of the destination, all that may match.</summary>
     public AddressSet? Destination { get; init; }
 
     /// <summary>Protocols and destination ports; null for any.</summary>
@@ -68,6 +68,9 @@ public sealed record Rule
 
     /// <summary>VLANs; null for tagged and untagged alike.</summary>
     public VlanMatch? Vlan { get; init; }
+
+    /// <summary>What else it asks of a packet; null for nothing.</summary>
+    public Conditions? Conditions { get; init; }
 
     /// <summary>What keeps the pinhole of an allowed flow open.</summary>
     public PinholeKind Pinhole { get; init; }

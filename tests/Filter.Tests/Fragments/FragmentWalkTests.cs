@@ -120,6 +120,8 @@ public sealed class FragmentWalkTests : IDisposable
             ? new Judgement(Verdict.Pass, 1, PinholeKind.OneAnswer, false, false, false)
             : new Judgement(Verdict.Drop, 2, PinholeKind.Flow, false, false, true);
 
+        public bool Advance(long now) => false;
+
         public bool PassesEtherType(ushort etherType) => true;
 
         public RuleName Name(int rule) => new(rule == 1 ? "one" : "default in", "test.yaml", rule);
