@@ -7,7 +7,7 @@ using Filter.Rules.Policy;
 namespace Filter.Rules.Compile;
 
 /// <summary>
-/// A ruleset in the form that packets meet. Immutable, flat, without references between rules; judging allocates
+/// A ruleset in the form that packets meet. Immutable but for what <see cref="Advance"/> finds, flat, without references between rules; judging allocates
 /// nothing and cannot throw. Rules are tried in order, the cheapest match first.
 /// </summary>
 public sealed class CompiledRuleset : IRuleset
@@ -19,15 +19,18 @@ public sealed class CompiledRuleset : IRuleset
     private readonly Conditions?[] _conditions;
     private readonly AddressClass[] _classes;
     private readonly Schedule[] _schedules;
+    private readonly Calendar _calendar;
     private readonly FlatSets _sets;
     private readonly FrozenDictionary<string, int> _numbers;
     private readonly ushort[] _etherTypes;
     private readonly bool _passArp;
     private readonly bool _passUnknown;
+    private int _minute;
 
-    internal CompiledRuleset(Ruleset source, FlatRule[] rules, FlatSets sets, Judgement[] judgements, RuleName[] names, RateLimit?[] limits)
+    internal CompiledRuleset(Ruleset source, FlatRule[] rules, FlatSets sets, Judgement[] judgements, RuleName[] names, RateLimit?[] limits, Calendar calendar)
     {
         Source = source;
+        _calendar = calendar;
         _rules = rules;
         _sets = sets;
         _judgements = judgements;
@@ -67,7 +70,7 @@ public sealed class CompiledRuleset : IRuleset
                 && _sets.AddressMatches(rule.Destination, facts.Key.Destination)
                 && _sets.AddressMatches(rule.Source, facts.Key.Source)
                 && _sets.VlanMatches(in rule, facts.Key.Segment)
-                && (_conditions[i] is not { } conditions || conditions.Hold(facts)))
+                && (_conditions[i] is not { } conditions || conditions.Hold(facts, _minute)))
             {
                 return _judgements[i + 1];
             }
@@ -85,9 +88,16 @@ public sealed class CompiledRuleset : IRuleset
             changed |= one.Advance(now);
         }
 
-        foreach (Schedule schedule in _schedules)
+        if (_schedules.Length == 0)
         {
-            changed |= schedule.Advance(now);
+            return changed;
+        }
+
+        int before = _minute;
+        _minute = _calendar.MinuteOfWeek(now);
+        for (int i = 0; i < _schedules.Length && before != _minute; i++)
+        {
+            changed |= _schedules[i].Holds(before) != _schedules[i].Holds(_minute);
         }
 
         return changed;

@@ -8,7 +8,9 @@ namespace Filter.Rules.Compile;
 public static class RulesetCompiler
 {
     /// <summary>Compiles a ruleset. Cannot fail: what can be wrong with a ruleset was found when it was read.</summary>
-    public static CompiledRuleset Compile(Ruleset source)
+    /// <param name="source">The ruleset.</param>
+    /// <param name="calendar">What tells its schedules the time; null for the machine's own clock.</param>
+    public static CompiledRuleset Compile(Ruleset source, Calendar? calendar = null)
     {
         Writing writing = new();
         int count = source.Rules.Length;
@@ -43,7 +45,7 @@ public static class RulesetCompiler
             names[number] = new RuleName(name, source.File, action.At?.Line ?? 0);
         }
 
-        return new CompiledRuleset(source, rules, writing.Done(), judgements, names, limits);
+        return new CompiledRuleset(source, rules, writing.Done(), judgements, names, limits, calendar ?? new LocalCalendar());
     }
 
     private static Verdict VerdictOf(RuleAction action) => action switch

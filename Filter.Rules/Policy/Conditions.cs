@@ -21,11 +21,8 @@ public sealed record Conditions
     /// <summary>DSCP values, one bit each; all bits for any.</summary>
     public ulong Dscp { get; init; } = ulong.MaxValue;
 
-    /// <summary>Extension headers that must all be there.</summary>
-    public ExtensionHeaders With { get; init; }
-
-    /// <summary>Extension headers of which none may be there.</summary>
-    public ExtensionHeaders Without { get; init; }
+    /// <summary>Extension headers: of one of these at least; empty for any. IPv4 has none.</summary>
+    public ImmutableArray<HeadersMatch> ExtensionHeaders { get; init; } = [];
 
     /// <summary>Whether it came in fragments; null for either.</summary>
     public bool? Fragmented { get; init; }
@@ -36,11 +33,11 @@ public sealed record Conditions
     /// <summary>The longest.</summary>
     public ushort Longest { get; init; } = ushort.MaxValue;
 
-    /// <summary>Link addresses of the sender, sorted; empty for any.</summary>
-    public ImmutableArray<ulong> SourceMacs { get; init; } = [];
+    /// <summary>Link addresses of the sender, disjoint and in order; empty for any. What came out of an SA has none.</summary>
+    public ImmutableArray<MacRange> SourceMacs { get; init; } = [];
 
-    /// <summary>Link addresses it was sent to, sorted; empty for any.</summary>
-    public ImmutableArray<ulong> DestinationMacs { get; init; } = [];
+    /// <summary>Link addresses it was sent to, as <see cref="SourceMacs"/>.</summary>
+    public ImmutableArray<MacRange> DestinationMacs { get; init; } = [];
 
     /// <summary>Numbers of the IPsec policies it may have come by, sorted, 0 for the clear; empty for any.</summary>
     public ImmutableArray<ushort> ArrivedBy { get; init; } = [];
@@ -49,17 +46,18 @@ public sealed record Conditions
     public Schedule? Schedule { get; init; }
 
     /// <summary>Whether the packet is as it must be. Called by the worker; never allocates, blocks or throws.</summary>
-    public bool Hold(in OpeningFacts facts) =>
+    /// <param name="facts">The packet's.</param>
+    /// <param name="minute">The minute of the week, see <see cref="Calendar"/>.</param>
+    public bool Hold(in OpeningFacts facts, int minute) =>
         (TcpFlags.IsEmpty || AnyFlags(facts))
         && (Dscp >> (facts.TrafficClass >> 2) & 1) != 0
-        && (facts.Extensions & With) == With
-        && (facts.Extensions & Without) == ExtensionHeaders.None
+        && (ExtensionHeaders.IsEmpty || AnyHeaders(facts.Extensions))
         && (Fragmented is not { } fragmented || fragmented == facts.Fragmented)
         && facts.PacketLength >= Shortest && facts.PacketLength <= Longest
-        && (SourceMacs.IsEmpty || SourceMacs.AsSpan().BinarySearch(facts.SourceMac) >= 0)
-        && (DestinationMacs.IsEmpty || DestinationMacs.AsSpan().BinarySearch(facts.DestinationMac) >= 0)
+        && (SourceMacs.IsEmpty || MacRange.Any(SourceMacs.AsSpan(), facts.SourceMac))
+        && (DestinationMacs.IsEmpty || MacRange.Any(DestinationMacs.AsSpan(), facts.DestinationMac))
         && (ArrivedBy.IsEmpty || ArrivedBy.AsSpan().BinarySearch(facts.ArrivedBy) >= 0)
-        && (Schedule is null || Schedule.Holds)
+        && (Schedule is null || Schedule.Holds(minute))
         && (Source is null || Source.Holds(facts.Key.Source))
         && (Destination is null || Destination.Holds(facts.Key.Destination));
 
@@ -80,6 +78,19 @@ public sealed record Conditions
 
         return false;
     }
+
+    private bool AnyHeaders(ExtensionHeaders there)
+    {
+        foreach (HeadersMatch match in ExtensionHeaders.AsSpan())
+        {
+            if ((there & match.Of) == match.There)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 }
 
 /// <summary>A match of TCP flags: of these, exactly those are set.</summary>
@@ -87,17 +98,37 @@ public sealed record Conditions
 /// <param name="Set">Those of them that are set; the others are not.</param>
 public readonly record struct FlagsMatch(TcpFlags Of, TcpFlags Set);
 
-/// <summary>When a rule holds: times of day on days of the week, in the machine's time zone.</summary>
-public abstract class Schedule
+/// <summary>A match of extension headers: of these, exactly those are there.</summary>
+/// <param name="Of">The headers that are looked at.</param>
+/// <param name="There">Those of them that are there; the others are not.</param>
+public readonly record struct HeadersMatch(ExtensionHeaders Of, ExtensionHeaders There);
+
+/// <summary>A run of link addresses.</summary>
+/// <param name="First">The lowest.</param>
+/// <param name="Last">The highest; not below <paramref name="First"/>.</param>
+public readonly record struct MacRange(ulong First, ulong Last)
 {
-    /// <summary>What the ruleset calls it, or its times as written.</summary>
-    public abstract string Name { get; }
+    /// <summary>Whether one of the runs, disjoint and in order, has the address; none has that of a packet without a frame, 0.</summary>
+    public static bool Any(ReadOnlySpan<MacRange> runs, ulong address)
+    {
+        int low = 0, high = runs.Length - 1;
+        while (low <= high && address != 0)
+        {
+            int middle = (low + high) >> 1;
+            if (address < runs[middle].First)
+            {
+                high = middle - 1;
+            }
+            else if (address > runs[middle].Last)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                return true;
+            }
+        }
 
-    /// <summary>Whether it holds now, as of the last <see cref="Advance"/>.</summary>
-    public bool Holds { get; protected set; }
-
-    /// <summary>Lets it look at the time. Called by the worker; never allocates, blocks or throws.</summary>
-    /// <param name="now">Nanoseconds on the path's clock.</param>
-    /// <returns>Whether <see cref="Holds"/> changed.</returns>
-    public abstract bool Advance(long now);
+        return false;
+    }
 }
