@@ -15,3 +15,26 @@ public enum ExtensionHeaders : byte
     /// <summary>Destination options (§4.6).</summary>
     DestinationOptions = 8,
 }
+
+/// <summary>The words for extension headers, as rulesets and packet lines spell them.</summary>
+public static class ExtensionWords
+{
+    private static readonly (ExtensionHeaders Header, string Word)[] s_words =
+    [
+        (ExtensionHeaders.HopByHop, "hop-by-hop"), (ExtensionHeaders.Routing, "routing"),
+        (ExtensionHeaders.Fragment, "fragment"), (ExtensionHeaders.DestinationOptions, "destination-options"),
+    ];
+
+    /// <summary>Every word.</summary>
+    public static IReadOnlyList<string> All { get; } = [.. s_words.Select(static w => w.Word)];
+
+    /// <summary>The words of these headers.</summary>
+    public static IEnumerable<string> Of(ExtensionHeaders headers) => s_words.Where(w => (w.Header & headers) != 0).Select(static w => w.Word);
+
+    /// <summary>The header of a word.</summary>
+    public static bool TryParse(string word, out ExtensionHeaders header)
+    {
+        header = s_words.FirstOrDefault(w => w.Word == word).Header;
+        return header != ExtensionHeaders.None;
+    }
+}

@@ -47,6 +47,7 @@ public struct PacketFacts
     private bool _tagReflected;
     private bool _hasGreKey;
     private byte _chunk;
+    private ExtensionHeaders _extensions;
 
     /// <summary>
     /// The facts of a parsed packet: what parsing found and, where its bytes are still there, the
@@ -93,7 +94,7 @@ public struct PacketFacts
         bool ether = _kind == LineKind.Ether;
         bool query = _kind == LineKind.Ip && _hasTransport && IsQuery(_key.Protocol, _icmpType);
         bool ports = IpProtocol.HasPorts(_key.Protocol);
-        return new PacketLine
+        PacketLine line = new()
         {
             Port = port,
             Kind = _kind,
@@ -128,6 +129,7 @@ public struct PacketFacts
             FragmentId = _isFragment ? _fragmentId : 0,
             HasTransport = _hasTransport || _kind != LineKind.Ip,
             DontFragment = _dontFragment,
+            Extensions = _extensions,
             TrafficClass = _trafficClass,
             HopLimit = _kind == LineKind.Ip ? _hopLimit : PacketLine.DefaultHopLimit,
             Checksum = _checksum,
@@ -135,6 +137,7 @@ public struct PacketFacts
             DestinationMac = ether ? _destinationMac : 0,
             Quote = _hasQuote ? QuotedLine() : null,
         };
+        return LinkSpeech.IsAlerting(line) ? line with { Extensions = line.Extensions & ~ExtensionHeaders.HopByHop } : line;
     }
 
     /// <summary>Whether an ICMP or ICMPv6 type has an identifier and a sequence number.</summary>
@@ -166,6 +169,7 @@ public struct PacketFacts
         byte protocol = packet.Key.Protocol;
         _trafficClass = packet.TrafficClass;
         _hopLimit = packet.HopLimit;
+        _extensions = _etherType == EtherTypes.IPv6 ? packet.Extensions & ~ExtensionHeaders.Fragment : ExtensionHeaders.None;
         _dontFragment = packet.DontFragment && _etherType == EtherTypes.IPv4;
         _fragmentOffset = packet.FragmentOffset;
         _moreFragments = packet.MoreFragments;

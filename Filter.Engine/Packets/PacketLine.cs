@@ -168,6 +168,12 @@ public sealed record PacketLine
     /// <summary>Destination link address, 48 bits; 0 where it is derived from <see cref="Destination"/>.</summary>
     public ulong DestinationMac { get; init; }
 
+    /// <summary>IPv6 extension headers beside that of a fragment, and the router alert of what speaks to its link.</summary>
+    public ExtensionHeaders Extensions { get; init; }
+
+    /// <summary>The IPsec policy that it has come by, sealed; null for the clear. Only rehearsals take it so.</summary>
+    public string? ArrivedBy { get; init; }
+
     /// <summary>The packet that an ICMP error quotes; null where it quotes none.</summary>
     public PacketLine? Quote { get; init; }
 
@@ -217,8 +223,11 @@ public sealed record PacketLine
     /// <param name="port">The name of the port it came in by, or null.</param>
     public static PacketLine Of(in Packet packet, string? port) => PacketFacts.Of(packet).Line(port);
 
-    /// <summary>The word for a flag, by its place in canonical order.</summary>
-    internal static bool TryFlag(string word, out TcpFlags flag)
+    /// <summary>The words for TCP flags, in canonical order.</summary>
+    public static IReadOnlyList<string> FlagWords { get; } = [.. s_flags.Select(static flag => flag.Word)];
+
+    /// <summary>The flag of a word; <c>none</c> is a word too.</summary>
+    public static bool TryFlag(string word, out TcpFlags flag)
     {
         foreach ((TcpFlags one, string name) in s_flags)
         {
@@ -282,6 +291,11 @@ public sealed record PacketLine
             }
         }
 
+        if (ArrivedBy is not null)
+        {
+            Key(text, "ipsec", ArrivedBy);
+        }
+
         if (Kind != LineKind.Ether && SourceMac != 0)
         {
             Key(text, "src-mac", LinkAddress.Format(SourceMac));
@@ -324,6 +338,11 @@ public sealed record PacketLine
             Key(text, "frag", $"{FragmentOffset}{(MoreFragments ? "+" : "")}");
             Key(text, IsIcmpQuery ? "frag-id" : "id", FragmentId, IsIcmpQuery ? IcmpId : 0);
             Key(text, "total", TotalLength, 0);
+        }
+
+        if (Extensions != ExtensionHeaders.None)
+        {
+            Key(text, "ext", string.Join(',', ExtensionWords.Of(Extensions)));
         }
 
         if (DontFragment && IsIPv4)

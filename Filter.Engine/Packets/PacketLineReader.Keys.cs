@@ -136,6 +136,12 @@ internal sealed partial class PacketLineReader
                 return Number(value, ushort.MaxValue, out n) ? line with { ArpOperation = (ushort)n } : null;
             case "frag" when ip:
                 return ReadFragment(line, value);
+            case "ext" when ip && !line.IsIPv4 && !quoted:
+                return ReadExtensions(line, value);
+            case "ext" when ip && line.IsIPv4:
+                return Refuse(whole.Column, "IPv4 has no extension headers");
+            case "ipsec" when ip && !quoted && value.Text.Length > 0:
+                return line with { ArrivedBy = value.Text };
             case "csum" when ip:
                 return ReadChecksum(line, value);
             case "src-mac" or "dst-mac" when line.Kind != LineKind.Ether:
@@ -161,7 +167,7 @@ internal sealed partial class PacketLineReader
         string[] keys =
         [
             "seq", "ack", "win", "len", "ttl", "dscp", "ecn", "vlan", "id", "spi", "type", "code", "mtu", "frag", "frag-id", "total",
-            "gso", "csum", "op", "chunk", "tag", "itag", "key", "src-mac", "dst-mac", "target", "data", "quote",
+            "gso", "csum", "op", "chunk", "tag", "itag", "key", "src-mac", "dst-mac", "target", "ext", "ipsec", "data", "quote",
         ];
         string what = line.Kind switch
         {
@@ -170,6 +176,24 @@ internal sealed partial class PacketLineReader
             _ => ProtocolNames.Word(line.Protocol) ?? "this protocol",
         };
         return keys.Contains(key) ? $"'{key}' means nothing for {what}" : $"unknown key '{key}'; the keys are {string.Join(' ', keys)}";
+    }
+
+    private PacketLine? ReadExtensions(PacketLine line, Token value)
+    {
+        ExtensionHeaders headers = ExtensionHeaders.None;
+        foreach (string word in value.Text.ToLowerInvariant().Split(','))
+        {
+            if (!ExtensionWords.TryParse(word, out ExtensionHeaders header) || header == ExtensionHeaders.Fragment)
+            {
+                return Refuse(value.Column, word == "fragment"
+                    ? "a fragment header is written frag=OFFSET"
+                    : $"'{word}' is not an extension header (hop-by-hop, routing, destination-options)");
+            }
+
+            headers |= header;
+        }
+
+        return line with { Extensions = headers };
     }
 
     private PacketLine? ReadData(PacketLine line, Token value)

@@ -353,6 +353,7 @@ internal sealed partial class PacketLineReader(string text, bool quoted = false)
             FragmentId = line.IsFragment ? line.FragmentId : 0,
             InitiateTag = line.IsSctpInit ? line.InitiateTag : 0,
             TagReflected = line.TagReflected && line.IsSctpEnd,
+            Extensions = LinkSpeech.IsAlerting(line) ? line.Extensions & ~ExtensionHeaders.HopByHop : line.Extensions,
         };
     }
 

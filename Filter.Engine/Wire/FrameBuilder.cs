@@ -23,8 +23,17 @@ public static class FrameBuilder
     private const int DccpLength = 12;
     private const int DccpChecksumOffset = 6;
 
+    /// <summary>An extension header without content: padding, or a routing header that leads nowhere any more.</summary>
+    private const int ExtensionLength = 8;
+
     /// <summary>AH up to its ICV (RFC 4302 §2).</summary>
     private const int AhLength = SpiHeader.OffsetInAh + SpiHeader.Length;
+
+    /// <summary>Options that say nothing: PadN (RFC 8200 §4.2).</summary>
+    private static ReadOnlySpan<byte> Padding => [0, 0, 1, 4, 0, 0, 0, 0];
+
+    /// <summary>A routing header with no segments left, of a type that no rule of ours refuses (RFC 8754).</summary>
+    private static ReadOnlySpan<byte> SpentRouting => [0, 0, 4, 0, 0, 0, 0, 0];
 
     /// <summary>Bytes of the whole frame.</summary>
     public static int Length(PacketLine line) => LinkLength(line) + line.Kind switch
@@ -119,7 +128,11 @@ public static class FrameBuilder
 
     private static int NetworkLength(PacketLine line) => line.IsIPv4
         ? Ipv4Header.Length
-        : Ipv6Header.Length + (LinkSpeech.IsAlerting(line) ? LinkSpeech.RouterAlert.Length : 0) + (line.IsFragment ? Ipv6FragmentHeader.Length : 0);
+        : Ipv6Header.Length + ChainLength(line) + (line.IsFragment ? Ipv6FragmentHeader.Length : 0);
+
+    /// <summary>Bytes of the extension headers beside that of a fragment: eight each.</summary>
+    private static int ChainLength(PacketLine line) =>
+        ExtensionLength * (BitOperations.PopCount((uint)line.Extensions) + (LinkSpeech.IsAlerting(line) ? 1 : 0));
 
     /// <summary>Bytes of the transport header that it writes; 0 for a protocol without one.</summary>
     internal static int TransportLength(byte protocol) => protocol switch
@@ -191,24 +204,47 @@ public static class FrameBuilder
         ip.Source = line.Source;
         ip.Destination = line.Destination;
         Span<byte> behind = datagram[Ipv6Header.Length..];
-        byte next = line.IsFragment ? IpProtocol.Fragment : line.Protocol;
-        ip.NextHeader = next;
+        Span<byte> pointer = datagram[Ipv6Header.NextHeaderOffset..];
         if (LinkSpeech.IsAlerting(line))
         {
-            ip.NextHeader = IpProtocol.HopByHop;
-            LinkSpeech.RouterAlert.CopyTo(behind);
-            behind[0] = next;
-            behind = behind[LinkSpeech.RouterAlert.Length..];
+            Link(ref pointer, ref behind, IpProtocol.HopByHop, LinkSpeech.RouterAlert);
+        }
+        else if (line.Extensions.HasFlag(ExtensionHeaders.HopByHop))
+        {
+            Link(ref pointer, ref behind, IpProtocol.HopByHop, Padding);
+        }
+
+        // All of them before the fragment header, so that every fragment has them.
+        if (line.Extensions.HasFlag(ExtensionHeaders.DestinationOptions))
+        {
+            Link(ref pointer, ref behind, IpProtocol.DestinationOptions, Padding);
+        }
+
+        if (line.Extensions.HasFlag(ExtensionHeaders.Routing))
+        {
+            Link(ref pointer, ref behind, IpProtocol.Routing, SpentRouting);
         }
 
         if (line.IsFragment)
         {
+            pointer[0] = IpProtocol.Fragment;
             Ipv6FragmentHeader.TryRead(behind, out Ipv6FragmentHeader fragment, out _);
-            fragment.NextHeader = line.Protocol;
             fragment.Offset = line.FragmentOffset;
             fragment.MoreFragments = line.MoreFragments;
             fragment.Identification = line.FragmentId;
+            pointer = behind;
         }
+
+        pointer[0] = line.Protocol;
+    }
+
+    /// <summary>Puts an extension header behind the one before, whose next header field is at <paramref name="pointer"/>.</summary>
+    private static void Link(ref Span<byte> pointer, ref Span<byte> behind, byte kind, ReadOnlySpan<byte> header)
+    {
+        pointer[0] = kind;
+        header.CopyTo(behind);
+        pointer = behind;
+        behind = behind[header.Length..];
     }
 
     /// <summary>Header and payload of the upper layer.</summary>

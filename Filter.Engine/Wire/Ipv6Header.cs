@@ -9,6 +9,9 @@ public readonly ref struct Ipv6Header
     /// <summary>Bytes of the header.</summary>
     public const int Length = 40;
 
+    /// <summary>Where it says what follows.</summary>
+    public const int NextHeaderOffset = 6;
+
     private readonly Span<byte> _bytes;
 
     private Ipv6Header(Span<byte> bytes) => _bytes = bytes;

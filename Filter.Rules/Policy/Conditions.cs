@@ -108,6 +108,25 @@ public readonly record struct HeadersMatch(ExtensionHeaders Of, ExtensionHeaders
 /// <param name="Last">The highest; not below <paramref name="First"/>.</param>
 public readonly record struct MacRange(ulong First, ulong Last)
 {
+    /// <summary>The union of runs in any order: disjoint, in order, never touching each other.</summary>
+    public static ImmutableArray<MacRange> Merge(IEnumerable<MacRange> runs)
+    {
+        List<MacRange> merged = [];
+        foreach (MacRange next in runs.OrderBy(static run => run.First))
+        {
+            if (merged.Count > 0 && next.First <= merged[^1].Last + 1)
+            {
+                merged[^1] = merged[^1] with { Last = Math.Max(merged[^1].Last, next.Last) };
+            }
+            else
+            {
+                merged.Add(next);
+            }
+        }
+
+        return [.. merged];
+    }
+
     /// <summary>Whether one of the runs, disjoint and in order, has the address; none has that of a packet without a frame, 0.</summary>
     public static bool Any(ReadOnlySpan<MacRange> runs, ulong address)
     {

@@ -48,6 +48,9 @@ public sealed class Schedule : IEquatable<Schedule>
         return new Schedule(name, minutes);
     }
 
+    /// <summary>The minute of the week that <c>mon 10:00</c> names; null if it is none.</summary>
+    public static int? MinuteOf(string moment) => Binding.ScheduleWords.Moment(moment);
+
     /// <summary>Whether it holds in this minute of the week. Never allocates.</summary>
     public bool Holds(int minute) => (uint)minute < Week && (_minutes[minute / Bits] >> (minute % Bits) & 1) != 0;
 

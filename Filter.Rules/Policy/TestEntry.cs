@@ -32,6 +32,11 @@ public sealed record PacketStep(SourceMark At, Verdict Expected, Located<string>
 /// <param name="Nanoseconds">How long; more than 0.</param>
 public sealed record PauseStep(SourceMark At, long Nanoseconds) : TestStep(At);
 
+/// <summary>The clock on the wall is set; nothing else notices.</summary>
+/// <param name="At">Where it stands.</param>
+/// <param name="Minute">The minute of the week that begins, see <see cref="Schedule"/>.</param>
+public sealed record ClockStep(SourceMark At, int Minute) : TestStep(At);
+
 /// <summary>One test: it starts with no flows, and its steps follow one another.</summary>
 /// <param name="Name">The conversation's name; a single packet's own line.</param>
 /// <param name="At">Where it starts.</param>

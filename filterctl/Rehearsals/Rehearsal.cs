@@ -28,6 +28,9 @@ internal sealed record Outcome(PacketLine Line, Packet Packet, RuleName Rule, IR
 /// </summary>
 internal sealed class Rehearsal : IDisposable
 {
+    /// <summary>A test that says nothing of the time happens on a Monday at noon.</summary>
+    public const int Noon = 12 * 60;
+
     /// <summary>Room for flows: a test has few, and each has a table of its own.</summary>
     private const int Flows = 4096;
 
@@ -45,18 +48,21 @@ internal sealed class Rehearsal : IDisposable
     private readonly List<WalkStep> _steps = [];
     private readonly Gateway _gateway;
     private readonly Rehearsed _rehearsed;
+    private readonly SetCalendar _calendar = new();
     private long _number;
 
     /// <summary>A rehearsal with nothing in its tables.</summary>
     /// <param name="ruleset">What judges; its keys are there.</param>
     /// <param name="burst">An empty burst to use; each has some megabytes, so several rehearsals share one.</param>
-    public Rehearsal(Ruleset ruleset, Burst burst)
+    /// <param name="minute">The minute of the week that the clock on the wall shows.</param>
+    public Rehearsal(Ruleset ruleset, Burst burst, int minute = Noon)
     {
         _ruleset = ruleset;
         _burst = burst;
         _burst.Now = 1_000_000_000_000;
+        _calendar.Set(minute, _burst.Now);
         _gateway = Gateway.Compose(
-            ruleset, Gateway.PortsInMemory(ruleset), new StepRecorder(_steps), Math.Min(Flows, ruleset.Limits.Flows));
+            ruleset, Gateway.PortsInMemory(ruleset), new StepRecorder(_steps), Math.Min(Flows, ruleset.Limits.Flows), calendar: _calendar);
         _gateway.Path.Events.Muted = true;
         _rehearsed = new Rehearsed(_gateway, ruleset, burst);
     }
@@ -79,6 +85,7 @@ internal sealed class Rehearsal : IDisposable
         }
 
         _burst.Packets[index].Number = ++_number;
+        _burst.Packets[index].ArrivedBy = PolicyOf(line, text);
         Packet packet = _rehearsed.Walk(index);
         if (packet.Policy > 0 && _ruleset.Ipsec is { } ipsec && packet.Policy <= ipsec.Policies.Length)
         {
@@ -93,6 +100,14 @@ internal sealed class Rehearsal : IDisposable
             [.. _gateway.Ports.Where(p => (p.Mask & packet.Egress) != 0).Select(static p => p.Name)],
             [.. _steps]);
         return outcome;
+    }
+
+    /// <summary>Sets the clock on the wall, which schedules notice at once and timers never.</summary>
+    /// <param name="minute">The minute of the week that begins.</param>
+    public void SetClock(int minute)
+    {
+        _calendar.Set(minute, _burst.Now);
+        _rehearsed.Tick(_burst.Now);
     }
 
     /// <summary>Lets time pass.</summary>
@@ -111,6 +126,18 @@ internal sealed class Rehearsal : IDisposable
     {
         _burst.Reset();
         _gateway.Dispose();
+    }
+
+    /// <summary>The number of the policy that the line says it came by; 0 for the clear.</summary>
+    private ushort PolicyOf(PacketLine line, string text)
+    {
+        if (line.ArrivedBy is not { } name)
+        {
+            return 0;
+        }
+
+        IpsecPolicy? policy = _ruleset.Ipsec?.Policies.FirstOrDefault(p => p.Name == name && p.Action == IpsecAction.Protect);
+        return policy?.Number ?? throw new Refusal($"'{text}': {_ruleset.File} has no IPsec policy '{name}' that protects");
     }
 
     private PortConfig PortOf(PacketLine line, string text)

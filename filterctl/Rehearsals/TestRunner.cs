@@ -41,6 +41,10 @@ internal static class TestRunner
             {
                 rehearsal.Pause(pause.Nanoseconds);
             }
+            else if (step is ClockStep clock)
+            {
+                rehearsal.SetClock(clock.Minute);
+            }
             else if (step is PacketStep packet && Check(rehearsal, packet) is { } wrong)
             {
                 failure = wrong;

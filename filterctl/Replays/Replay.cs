@@ -66,7 +66,7 @@ internal sealed class Replay : IDisposable
                 });
             }
 
-            _gateway = Gateway.Compose<NoTrace>(ruleset, _sinks);
+            _gateway = Gateway.Compose<NoTrace>(ruleset, _sinks, calendar: new LocalCalendar(unixTime: true));
             _gateway.Path.Events.Muted = true;
             _rehearsed = new Rehearsed(_gateway, ruleset, _burst);
         }

@@ -22,6 +22,7 @@ internal static class ExplainVerb
             Description = "Packet line, as logs print it: [PORT:] PROTO SRC[:PORT] > DST[:PORT] [flags] [key=value…]. Of several the last is explained, the others go before it",
             Arity = ArgumentArity.OneOrMore,
         };
+        Option<string?> at = new("--at") { Description = "Day and time that schedules see, as \"mon 10:00\"; now without it", HelpName = "TIME" };
         Option<bool> json = Options.Json();
         Command verb = new("explain",
             """
@@ -32,19 +33,21 @@ internal static class ExplainVerb
               filterctl explain office.yaml 'outside: tcp 203.0.113.9:4444 > 192.0.2.5:22 syn'
               filterctl explain office.yaml 'udp 192.0.2.5:4000 > 9.9.9.9:53' 'udp 9.9.9.9:53 > 192.0.2.5:4000'
             """)
-        { file, lines, json };
-        verb.SetAction(parsed => Run(screen, parsed.GetValue(file)!, parsed.GetValue(lines)!, parsed.GetValue(json)));
+        { file, lines, at, json };
+        verb.SetAction(parsed => Run(screen, parsed.GetValue(file)!, parsed.GetValue(lines)!, parsed.GetValue(at), parsed.GetValue(json)));
         return verb;
     }
 
-    private static int Run(Screen screen, string file, string[] lines, bool json)
+    private static int Run(Screen screen, string file, string[] lines, string? at, bool json)
     {
         if (Rulesets.Read(file, screen) is not { } ruleset)
         {
             return Exit.No;
         }
 
-        Outcome last = Walk(ruleset, lines);
+        int minute = at is null ? new LocalCalendar().MinuteOfWeek(0) : Schedule.MinuteOf(at)
+            ?? throw new Refusal($"--at {at}: write a day and a time, as \"mon 10:00\"", Exit.Usage);
+        Outcome last = Walk(ruleset, lines, minute);
         ruleset.WipeKeys();
         if (json)
         {
@@ -64,9 +67,9 @@ internal static class ExplainVerb
         return Exit.Done;
     }
 
-    private static Outcome Walk(Ruleset ruleset, string[] lines)
+    private static Outcome Walk(Ruleset ruleset, string[] lines, int minute)
     {
-        using Rehearsal rehearsal = new(ruleset, new Burst());
+        using Rehearsal rehearsal = new(ruleset, new Burst(), minute);
         foreach (string before in lines.AsSpan(0, lines.Length - 1))
         {
             rehearsal.Send(before);

@@ -6,7 +6,7 @@ using Filter.Rules.Syntax;
 namespace Filter.Rules.Policy.Binding;
 
 /// <summary>Checks the packet lines of a ruleset's tests: each must be one, and must tell the port it comes in by.</summary>
-internal sealed class PacketLines(IReadOnlyList<string> names, ImmutableArray<PortConfig> ports, Diagnostics found)
+internal sealed class PacketLines(IReadOnlyList<string> names, ImmutableArray<PortConfig> ports, IpsecNames policies, Diagnostics found)
 {
     private const string ColumnWord = "column ";
 
@@ -22,6 +22,10 @@ internal sealed class PacketLines(IReadOnlyList<string> names, ImmutableArray<Po
         {
             (int column, string what) = Split(error);
             found.Error(Within((ScalarNode)node!, column), $"packet line: {what}");
+        }
+        else if (line.ArrivedBy is { } policy && policies.Find(new(policy, text.At), found) == 0)
+        {
+            return text;
         }
         else if (line.Port is { } port)
         {

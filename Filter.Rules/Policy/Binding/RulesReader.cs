@@ -8,12 +8,12 @@ using Filter.Rules.Syntax;
 namespace Filter.Rules.Policy.Binding;
 
 /// <summary>Reads <c>rules:</c>.</summary>
-internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort protectedPorts, Sets sets, Diagnostics found)
+internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort protectedPorts, Sets sets, ConditionsReader conditions, Diagnostics found)
 {
     private static readonly string[] s_actions = ["allow", "drop", "reject"];
 
     private static readonly string[] s_keys =
-        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", "pinhole", "helper", "midstream", "management", "limit", "log"];
+        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", .. ConditionsReader.Keys, "pinhole", "helper", "midstream", "management", "limit", "log"];
 
     private readonly Dictionary<string, SourceMark> _names = new(StringComparer.Ordinal);
 
@@ -53,6 +53,7 @@ internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort pr
             SourcePorts = Ports(fields["source-port"]),
             Families = Values.Word(fields["family"], "'family'", found, ("ipv4", Families.IPv4), ("ipv6", Families.IPv6)) ?? Families.Both,
             Vlan = Vlan(fields["vlan"]),
+            Conditions = conditions.Read(fields),
             Pinhole = Pinhole(fields["pinhole"]),
             Helper = Helper(fields["helper"]),
             Midstream = Values.Flag(fields["midstream"], "'midstream'", found),
@@ -65,6 +66,7 @@ internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort pr
         CheckMidstream(fields, rule, action);
         CheckManagement(fields, action);
         CheckSourcePorts(fields, rule, hasService);
+        CheckTcpFlags(fields, rule);
         if (!found.HasErrors)
         {
             WarnIfEmpty(rule);
@@ -232,64 +234,5 @@ internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort pr
         bool good = Values.TryNumber(text, out long number) && number is >= 1 and <= VlanTag.LastIdentifier;
         identifier = good ? (int)number : 0;
         return good;
-    }
-
-    private void CheckMidstream(Fields fields, Rule rule, string? action)
-    {
-        if (!fields.Has("midstream"))
-        {
-            return;
-        }
-
-        if (action is "drop" or "reject")
-        {
-            found.Error(fields.KeyAt("midstream"), $"a rule that {action}s picks up no connection", "leave 'midstream' out");
-        }
-        else if (rule.Service is { IsAny: false } service && !service.Names(IpProtocol.Tcp))
-        {
-            found.Error(fields.KeyAt("midstream"), "'midstream' is for TCP, which 'service' does not name", "add TCP to 'service', or leave 'midstream' out");
-        }
-    }
-
-    private void CheckManagement(Fields fields, string? action)
-    {
-        if (fields.Has("management") && action is "drop" or "reject")
-        {
-            found.Error(fields.KeyAt("management"), $"a rule that {action}s opens no flow", "leave 'management' out");
-        }
-    }
-
-    private void CheckSourcePorts(Fields fields, Rule rule, bool hasService)
-    {
-        if (!fields.Has("source-port") || !hasService || rule.Service is null)
-        {
-            return;
-        }
-
-        foreach (Service service in rule.Service.Services)
-        {
-            if (!IpProtocol.HasPorts(service.Protocol))
-            {
-                found.Error(fields.KeyAt("source-port"), $"{ServiceSet.NameOf(service.Protocol)} has no source ports", "name only services that have ports, such as tcp and udp");
-                return;
-            }
-        }
-    }
-
-    /// <summary>A rule whose matches exclude each other is no error, but nobody means it.</summary>
-    private void WarnIfEmpty(Rule rule)
-    {
-        Families source = rule.Source?.Families ?? Families.Both, destination = rule.Destination?.Families ?? Families.Both;
-        Families service = rule.Service is { IsAny: false } named
-            ? named.Services.Aggregate(Families.None, static (all, s) => all | (s.Protocol == IpProtocol.Icmp ? Families.IPv4 : s.Protocol == IpProtocol.IcmpV6 ? Families.IPv6 : Families.Both))
-            : Families.Both;
-        if ((source & destination & service & rule.Families) == Families.None)
-        {
-            found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", "its family, source, destination and service leave neither IPv4 nor IPv6");
-        }
-        else if (rule.From == rule.To && System.Numerics.BitOperations.IsPow2(rule.From))
-        {
-            found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", "a packet never leaves by the port it came in by");
-        }
     }
 }

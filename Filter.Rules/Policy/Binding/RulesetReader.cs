@@ -10,7 +10,7 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>A tree becomes a ruleset, or a list of everything that is wrong with it.</summary>
 internal static class RulesetReader
 {
-    private static readonly string[] s_keys = ["filter", "ports", "profile", "timers", "link", "limits", "sets", "defaults", "rules", "ipsec", "tests"];
+    private static readonly string[] s_keys = ["filter", "ports", "profile", "timers", "link", "limits", "sets", "schedules", "defaults", "rules", "ipsec", "tests"];
     private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown", "tagged", "verify-neighbours"];
     private static readonly string[] s_defaultKeys = ["out", "in", "across", "unsolicited-syn"];
 
@@ -26,7 +26,9 @@ internal static class RulesetReader
         ImmutableArray<PortConfig> portConfigs = ports.Read(fields.Required("ports", "a ruleset names the ports it stands between"));
         RunMode mode = fields["ports"] is MapNode ? ports.Mode(fields.KeyAt("ports")) : RunMode.Bridge;
         Sets sets = new(fields["sets"], found);
-        RulesReader rules = new(ports.Names, portConfigs.Length == ports.Names.Count ? ProtectedPorts(portConfigs) : Rule.AnyPort, sets, found);
+        IpsecNames policies = new(fields["ipsec"]);
+        ConditionsReader conditions = new(new Schedules(fields["schedules"], found), policies, found);
+        RulesReader rules = new(ports.Names, portConfigs.Length == ports.Names.Count ? ProtectedPorts(portConfigs) : Rule.AnyPort, sets, conditions, found);
         ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
         Profile profile = Values.Word(fields["profile"], "'profile'", found, ("default", Profile.Default), ("rfc6092", Profile.Rfc6092)) ?? Profile.Default;
         FlowTimers timers = TimersReader.Read(fields["timers"], profile, found);
@@ -37,7 +39,7 @@ internal static class RulesetReader
         path = path with { Admission = AdmissionReader.Read(portConfigs, linkFields, path.Admission, found) };
         Defaults defaults = ReadDefaults(fields["defaults"], limitsReader, ref path, found);
         IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(directory, found), found).Read(fields["ipsec"]);
-        ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, found), found).Read(fields["tests"]);
+        ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, policies, found), found).Read(fields["tests"]);
         Ruleset ruleset = new()
         {
             File = file,

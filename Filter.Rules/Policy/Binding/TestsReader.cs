@@ -9,8 +9,8 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
 {
     private static readonly string[] s_verdicts = ["pass", "drop", "reject", "held", "answered"];
     private static readonly string[] s_packetKeys = [.. s_verdicts, "by", "reason", "ipsec"];
-    private static readonly string[] s_stepKeys = [.. s_packetKeys, "after"];
-    private static readonly string[] s_entryKeys = [.. s_packetKeys, "conversation", "steps"];
+    private static readonly string[] s_stepKeys = [.. s_packetKeys, "after", "at"];
+    private static readonly string[] s_entryKeys = [.. s_packetKeys, "conversation", "steps", "at"];
     private static readonly string[] s_reasons = [.. Enum.GetValues<DropReason>().Where(static r => r != DropReason.None).Select(static r => r.Name())];
 
     /// <summary>The tests in order.</summary>
@@ -31,7 +31,7 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
             }
             else if (Packet(fields, "a test") is { } step)
             {
-                tests.Add(new TestEntry(step.Line.Value, fields.At, false, [step]));
+                tests.Add(new TestEntry(step.Line.Value, fields.At, false, [.. Clock(fields), step]));
             }
         }
 
@@ -42,7 +42,7 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
     {
         fields.Refuse("belongs to a step of the conversation", "move it under 'steps'", s_packetKeys);
         Located<string>? name = Values.Text(fields.Required("conversation", "say in a few words what it shows"), "'conversation'", found);
-        List<TestStep> steps = [];
+        List<TestStep> steps = [.. Clock(fields)];
         IReadOnlyList<Node> nodes = Values.List(fields.Required("steps"), "'steps'", found);
         if (nodes.Count == 0 && fields["steps"] is ListNode empty)
         {
@@ -58,20 +58,29 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
 
             if (step.Has("after"))
             {
-                step.Refuse("cannot stand beside 'after'", "make two steps of it", s_packetKeys);
+                step.Refuse("cannot stand beside 'after'", "make two steps of it", [.. s_packetKeys, "at"]);
                 if (Values.Duration(step["after"], "'after'", found) is { } pause)
                 {
                     steps.Add(new PauseStep(step.At, pause));
                 }
             }
+            else if (step.Has("at") && !s_packetKeys.Any(step.Has))
+            {
+                steps.AddRange(Clock(step));
+            }
             else if (Packet(step, "a step") is { } packet)
             {
+                steps.AddRange(Clock(step));
                 steps.Add(packet);
             }
         }
 
         return new TestEntry(name?.Value ?? "", fields.At, true, [.. steps]);
     }
+
+    /// <summary>The clock on the wall, where it is set.</summary>
+    private IEnumerable<TestStep> Clock(Fields fields) =>
+        ScheduleWords.Moment(fields["at"], "'at'", found) is { } minute ? [new ClockStep(fields.KeyAt("at"), minute)] : [];
 
     private PacketStep? Packet(Fields fields, string what)
     {

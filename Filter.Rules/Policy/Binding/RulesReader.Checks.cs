@@ -1,0 +1,95 @@
+using Filter.Engine.Packets;
+using Filter.Engine.Wire;
+using Filter.Rules.Syntax;
+
+namespace Filter.Rules.Policy.Binding;
+
+/// <content>What does not go together in a rule, and what nobody means.</content>
+internal sealed partial class RulesReader
+{
+    /// <summary>Flags of segments that belong to a connection which is there.</summary>
+    private const TcpFlags NoOpening = TcpFlags.Ack | TcpFlags.Fin | TcpFlags.Rst;
+
+    private void CheckMidstream(Fields fields, Rule rule, string? action)
+    {
+        if (!fields.Has("midstream"))
+        {
+            return;
+        }
+
+        if (action is "drop" or "reject")
+        {
+            found.Error(fields.KeyAt("midstream"), $"a rule that {action}s picks up no connection", "leave 'midstream' out");
+        }
+        else if (rule.Service is { IsAny: false } service && !service.Names(IpProtocol.Tcp))
+        {
+            found.Error(fields.KeyAt("midstream"), "'midstream' is for TCP, which 'service' does not name", "add TCP to 'service', or leave 'midstream' out");
+        }
+    }
+
+    private void CheckManagement(Fields fields, string? action)
+    {
+        if (fields.Has("management") && action is "drop" or "reject")
+        {
+            found.Error(fields.KeyAt("management"), $"a rule that {action}s opens no flow", "leave 'management' out");
+        }
+    }
+
+    private void CheckSourcePorts(Fields fields, Rule rule, bool hasService)
+    {
+        if (!fields.Has("source-port") || !hasService || rule.Service is null)
+        {
+            return;
+        }
+
+        foreach (Service service in rule.Service.Services)
+        {
+            if (!IpProtocol.HasPorts(service.Protocol))
+            {
+                found.Error(fields.KeyAt("source-port"), $"{ServiceSet.NameOf(service.Protocol)} has no source ports", "name only services that have ports, such as tcp and udp");
+                return;
+            }
+        }
+    }
+
+    private void CheckTcpFlags(Fields fields, Rule rule)
+    {
+        if (rule.Conditions is not { TcpFlags.IsEmpty: false } conditions)
+        {
+            return;
+        }
+
+        if (rule.Service is { IsAny: false } service && !service.Names(IpProtocol.Tcp))
+        {
+            found.Error(fields.KeyAt("tcp-flags"), "'tcp-flags' is for TCP, which 'service' does not name", "add TCP to 'service', or leave 'tcp-flags' out");
+        }
+        else if (!rule.Midstream && !conditions.TcpFlags.Any(static match => (match.Set & NoOpening) == 0 && (match.Set & TcpFlags.Syn) == (match.Of & TcpFlags.Syn)))
+        {
+            found.Warn(fields.KeyAt("tcp-flags"), $"the rule {Wording.Quote(rule.Name)} matches no packet that opens a connection", "a connection opens with 'syn'; ack, fin and rst belong to one that is there");
+        }
+    }
+
+    /// <summary>A rule whose matches exclude each other is no error, but nobody means it.</summary>
+    private void WarnIfEmpty(Rule rule)
+    {
+        Families source = rule.Source?.Families ?? Families.Both, destination = rule.Destination?.Families ?? Families.Both;
+        Families headers = rule.Conditions is { ExtensionHeaders.IsEmpty: false } conditions && conditions.ExtensionHeaders.All(static match => match.There != ExtensionHeaders.None)
+            ? Families.IPv6
+            : Families.Both;
+        Families service = rule.Service is { IsAny: false } named
+            ? named.Services.Aggregate(Families.None, static (all, s) => all | (s.Protocol == IpProtocol.Icmp ? Families.IPv4 : s.Protocol == IpProtocol.IcmpV6 ? Families.IPv6 : Families.Both))
+            : Families.Both;
+        if ((source & destination & service & headers & rule.Families) == Families.None)
+        {
+            found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", headers == Families.Both ? "its family, source, destination and service leave neither IPv4 nor IPv6" : "IPv4 has no extension headers");
+        }
+        else if (rule.Conditions is { Schedule.IsEmpty: true })
+        {
+            found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", "its times leave no minute of the week");
+        }
+        else if (rule.From == rule.To && System.Numerics.BitOperations.IsPow2(rule.From))
+        {
+            found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", "a packet never leaves by the port it came in by");
+        }
+    }
+}
