@@ -52,6 +52,9 @@ public struct Expectation
     /// <summary>Its parent's rule logs.</summary>
     public bool Log;
 
+    /// <summary>The policy in force does not allow its parent: as <see cref="Flow.Kept"/>.</summary>
+    public bool Kept;
+
     /// <summary>Flows may still come by it; else the record stays for those that came.</summary>
     public bool Open;
 

@@ -30,6 +30,9 @@ public sealed class Expectations
     /// <summary>How many are open.</summary>
     public int Count { get; private set; }
 
+    /// <summary>The largest number used so far.</summary>
+    public int Last => _unused - 1;
+
     /// <summary>The expectation of that number.</summary>
     public ref Expectation this[int number] => ref _records[number];
 

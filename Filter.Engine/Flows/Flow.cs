@@ -99,7 +99,7 @@ public struct Flow
     /// <summary>The rule that let it in.</summary>
     public int Rule;
 
-    /// <summary>The policy generation under which it was judged.</summary>
+    /// <summary>The policy generation under which it was judged; <see cref="Rule"/> is a number of that generation's.</summary>
     public int Generation;
 
     /// <summary>Answers that a one-answer pinhole owes; acknowledgments that a closed TCP flow does.</summary>
@@ -140,6 +140,9 @@ public struct Flow
 
     /// <summary>Its rule logs.</summary>
     public bool Log;
+
+    /// <summary>The policy in force does not allow it: it was kept when that was put in force.</summary>
+    public bool Kept;
 
     /// <summary>How much it has shown of itself.</summary>
     public FlowStanding Standing;

@@ -39,7 +39,7 @@ public abstract class PacketPath
         Settings = settings;
         Flows = new FlowTable(settings.Flows);
         Ruleset = settings.Ruleset;
-        Counters.Adopt(null, Ruleset);
+        Counters = new PathCounters(Ruleset);
     }
 
     /// <summary>What it was built from.</summary>
@@ -49,10 +49,13 @@ public abstract class PacketPath
     public FlowTable Flows { get; }
 
     /// <summary>What was counted.</summary>
-    public PathCounters Counters { get; } = new();
+    public PathCounters Counters { get; }
 
     /// <summary>Drops and logged packets.</summary>
     public EventRing Events { get; } = new();
+
+    /// <summary>Flows that a new policy ended.</summary>
+    public Ring<FlowEnd> Ends { get; } = new(1024);
 
     /// <summary>The ruleset in force.</summary>
     public IRuleset Ruleset { get; private protected set; }
@@ -60,7 +63,7 @@ public abstract class PacketPath
     /// <summary>What the ruleset in force says of the walk as a whole.</summary>
     public PathPolicy Policy => Ruleset.Policy;
 
-    /// <summary>Rises with each <see cref="Publish"/>, and whenever what the ruleset says changes with the time or its sets.</summary>
+    /// <summary>Rises with each reload, and whenever what the ruleset says changes with the time or its sets.</summary>
     public int Generation { get; private protected set; }
 
     /// <summary>The IPsec stage in force; null where everything bypasses.</summary>
@@ -78,9 +81,35 @@ public abstract class PacketPath
     /// </summary>
     public abstract void Tick(Burst burst);
 
+    /// <summary>How many hundredths of the flows were judged under the policy in force; null once all were.</summary>
+    public abstract int? JudgedAgain { get; }
+
     /// <summary>
-    /// Puts a new ruleset and IPsec stage in force. Flows are judged again, by their opening, when
-    /// they next meet a packet. Called between bursts by the worker.
+    /// Makes another ruleset ready to be put in force. Not for the worker: it takes its time and memory. One at a time, and
+    /// what it gives is published, or forgotten, before the next one is made ready.
     /// </summary>
-    public abstract void Publish(IRuleset ruleset, IIpsecStage? ipsec);
+    /// <param name="ruleset">What comes next.</param>
+    /// <param name="keepsFlows">Flows that it does not allow stay nevertheless.</param>
+    public abstract Publication Prepare(IRuleset ruleset, bool keepsFlows = false);
+
+    /// <summary>
+    /// Puts a new ruleset and IPsec stage in force. Flows are judged again, by their opening: a few at a time by
+    /// <see cref="Sweep"/>, or when they next meet a packet. Called between bursts by the worker.
+    /// </summary>
+    public abstract void Publish(Publication ready, IIpsecStage? ipsec);
+
+    /// <summary>Makes a ruleset ready and puts it in force at once: for whoever has no packets that wait.</summary>
+    public void Publish(IRuleset ruleset, IIpsecStage? ipsec) => Publish(Prepare(ruleset), ipsec);
+
+    /// <summary>
+    /// Judges flows again that no packet has met since the policy changed. <see cref="Tick"/> does some; the worker more, a few
+    /// between two bursts.
+    /// </summary>
+    /// <param name="now">The path's clock.</param>
+    /// <param name="most">Most records to look at.</param>
+    /// <returns>Whether any are left.</returns>
+    public abstract bool Sweep(long now, int most);
+
+    /// <summary>The rule by which a flow was let in, as it is named now.</summary>
+    public abstract RuleName RuleOf(in Flow flow);
 }

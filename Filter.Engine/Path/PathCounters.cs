@@ -11,7 +11,13 @@ public sealed class PathCounters
 {
     private readonly long[] _reasons = new long[DropReasons.Count];
     private readonly long[] _verdicts = new long[(int)Verdict.Consumed + 1];
-    private long[] _rules = [];
+    private RuleBook _rules;
+
+    /// <summary>Counts without rules.</summary>
+    public PathCounters() => _rules = RuleBook.Empty();
+
+    /// <summary>Counts, of a first ruleset's rules.</summary>
+    internal PathCounters(IRuleset ruleset) => _rules = new RuleBook(ruleset);
 
     /// <summary>Packets that ports gave.</summary>
     public long In;
@@ -22,11 +28,20 @@ public sealed class PathCounters
     /// <summary>Packets that Filter made itself: errors, resets, neighbour solicitations.</summary>
     public long Own;
 
+    /// <summary>What the rules' numbers stand for, and what was counted for each.</summary>
+    public RuleBook Rules => Volatile.Read(ref _rules);
+
     /// <summary>Flows opened.</summary>
     public long Opened;
 
     /// <summary>Flows that ended by their timer.</summary>
     public long Expired;
+
+    /// <summary>Flows that a new policy no longer allowed: the sum over all rules.</summary>
+    public long Disallowed;
+
+    /// <summary>Flows that a new policy would not have allowed, and that were kept; counted each time.</summary>
+    public long Kept;
 
     /// <summary>Flows, none of them proven, that were given up for another: because the table was full, or at a limit.</summary>
     public long Evicted;
@@ -62,11 +77,7 @@ public sealed class PathCounters
     public long this[Verdict verdict] => Volatile.Read(ref _verdicts[(int)verdict]);
 
     /// <summary>Packets of this rule, of its flows too; 0 for a rule that does not exist.</summary>
-    public long Rule(int rule)
-    {
-        long[] rules = Volatile.Read(ref _rules);
-        return (uint)rule < (uint)rules.Length ? Volatile.Read(ref rules[rule]) : 0;
-    }
+    public long Rule(int rule) => Rules.Packets(rule);
 
     /// <summary>Counts a packet by its verdict, reason and rule.</summary>
     internal void Count(in Packet packet)
@@ -77,11 +88,17 @@ public sealed class PathCounters
             _reasons[(int)packet.Reason]++;
         }
 
-        // Whatever else may go wrong, a rule's number from before a reload must not end the worker.
-        if (packet.Rule != 0 && (uint)packet.Rule < (uint)_rules.Length)
+        if (packet.Rule != 0)
         {
-            _rules[packet.Rule]++;
+            _rules.CountPacket(packet.Rule);
         }
+    }
+
+    /// <summary>Counts a flow that a new policy ended, by the rule that had let it in.</summary>
+    internal void EndFlow(int rule)
+    {
+        Disallowed++;
+        _rules.CountEnded(rule);
     }
 
     /// <summary>Held packets whose fate is known: they move from held to this verdict.</summary>
@@ -101,24 +118,6 @@ public sealed class PathCounters
     /// <summary>Held packets that went on: they move from held to passed.</summary>
     internal void PassHeld(long packets) => SettleHeld(Verdict.Pass, DropReason.None, packets);
 
-    /// <summary>Gives the rules of a new ruleset their counters: by name, so that they survive a reload.</summary>
-    internal void Adopt(IRuleset? before, IRuleset after)
-    {
-        var rules = new long[after.RuleCount];
-        if (before is not null)
-        {
-            var byName = new Dictionary<string, long>(before.RuleCount);
-            for (int rule = 1; rule < before.RuleCount; rule++)
-            {
-                byName[before.Name(rule).Name] = _rules[rule];
-            }
-
-            for (int rule = 1; rule < after.RuleCount; rule++)
-            {
-                rules[rule] = byName.GetValueOrDefault(after.Name(rule).Name);
-            }
-        }
-
-        Volatile.Write(ref _rules, rules);
-    }
+    /// <summary>From now on the rules' numbers are those of another book.</summary>
+    internal void Adopt(RuleBook rules) => Volatile.Write(ref _rules, rules);
 }

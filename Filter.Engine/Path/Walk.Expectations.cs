@@ -36,7 +36,7 @@ public sealed partial class PacketPath<TTrace>
         judgement = new Judgement(Verdict.Pass, expectation.Rule, expectation.Pinhole, Limited: false, expectation.Log, IsDefault: false);
         if (TTrace.On)
         {
-            _trace.Note(packet, "expected", $"by flow {expectation.Parent.Number} ({Describe(expectation)}), let in by '{Ruleset.Name(expectation.Rule).Name}'");
+            _trace.Note(packet, "expected", $"by flow {expectation.Parent.Number} ({Describe(expectation)}), let in by '{Counters.Rules.Name(expectation.Rule).Name}'");
         }
 
         return true;
@@ -75,6 +75,7 @@ public sealed partial class PacketPath<TTrace>
             ref Expectation expectation = ref Flows.Expectations[expectedBy];
             flow.Expectation = expectedBy;
             flow.Parent = expectation.Parent;
+            flow.Kept = expectation.Kept;
             flow.Judged = ushort.MaxValue;                  // the rules are not asked where else it may go
             Counters.Met++;
             if (expectation.Once)
@@ -97,6 +98,11 @@ public sealed partial class PacketPath<TTrace>
             && (Flows.Expectations[flow.Expectation].Pinhole != judgement.Pinhole || !Flows.Expectations[flow.Expectation].Open))
         {
             Flows.Unbind(number);
+        }
+        else if (flow.Expectation != 0 && Flows.Expectations[flow.Expectation].Generation != Generation)
+        {
+            // Whoever of its flows is still allowed speaks for the pinhole: the one that did may not be.
+            Speak(ref Flows.Expectations[flow.Expectation], number);
         }
 
         if (judgement.Pinhole >= PinholeKind.AddressDependent && flow.Expectation == 0)
@@ -288,50 +294,61 @@ public sealed partial class PacketPath<TTrace>
         expectation.Rule = flow.Rule;
         expectation.Log = flow.Log;
         expectation.Generation = flow.Generation;
+        expectation.Kept = flow.Kept;
     }
 
     /// <summary>
     /// Whether the policy in force still lets an expectation's parent in, by a rule with the same helper or pinhole; else it
-    /// closes.
+    /// closes, unless the parent would be kept.
     /// </summary>
-    private bool StillAllowed(int number)
+    private bool StillAllowed(int number) => StillAllowed(number, out _);
+
+    private bool StillAllowed(int number, out Judgement judgement)
     {
+        judgement = default;
         ref Expectation expectation = ref Flows.Expectations[number];
         if (expectation.Generation == Generation)
         {
             return true;
         }
 
-        Judgement judgement = Ruleset.Judge(expectation.Opening);
+        judgement = Ruleset.Judge(expectation.Opening);
         bool allowed = judgement.Verdict == Verdict.Pass
             && (expectation.Pinhole != default ? judgement.Pinhole == expectation.Pinhole : judgement.Helper == expectation.Helper);
         if (allowed)
         {
             expectation.Rule = judgement.Rule;
             expectation.Log = judgement.Log;
-            expectation.Generation = Generation;
+        }
+        else if (Keeps(expectation.Generation, expectation.Kept))
+        {
+            expectation.Rule = NumberNow(expectation.Rule, expectation.Generation);
         }
         else
         {
             Flows.Expectations.Close(number);
-        }
-
-        return allowed;
-    }
-
-    /// <summary>An expected flow under a new policy: judged by its parent's opening; false where it had to end.</summary>
-    private bool JudgeChildAgain(int number)
-    {
-        ref Flow flow = ref Flows[number];
-        if (!StillAllowed(flow.Expectation))
-        {
-            Flows.Remove(number);
             return false;
         }
 
+        expectation.Kept = !allowed;
+        expectation.Generation = Generation;
+        return true;
+    }
+
+    /// <summary>An expected flow under a new policy: judged by its parent's opening; false where it had to end.</summary>
+    private bool JudgeChildAgain(int number, long now)
+    {
+        ref Flow flow = ref Flows[number];
+        if (!StillAllowed(flow.Expectation, out Judgement judgement))
+        {
+            return KeepOrEnd(number, judgement, now);
+        }
+
         ref Expectation expectation = ref Flows.Expectations[flow.Expectation];
+        Counters.Kept += expectation.Kept && !flow.Kept ? 1 : 0;
         flow.Rule = expectation.Rule;
         flow.Log = expectation.Log;
+        flow.Kept = expectation.Kept;
         flow.Generation = Generation;
         if (Ipsec is { } stage)
         {

@@ -34,7 +34,7 @@ public sealed partial class PacketPath<TTrace>
 
             if (packet.Flow != 0 && !packet.Done)
             {
-                MeetFlow(ref packet);
+                MeetFlow(ref packet, burst.Now);
             }
         }
     }
@@ -82,10 +82,10 @@ public sealed partial class PacketPath<TTrace>
     }
 
     /// <summary>A packet and its flow: still allowed, from the right side, and come as policy says.</summary>
-    private void MeetFlow(ref Packet packet)
+    private void MeetFlow(ref Packet packet, long now)
     {
         ref Flow flow = ref Flows[packet.Flow];
-        if (flow.Generation != Generation && !JudgeAgain(packet.Flow))
+        if (flow.Generation != Generation && !JudgeAgain(packet.Flow, now))
         {
             packet.Flow = 0;
             packet.Reply = false;
@@ -142,7 +142,7 @@ public sealed partial class PacketPath<TTrace>
         ApplyIpsec(ref packet, packet.Reply ? flow.ReplyIpsec : flow.ForwardIpsec);
         if (TTrace.On)
         {
-            _trace.Note(packet, "flow", $"belongs to flow {packet.Flow}{(packet.Reply ? ", reply" : "")}, let in by '{Ruleset.Name(flow.Rule).Name}'");
+            _trace.Note(packet, "flow", $"belongs to flow {packet.Flow}{(packet.Reply ? ", reply" : "")}, let in by '{Counters.Rules.Name(flow.Rule).Name}'");
         }
     }
 
@@ -193,7 +193,7 @@ public sealed partial class PacketPath<TTrace>
     {
         if (packet.Flow != 0)
         {
-            MeetFlow(ref packet);
+            MeetFlow(ref packet, now);
         }
 
         if (packet.Flow == 0 && !packet.Done)

@@ -36,7 +36,7 @@ public sealed partial class PacketPath<TTrace>
         packet.Log = judgement.Log;
         if (TTrace.On)
         {
-            RuleName name = Ruleset.Name(judgement.Rule);
+            RuleName name = Counters.Rules.Name(judgement.Rule);
             _trace.Note(packet, "rules", $"'{name.Name}' ({name.File}:{name.Line}) says {judgement.Verdict.ToString().ToLowerInvariant()}");
         }
 
@@ -63,7 +63,7 @@ public sealed partial class PacketPath<TTrace>
             return false;
         }
 
-        if (!judgement.NamesIcmp && IsIcmp(packet) && IcmpClasses.Of(packet.Key.Protocol, packet.IcmpType) == IcmpClass.Named)
+        if (!MayBeIcmp(judgement, packet.Key.Protocol, packet.IcmpType))
         {
             // Passing everything is not meant for what is obsolete or experimental (RFC 4890 §4.3.5).
             packet.Drop(DropReason.IcmpForbidden);
@@ -75,7 +75,8 @@ public sealed partial class PacketPath<TTrace>
         return true;
     }
 
-    private static bool IsIcmp(in Packet packet) => packet.Key.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6;
+    private static bool MayBeIcmp(in Judgement judgement, byte protocol, byte type) =>
+        judgement.NamesIcmp || protocol is not (IpProtocol.Icmp or IpProtocol.IcmpV6) || IcmpClasses.Of(protocol, type) != IcmpClass.Named;
 
     /// <summary>Whether a rule lets this segment pick up a connection whose beginning was not seen.</summary>
     private bool MayPickUp(in Packet packet)
@@ -129,12 +130,12 @@ public sealed partial class PacketPath<TTrace>
     }
 
     /// <summary>A flow under a new policy: judged by its opening for all ports it went to; false where it had to end.</summary>
-    private bool JudgeAgain(int number)
+    private bool JudgeAgain(int number, long now)
     {
         ref Flow flow = ref Flows[number];
         if (flow.Parent.Number != 0)
         {
-            return JudgeChildAgain(number);
+            return JudgeChildAgain(number, now);
         }
 
         Judgement judgement = default;
@@ -143,17 +144,20 @@ public sealed partial class PacketPath<TTrace>
         {
             byte egress = (byte)BitOperations.TrailingZeroCount(ports);
             Judgement one = Ruleset.Judge(Towards(flow.Opening, egress));
-            if (one.Verdict == Verdict.Pass)
+            if (one.Verdict == Verdict.Pass && MayBeIcmp(one, flow.Key.Protocol, flow.Opening.IcmpType))
             {
                 judgement = allowed == 0 ? one : judgement;
                 allowed |= (ushort)(1 << egress);
+            }
+            else if (allowed == 0)
+            {
+                judgement = one;
             }
         }
 
         if (allowed == 0)
         {
-            Flows.Remove(number);
-            return false;
+            return KeepOrEnd(number, judgement, now);
         }
 
         if (judgement.Pinhole == PinholeKind.OneAnswer && flow.Pinhole != PinholeKind.OneAnswer)
@@ -165,6 +169,7 @@ public sealed partial class PacketPath<TTrace>
         flow.Pinhole = judgement.Pinhole;
         flow.Log = judgement.Log;
         flow.Generation = Generation;
+        flow.Kept = false;
         flow.Judged = flow.Allowed;
         flow.Allowed = allowed;
         Bind(number, judgement);
@@ -174,6 +179,52 @@ public sealed partial class PacketPath<TTrace>
         }
 
         return true;
+    }
+
+    /// <summary>A flow that the policy in force does not allow ends, unless it was put in force so that such flows stay.</summary>
+    private bool KeepOrEnd(int number, in Judgement judgement, long now)
+    {
+        ref Flow flow = ref Flows[number];
+        int rule = NumberNow(flow.Rule, flow.Generation);
+        if (Keeps(flow.Generation, flow.Kept))
+        {
+            Counters.Kept += flow.Kept ? 0 : 1;
+            flow.Rule = rule;
+            flow.Generation = Generation;
+            flow.Kept = true;
+            if (Ipsec is { } stage)
+            {
+                DecideIpsec(ref flow, stage);
+            }
+
+            return true;
+        }
+
+        Counters.EndFlow(rule);
+        if (Ends.HasRoom())
+        {
+            ref FlowEnd told = ref Ends.Slot;
+            told.Flow = number;
+            told.Opening = flow.Opening;
+            told.Age = now - flow.Opened;
+            told.Was = Counters.Rules.Name(rule);
+            told.Verdict = judgement.Verdict;
+            told.By = Counters.Rules.Name(judgement.Rule);
+            Ends.Told();
+        }
+
+        Flows.Remove(number);
+        return false;
+    }
+
+    /// <summary>
+    /// Whether what was judged in that generation stays though the policy in force does not allow it: because that was put in
+    /// force so; or because an earlier one was, and only sets or the time have changed since.
+    /// </summary>
+    private bool Keeps(int generation, bool kept)
+    {
+        RuleBook rules = Counters.Rules;
+        return generation - rules.Since < 0 ? rules.Keeps : kept;
     }
 
     private OpeningFacts Facts(in Packet packet, byte egress) => new(

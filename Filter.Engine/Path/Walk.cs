@@ -23,6 +23,9 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     /// <summary>The part of the table looked at a tick: a flood that has ended is gone some seconds after its timers.</summary>
     private const int ExpiryPart = 64;
 
+    /// <summary>Flows looked at a tick after the policy changed; the worker looks at more between its bursts.</summary>
+    private const int SweepBudget = 256;
+
     /// <summary>Most flows looked at for one opening that finds the table full.</summary>
     private const int RoomBudget = 32;
 
@@ -47,6 +50,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _bridge = new Bridge(settings.Ports, settings.Local);
         _neighbours = new Neighbours(settings.Local, Counters);
         _limits = new RateLimits(settings.Ruleset);
+        _oldest = Counters.Rules;
         _solicitations = new Solicitations(Policy.Admission.Solicitations);
         AdoptLimits();
         AdoptAnswers();
@@ -98,6 +102,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Counters.Expired += Flows.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Count / ExpiryPart));
         Counters.ExpectationsExpired += Flows.Expectations.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Expectations.Count / ExpiryPart));
         EndEarly(burst.Now);
+        Sweep(burst.Now, SweepBudget);
         _reassembler.Expire(burst.Now, ExpiryBudget);
         _neighbours.Tick(burst);
         AnswerUnsolicited(burst);
@@ -105,19 +110,32 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     }
 
     /// <inheritdoc/>
-    public override void Publish(IRuleset ruleset, IIpsecStage? ipsec)
+    public override Publication Prepare(IRuleset ruleset, bool keepsFlows = false)
     {
-        Counters.Adopt(Ruleset, ruleset);
-        _limits = new RateLimits(ruleset);
-        Adopt(ruleset.Policy.Timers);
-        Ruleset = ruleset;
+        RuleBook before = Counters.Rules, rules = before.Follow(ruleset, keepsFlows);
+        return new Publication(ruleset, before, rules, new RateLimits(ruleset, Ruleset, rules));
+    }
+
+    /// <inheritdoc/>
+    public override void Publish(Publication ready, IIpsecStage? ipsec)
+    {
+        if (ready.Follows != Counters.Rules)
+        {
+            ready = Prepare(ready.Ruleset, ready.Rules.Keeps);      // another one came between: late, but right
+        }
+
+        ready.Limits.GoOnFrom(_limits);
+        _limits = ready.Limits;
+        Ruleset = ready.Ruleset;
+        Adopt(Policy.Timers);
         _solicitations.Adopt(Policy.Admission.Solicitations);
         AdoptLimits();
         AdoptAnswers();
         Ipsec = ipsec;
         _reassembler.ForgetOpened();
         _timely = false;
-        Generation++;
+        BeginSweep();
+        Adopt(ready.Rules);
     }
 
     private void LookAtTime(long now)
@@ -125,7 +143,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _timely = true;
         if (Ruleset.Advance(now))
         {
-            Generation++;
+            BeginSweep();
         }
     }
 
@@ -348,7 +366,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             Counters.Count(packet);
             if (packet.Verdict is Verdict.Drop or Verdict.Reject || packet.Log)
             {
-                Events.Write(packet, packet.Log && IsSealed(packet) && i < _kept.Length ? _kept[i] : PacketFacts.Of(packet), Ruleset);
+                Events.Write(packet, packet.Log && IsSealed(packet) && i < _kept.Length ? _kept[i] : PacketFacts.Of(packet), Counters.Rules);
             }
         }
     }

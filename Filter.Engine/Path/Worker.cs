@@ -14,6 +14,9 @@ public sealed class Worker
     /// <summary>How often time is looked at, in nanoseconds, when packets flow or not.</summary>
     private const long TickInterval = 50_000_000;
 
+    /// <summary>Flows looked at between two bursts after the policy changed: some microseconds.</summary>
+    private const int SweepSlice = 64;
+
     private readonly PacketPath _path;
     private readonly Port[] _ports;
     private readonly Func<int, bool> _wait;
@@ -46,6 +49,25 @@ public sealed class Worker
         _wake();
     }
 
+    /// <summary>Asks what only the worker may look at; it answers between two bursts.</summary>
+    public Task<T> AskAsync<T>(Func<PacketPath, T> question)
+    {
+        TaskCompletionSource<T> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Post(path =>
+        {
+            // What goes wrong in an answer is the asker's, not the packets'.
+            try
+            {
+                answer.SetResult(question(path));
+            }
+            catch (Exception failure) when (failure is not OutOfMemoryException)
+            {
+                answer.SetException(failure);
+            }
+        });
+        return answer.Task;
+    }
+
     /// <summary>Ends <see cref="Run"/> after the burst at hand.</summary>
     public void Stop()
     {
@@ -65,8 +87,8 @@ public sealed class Worker
         }
     }
 
-    /// <summary>One turn: each port's burst, the time, the mail.</summary>
-    /// <returns>Whether any packet came.</returns>
+    /// <summary>One turn: each port's burst, the time, a few flows to judge again, the mail.</summary>
+    /// <returns>Whether any packet came, or more flows are to be judged.</returns>
     public bool Breathe()
     {
         bool busy = false;
@@ -96,6 +118,11 @@ public sealed class Worker
             _path.Tick(_burst);
             Transmit();
             _burst.Reset();
+        }
+
+        if (_path.JudgedAgain is not null)
+        {
+            busy |= _path.Sweep(now, SweepSlice);
         }
 
         while (_mail.TryDequeue(out Action<PacketPath>? message))

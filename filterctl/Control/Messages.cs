@@ -12,6 +12,9 @@ internal sealed record ControlRequest(string Verb)
     /// <summary>reload: seconds after which it goes back unless confirmed.</summary>
     public int? Confirm { get; init; }
 
+    /// <summary>reload: flows that it does not allow stay.</summary>
+    public bool KeepFlows { get; init; }
+
     /// <summary>stop: give the ports back as they were before Filter.</summary>
     public bool Restore { get; init; }
 
@@ -39,6 +42,9 @@ internal sealed record ControlResponse
 
     /// <summary>Findings in a ruleset, each as the compiler writes it.</summary>
     public IReadOnlyList<string>? Diagnostics { get; init; }
+
+    /// <summary>What a reload did.</summary>
+    public ReloadReport? Reload { get; init; }
 
     /// <summary>Another line of the same answer follows.</summary>
     public bool More { get; init; }

@@ -36,6 +36,12 @@ internal sealed record StatusReport
     /// <summary>Sources that have as many flows as one may.</summary>
     public required long SourcesAtLimit { get; init; }
 
+    /// <summary>How many hundredths of the flows were judged under the policy in force; null once all were.</summary>
+    public int? JudgedAgain { get; init; }
+
+    /// <summary>Flows that a new policy ended, since the start.</summary>
+    public required long Disallowed { get; init; }
+
     /// <summary>The ports, in the ruleset's order.</summary>
     public required IReadOnlyList<PortReport> Ports { get; init; }
 
@@ -141,6 +147,12 @@ internal sealed record CountersReport
     /// <summary>Flows that ended by their timer.</summary>
     public required long Expired { get; init; }
 
+    /// <summary>Flows that a new policy no longer allowed; see <see cref="RuleReport.Ended"/>.</summary>
+    public required long Disallowed { get; init; }
+
+    /// <summary>Flows that a new policy would not have allowed, and that `--keep-flows` left.</summary>
+    public required long Kept { get; init; }
+
     /// <summary>Flows, none of them proven, that were given up for others: the sum of <see cref="Limits"/>.</summary>
     public required long Evicted { get; init; }
 
@@ -174,7 +186,7 @@ internal sealed record CountersReport
     /// <summary>Packets that ended, by reason; those with none are left out.</summary>
     public required IReadOnlyList<CountReport> Reasons { get; init; }
 
-    /// <summary>Every rule.</summary>
+    /// <summary>Every rule; and behind them rules of earlier rulesets, whose names this one does not have.</summary>
     public required IReadOnlyList<RuleReport> Rules { get; init; }
 
     /// <summary>Every port.</summary>
@@ -194,8 +206,41 @@ internal sealed record CountReport(string Name, long Packets);
 /// <param name="Name">Its name.</param>
 /// <param name="File">The file it stands in.</param>
 /// <param name="Line">Its line; 0 for a default that is not written.</param>
-/// <param name="Packets">Packets it decided, those of its flows included.</param>
-internal sealed record RuleReport(string Name, string File, int Line, long Packets);
+/// <param name="Packets">Packets it decided, those of its flows included, since the start.</param>
+/// <param name="Ended">Flows it had let in and a new policy ended, since the start.</param>
+/// <param name="Gone">The ruleset in force has no rule of this name; its place is where it last was. Else null.</param>
+internal sealed record RuleReport(string Name, string File, int Line, long Packets, long Ended, bool? Gone);
+
+/// <summary>What a reload did.</summary>
+internal sealed record ReloadReport
+{
+    /// <summary>Milliseconds to read, check and compile it.</summary>
+    public required long Milliseconds { get; init; }
+
+    /// <summary>How many rulesets this daemon has run by now.</summary>
+    public required int Generation { get; init; }
+
+    /// <summary>Rules whose name is new.</summary>
+    public required int Added { get; init; }
+
+    /// <summary>Rules whose name is gone.</summary>
+    public required int Removed { get; init; }
+
+    /// <summary>Rules that say something else under the same name.</summary>
+    public required int Changed { get; init; }
+
+    /// <summary>Rules in another order.</summary>
+    public required int Moved { get; init; }
+
+    /// <summary>Flows that it ended so far.</summary>
+    public required long Ended { get; init; }
+
+    /// <summary>Flows that it would have ended, but was told to keep, so far.</summary>
+    public required long Kept { get; init; }
+
+    /// <summary>How many hundredths of the flows were judged again so far; null where all were.</summary>
+    public int? JudgedAgain { get; init; }
+}
 
 /// <summary>A flow.</summary>
 internal sealed record FlowReport
@@ -230,6 +275,12 @@ internal sealed record FlowReport
     /// <summary>The rule that opened it.</summary>
     public string? Rule { get; init; }
 
+    /// <summary>Where that rule stands, or last stood: file:line.</summary>
+    public string? Place { get; init; }
+
+    /// <summary>The rules in force do not allow it: `reload --keep-flows` left it. Else null.</summary>
+    public bool? Kept { get; init; }
+
     /// <summary>The flow that expected it; null where the rules let it in, or where that flow has ended.</summary>
     public long? Parent { get; init; }
 
@@ -240,16 +291,16 @@ internal sealed record FlowReport
     public string? Ipsec { get; init; }
 }
 
-/// <summary>A packet that ended, or that a rule logs.</summary>
+/// <summary>A packet that ended, or that a rule logs; or a flow that a new policy ended.</summary>
 internal sealed record PacketEvent
 {
     /// <summary>Unix time in seconds.</summary>
     public required decimal Time { get; init; }
 
-    /// <summary>pass, drop, reject, held, answered or consumed.</summary>
+    /// <summary>pass, drop, reject, held, answered or consumed; of a flow: ended.</summary>
     public required string Verdict { get; init; }
 
-    /// <summary>The packet line, as `explain` takes it.</summary>
+    /// <summary>The packet line; of a flow: of its opening, as `explain` takes it.</summary>
     public required string Line { get; init; }
 
     /// <summary>Why it ended; null where it passed.</summary>
@@ -260,6 +311,23 @@ internal sealed record PacketEvent
 
     /// <summary>Where the rule stands: file:line.</summary>
     public string? Place { get; init; }
+
+    /// <summary>The flow's number; null of a packet.</summary>
+    public long? Flow { get; init; }
+
+    /// <summary>Seconds that the flow had lived; null of a packet.</summary>
+    public long? Age { get; init; }
+
+    /// <summary>The rule that had let the flow in; null of a packet.</summary>
+    public string? Was { get; init; }
+
+    /// <summary>Where that rule stands, or last stood.</summary>
+    public string? WasPlace { get; init; }
+
+    /// <summary>By whom, and what it was before: " by web (a.yaml:7)"; empty where no rule had a say.</summary>
+    public string Deciders() =>
+        (Rule is null ? "" : $" by {Rule}{(Place is null ? "" : $" ({Place})")}")
+        + (Was is null ? "" : $", was let in by {Was}{(WasPlace is null ? "" : $" ({WasPlace})")}");
 }
 
 /// <summary>A line of the daemon's log, for `run --json`.</summary>

@@ -47,7 +47,8 @@ internal sealed class ControlDesk
                     break;
 
                 case "counters":
-                    await reply.SendAsync(new ControlResponse { Counters = await AskAsync(_reporter.Counters).ConfigureAwait(false) }, cancel).ConfigureAwait(false);
+                    CountersReport counters = await AskAsync(_reporter.Counters).ConfigureAwait(false);
+                    await reply.SendAsync(new ControlResponse { Counters = counters with { Rules = _reporter.Rules() } }, cancel).ConfigureAwait(false);
                     break;
 
                 case "flows":
@@ -97,7 +98,7 @@ internal sealed class ControlDesk
         // A reading tells of what it finds in a file, and the daemon may read every file.
         return request.File is { } file && file != Path.GetFullPath(_switch.Current.File) && peer.Uid != 0
             ? ControlResponse.Refuse("only root may name another file than the one in force")
-            : await _switch.ReloadAsync(request.File, request.Confirm).ConfigureAwait(false);
+            : await _switch.ReloadAsync(request.File, request.Confirm, request.KeepFlows).ConfigureAwait(false);
     }
 
     private async Task ListAsync(ControlRequest request, ControlReply reply, CancellationToken cancel)
@@ -111,11 +112,11 @@ internal sealed class ControlDesk
         long limit = Math.Clamp(request.Limit ?? MostRows, 0, MostRows), found = 0;
         for (int first = 1; first > 0;)
         {
-            List<(int Number, Flow Flow)> rows = [];
+            List<(int Number, Flow Flow, RuleName Rule)> rows = [];
             int from = first;
             first = await AskAsync(path => Collect(path, from, match, rows)).ConfigureAwait(false);
             long now = WallClock.Monotonic;
-            FlowReport[] reports = [.. rows.Take((int)Math.Max(0, limit - found)).Select(row => _reporter.Describe(row.Number, row.Flow, now))];
+            FlowReport[] reports = [.. rows.Take((int)Math.Max(0, limit - found)).Select(row => _reporter.Describe(row.Number, row.Flow, row.Rule, now))];
             found += rows.Count;
             if (reports.Length > 0 || first == 0)
             {
@@ -135,7 +136,7 @@ internal sealed class ControlDesk
         long deleted = 0;
         for (int first = 1; first > 0;)
         {
-            List<(int Number, Flow Flow)> rows = [];
+            List<(int Number, Flow Flow, RuleName Rule)> rows = [];
             int from = first;
             first = await AskAsync(path =>
             {
@@ -150,7 +151,7 @@ internal sealed class ControlDesk
     }
 
     /// <summary>Copies the flows that match out of one stretch of the table; gives where the next begins, or 0.</summary>
-    private static int Collect(PacketPath path, int first, FlowMatch match, List<(int Number, Flow Flow)> into)
+    private static int Collect(PacketPath path, int first, FlowMatch match, List<(int Number, Flow Flow, RuleName Rule)> into)
     {
         int end = Math.Min(first + SlotsAtOnce, path.Flows.Last + 1);
         for (int number = first; number < end; number++)
@@ -160,7 +161,7 @@ internal sealed class ControlDesk
             {
                 Flow copy = flow;
                 copy.Parent = path.Flows.Is(flow.Parent) ? flow.Parent : default;
-                into.Add((number, copy));
+                into.Add((number, copy, path.RuleOf(flow)));
             }
         }
 
@@ -192,21 +193,5 @@ internal sealed class ControlDesk
         }
     }
 
-    private Task<T> AskAsync<T>(Func<PacketPath, T> question)
-    {
-        TaskCompletionSource<T> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        _worker.Post(path =>
-        {
-            // What goes wrong in an answer is the asker's, not the packets'.
-            try
-            {
-                answer.SetResult(question(path));
-            }
-            catch (Exception failure) when (failure is not OutOfMemoryException)
-            {
-                answer.SetException(failure);
-            }
-        });
-        return answer.Task.WaitAsync(s_workerPatience);
-    }
+    private Task<T> AskAsync<T>(Func<PacketPath, T> question) => _worker.AskAsync(question).WaitAsync(s_workerPatience);
 }

@@ -26,6 +26,7 @@ internal sealed class EventPump : IDisposable
     private readonly EventFeed _feed;
     private readonly ServiceLog _log;
     private readonly LimitLog _limits;
+    private readonly EndedLog _ended;
     private readonly Func<bool> _rulesLog;
     private readonly long[] _dropped = new long[DropReasons.Count];
     private readonly ManualResetEventSlim _stop = new();
@@ -52,6 +53,7 @@ internal sealed class EventPump : IDisposable
         _feed = feed;
         _log = log;
         _limits = new LimitLog(path.Counters.Limits, log);
+        _ended = new EndedLog(path.Ends, ports, feed, log);
         _nextSummary = Environment.TickCount64 + SummaryInterval;
         _thread = new Thread(Run) { Name = "events", IsBackground = true };
     }
@@ -65,6 +67,7 @@ internal sealed class EventPump : IDisposable
         _stop.Set();
         _thread.Join();
         _limits.Look();
+        _ended.SayRest();
         Summarize();
         _stop.Dispose();
     }
@@ -82,6 +85,7 @@ internal sealed class EventPump : IDisposable
             }
 
             TellLost();
+            _ended.Look();
             if (Environment.TickCount64 >= _nextLimits)
             {
                 _nextLimits = Environment.TickCount64 + LimitInterval;
@@ -161,7 +165,7 @@ internal sealed class EventPump : IDisposable
 
     private PacketEvent Describe(in PathEvent taken)
     {
-        RuleName rule = taken.Packet.Rule == 0 ? default : taken.Ruleset.Name(taken.Packet.Rule);
+        RuleName rule = taken.Packet.Rule == 0 ? default : taken.Rules.Name(taken.Packet.Rule);
         return new PacketEvent
         {
             Time = VerdictLog.Seconds(WallClock.Of(taken.Packet.Time)),
@@ -169,7 +173,7 @@ internal sealed class EventPump : IDisposable
             Line = taken.Facts.Line(_ports[taken.Packet.Ingress].Name).ToString(),
             Reason = taken.Packet.Reason.Word(),
             Rule = rule.Name,
-            Place = rule is { Line: > 0 } ? string.Create(CultureInfo.InvariantCulture, $"{rule.File}:{rule.Line}") : null,
+            Place = EndedLog.PlaceOf(rule),
         };
     }
 

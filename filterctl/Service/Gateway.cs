@@ -65,18 +65,21 @@ internal sealed class Gateway : IDisposable
     /// Makes ready to put another ruleset in force, on the control thread; what it returns does so, and is
     /// for the worker to call between two bursts. The ports must be the same.
     /// </summary>
+    /// <param name="next">The ruleset.</param>
+    /// <param name="reserve">As for a gateway that starts.</param>
+    /// <param name="keepsFlows">Flows that it does not allow stay.</param>
     /// <exception cref="Refusal">The crypto library is missing.</exception>
     /// <exception cref="IOException">Sequence numbers could not be reserved.</exception>
-    public Action<PacketPath> Prepare(Ruleset next, SequenceReserve? reserve)
+    public Action<PacketPath> Prepare(Ruleset next, SequenceReserve? reserve, bool keepsFlows = false)
     {
-        CompiledRuleset compiled = RulesetCompiler.Compile(next);
+        Publication ready = Path.Prepare(RulesetCompiler.Compile(next), keepsFlows);
         if (Ipsec is null)
         {
             IpsecStage? fresh = next.Ipsec is null ? null : MakeStage(next, Ports, reserve);
             return path =>
             {
                 Ipsec = fresh;
-                path.Publish(compiled, fresh);
+                path.Publish(ready, fresh);
             };
         }
 
@@ -85,7 +88,7 @@ internal sealed class Gateway : IDisposable
         return path =>
         {
             stage.Adopt(databases);
-            path.Publish(compiled, stage);
+            path.Publish(ready, stage);
         };
     }
 

@@ -39,23 +39,18 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
         ProvenFlows = path.Flows.Proven,
         ManagementFlows = path.Flows.Management,
         SourcesAtLimit = path.Flows.SourcesAtLimit,
+        JudgedAgain = path.JudgedAgain,
+        Disallowed = path.Counters.Disallowed,
         Ports = Ports(),
         Sas = Sas(gateway.Ipsec),
         Crypto = gateway.Ipsec is { } stage ? [stage.Backend] : [],
         EventsLost = path.Events.Lost,
     };
 
-    /// <summary>What was counted.</summary>
+    /// <summary>What was counted, but for the rules: there may be many, and packets wait meanwhile.</summary>
     public CountersReport Counters(PacketPath path)
     {
         PathCounters counters = path.Counters;
-        List<RuleReport> rules = [];
-        for (int rule = 1; rule < path.Ruleset.RuleCount; rule++)
-        {
-            RuleName name = path.Ruleset.Name(rule);
-            rules.Add(new RuleReport(name.Name, name.File, name.Line, counters.Rule(rule)));
-        }
-
         return new CountersReport
         {
             In = Volatile.Read(ref counters.In),
@@ -63,6 +58,8 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             Own = Volatile.Read(ref counters.Own),
             Opened = Volatile.Read(ref counters.Opened),
             Expired = Volatile.Read(ref counters.Expired),
+            Disallowed = Volatile.Read(ref counters.Disallowed),
+            Kept = Volatile.Read(ref counters.Kept),
             Evicted = Volatile.Read(ref counters.Evicted),
             Announced = Volatile.Read(ref counters.Announced),
             Met = Volatile.Read(ref counters.Met),
@@ -83,20 +80,41 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
                     .Where(reason => reason != DropReason.None && counters[reason] > 0)
                     .Select(reason => new CountReport(reason.Name(), counters[reason])),
             ],
-            Rules = rules,
+            Rules = [],
             Ports = Ports(),
         };
     }
 
-    /// <summary>A flow, from a copy of its record.</summary>
-    public FlowReport Describe(int number, in Flow flow, long now)
+    /// <summary>What was counted by rule; of rules that are gone, those that ever counted anything.</summary>
+    public IReadOnlyList<RuleReport> Rules()
     {
-        OpeningFacts opening = flow.Opening;
-        RuleName rule = gateway.Path.Ruleset.Name(flow.Rule);
+        RuleBook book = gateway.Path.Counters.Rules;
+        (long[] packets, long[] ended) = book.Take();
+        List<RuleReport> rules = [];
+        for (int rule = 1; rule < book.Count; rule++)
+        {
+            bool gone = rule >= book.Rules;
+            if (!gone || packets[rule] + ended[rule] > 0)
+            {
+                RuleName name = book.Name(rule);
+                rules.Add(new RuleReport(name.Name, name.File, name.Line, packets[rule], ended[rule], gone ? true : null));
+            }
+        }
+
+        return rules;
+    }
+
+    /// <summary>A flow, from a copy of its record.</summary>
+    /// <param name="number">Its number.</param>
+    /// <param name="flow">The copy.</param>
+    /// <param name="rule">Its rule, as it is named now.</param>
+    /// <param name="now">The path's clock.</param>
+    public FlowReport Describe(int number, in Flow flow, in RuleName rule, long now)
+    {
         return new FlowReport
         {
             Flow = number,
-            Line = Line(opening).ToString(),
+            Line = Openings.Line(flow.Opening, gateway.Ports[flow.Opening.Ingress].Name).ToString(),
             State = State(flow),
             Age = Math.Max(0, now - flow.Opened) / Second,
             Expires = Math.Max(0, flow.Deadline - now) / Second,
@@ -105,35 +123,11 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             ReplyPackets = flow.ReplyPackets,
             ReplyBytes = flow.ReplyBytes,
             Rule = rule.Name,
+            Place = EndedLog.PlaceOf(rule),
+            Kept = flow.Kept ? true : null,
             Parent = flow.Parent.Number == 0 ? null : flow.Parent.Number,
             Helper = flow.Helper == HelperKind.None ? null : flow.Helper.Word(),
             Ipsec = flow.ForwardIpsec.Action.Word(),
-        };
-    }
-
-    private PacketLine Line(in OpeningFacts opening)
-    {
-        FlowKey key = opening.Key;
-        bool v4 = key.Source.IsIPv4, ports = IpProtocol.HasPorts(key.Protocol);
-        bool icmp = key.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6;
-        return new PacketLine
-        {
-            Port = gateway.Ports[opening.Ingress].Name,
-            Kind = LineKind.Ip,
-            EtherType = v4 ? EtherTypes.IPv4 : EtherTypes.IPv6,
-            Protocol = key.Protocol,
-            Source = key.Source,
-            Destination = key.Destination,
-            SourcePort = ports ? key.SourcePort : (ushort)0,
-            DestinationPort = ports ? key.DestinationPort : (ushort)0,
-            Flags = opening.TcpFlags,
-            IcmpType = opening.IcmpType,
-            IcmpCode = opening.IcmpCode,
-            Chunk = key.Protocol == IpProtocol.Sctp ? SctpChunk.Init : (byte)0,
-            Length = key.Protocol == IpProtocol.Sctp ? SctpChunk.InitLength : 0,
-            IcmpId = icmp ? key.SourcePort : (ushort)0,
-            TrafficClass = opening.TrafficClass,
-            Segment = key.Segment,
         };
     }
 

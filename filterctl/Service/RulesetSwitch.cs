@@ -1,3 +1,4 @@
+using System.Globalization;
 using Filter.Ctl.Control;
 using Filter.Engine.Path;
 using Filter.Rules;
@@ -12,6 +13,13 @@ namespace Filter.Ctl.Service;
 internal sealed class RulesetSwitch : IDisposable
 {
     private static readonly TimeSpan s_workerPatience = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often it looks whether all flows were judged again, and how many times before it answers nevertheless.</summary>
+    private static readonly TimeSpan s_glance = TimeSpan.FromMilliseconds(5);
+    private const int MostGlances = 50;
+
+    /// <summary>What becomes of a change that waits for the worker.</summary>
+    private const int Waits = 0, Taken = 1, GivenUp = 2;
 
     private readonly Gateway _gateway;
     private readonly Worker _worker;
@@ -57,7 +65,8 @@ internal sealed class RulesetSwitch : IDisposable
     /// <summary>Reads a ruleset and puts it in force; a wrong one changes nothing.</summary>
     /// <param name="file">Its path; null for the one in force, read again.</param>
     /// <param name="confirm">Seconds on trial; null for good.</param>
-    public async Task<ControlResponse> ReloadAsync(string? file, int? confirm)
+    /// <param name="keepsFlows">Flows that it does not allow stay.</param>
+    public async Task<ControlResponse> ReloadAsync(string? file, int? confirm, bool keepsFlows = false)
     {
         await _turn.WaitAsync().ConfigureAwait(false);
         try
@@ -67,6 +76,7 @@ internal sealed class RulesetSwitch : IDisposable
                 return ControlResponse.Refuse($"the last change is on trial for {TrialLeft} s more: confirm it first, or let it go back");
             }
 
+            long began = Environment.TickCount64;
             RulesetReading reading = _loader.Read(file ?? Current.File);
             string[] findings = [.. reading.Diagnostics.Select(static d => d.ToString())];
             if (reading.Ruleset is not { } next)
@@ -80,10 +90,10 @@ internal sealed class RulesetSwitch : IDisposable
                 return ControlResponse.Refuse($"a reload can't change ports ({difference}); stop and run again. Nothing changed");
             }
 
-            Ruleset before;
+            Adopted adopted;
             try
             {
-                before = await AdoptAsync(next).ConfigureAwait(false);
+                adopted = await AdoptAsync(next, keepsFlows).ConfigureAwait(false);
             }
             catch
             {
@@ -93,15 +103,23 @@ internal sealed class RulesetSwitch : IDisposable
 
             if (confirm is { } seconds)
             {
-                _trial = new Trial(Environment.TickCount64 + (seconds * 1000L), before);
+                _trial = new Trial(Environment.TickCount64 + (seconds * 1000L), adopted.Before);
             }
-            else
+
+            ReloadReport report = Report(RuleChanges.Between(adopted.Before, next), Environment.TickCount64 - began);
+            report = await FollowAsync(report, adopted).ConfigureAwait(false);
+            if (confirm is null)
             {
-                before.WipeKeys();
+                adopted.Before.WipeKeys();
             }
 
             string trial = confirm is null ? "" : $"; goes back in {confirm} s unless confirmed";
-            return new ControlResponse { Diagnostics = findings, Message = $"{next.File} is in force, generation {Generation}{trial}" };
+            return new ControlResponse
+            {
+                Diagnostics = findings,
+                Message = $"{next.File} is in force, generation {Generation}{trial}: {Tell(report)}",
+                Reload = report,
+            };
         }
         catch (Exception failure) when (failure is Refusal or IOException or UnauthorizedAccessException or TimeoutException)
         {
@@ -150,8 +168,8 @@ internal sealed class RulesetSwitch : IDisposable
                 return;
             }
 
-            Ruleset tried = AdoptAsync(before).GetAwaiter().GetResult();
-            tried.WipeKeys();
+            Adopted adopted = AdoptAsync(before, keepsFlows: false).GetAwaiter().GetResult();
+            adopted.Before.WipeKeys();
             _log.Line($"not confirmed in time: {before.File} as it was before is in force again, generation {Generation}");
         }
         catch (Exception failure) when (failure is Refusal or IOException or UnauthorizedAccessException or TimeoutException)
@@ -172,21 +190,100 @@ internal sealed class RulesetSwitch : IDisposable
         _turn.Dispose();
     }
 
-    private async Task<Ruleset> AdoptAsync(Ruleset next)
+    private async Task<Adopted> AdoptAsync(Ruleset next, bool keepsFlows)
     {
-        Action<PacketPath> publish = _gateway.Prepare(next, _sequences.For(next));
-        TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (keepsFlows)
+        {
+            // Which flows the last policy ends is settled first: what it forbade is not kept.
+            await FinishSweepAsync().ConfigureAwait(false);
+        }
+
+        Action<PacketPath> publish = _gateway.Prepare(next, _sequences.For(next), keepsFlows);
+        TaskCompletionSource<(long Ended, long Kept)> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        int fate = Waits;
         _worker.Post(path =>
         {
-            publish(path);
-            done.SetResult();
+            if (Interlocked.CompareExchange(ref fate, Taken, Waits) == Waits)
+            {
+                (long, long) before = (path.Counters.Disallowed, path.Counters.Kept);
+                publish(path);
+                done.SetResult(before);
+            }
         });
-        await done.Task.WaitAsync(s_workerPatience).ConfigureAwait(false);
-        Ruleset before = Interlocked.Exchange(ref _current, next);
+        try
+        {
+            await done.Task.WaitAsync(s_workerPatience).ConfigureAwait(false);
+        }
+        catch (TimeoutException) when (Interlocked.CompareExchange(ref fate, GivenUp, Waits) == Waits)
+        {
+            throw new Refusal("the worker does not answer; nothing changed");
+        }
+
+        (long ended, long kept) = await done.Task.ConfigureAwait(false);
+        Ruleset last = Interlocked.Exchange(ref _current, next);
         Generation++;
-        return before;
+        return new Adopted(last, ended, kept);
+    }
+
+    private async Task FinishSweepAsync()
+    {
+        long until = Environment.TickCount64 + (long)s_workerPatience.TotalMilliseconds;
+        while (await JudgedAgainAsync().ConfigureAwait(false) is { } judged)
+        {
+            if (Environment.TickCount64 >= until)
+            {
+                throw new Refusal($"flows are still judged again under the last policy ({judged}%): try again. Nothing changed");
+            }
+
+            await Task.Delay(s_glance).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Waits a moment for flows to be judged again, so that the answer tells what became of them.</summary>
+    private async Task<ReloadReport> FollowAsync(ReloadReport report, Adopted since)
+    {
+        int? judged = null;
+        for (int looks = 0; looks < MostGlances && (judged = await JudgedAgainAsync().ConfigureAwait(false)) is not null; looks++)
+        {
+            await Task.Delay(s_glance).ConfigureAwait(false);
+        }
+
+        PathCounters counters = _gateway.Path.Counters;
+        return report with
+        {
+            JudgedAgain = judged,
+            Ended = Volatile.Read(ref counters.Disallowed) - since.Ended,
+            Kept = Volatile.Read(ref counters.Kept) - since.Kept,
+        };
+    }
+
+    private Task<int?> JudgedAgainAsync() => _worker.AskAsync(static path => path.JudgedAgain).WaitAsync(s_workerPatience);
+
+    private ReloadReport Report(RuleChanges changes, long milliseconds) => new()
+    {
+        Milliseconds = milliseconds,
+        Generation = Generation,
+        Added = changes.Added,
+        Removed = changes.Removed,
+        Changed = changes.Changed,
+        Moved = changes.Moved,
+        Ended = 0,
+        Kept = 0,
+    };
+
+    /// <summary>"3 rules added, 1 changed; 2 flows ended so far, 40% judged again; took 12 ms".</summary>
+    private static string Tell(ReloadReport report)
+    {
+        RuleChanges changes = new(report.Added, report.Removed, report.Changed, report.Moved);
+        string kept = report.Kept > 0 ? $", {report.Kept} kept" : "";
+        string progress = report.JudgedAgain is { } judged ? $" so far, {judged}% judged again" : "";
+        return string.Create(
+            CultureInfo.InvariantCulture, $"{changes}; {report.Ended} {(report.Ended == 1 ? "flow" : "flows")} ended{kept}{progress}; took {report.Milliseconds} ms");
     }
 
     /// <summary>A change that goes back at a moment of <see cref="Environment.TickCount64"/>.</summary>
     private sealed record Trial(long Deadline, Ruleset? Before);
+
+    /// <summary>What was in force before, and how many flows had been ended and kept until then.</summary>
+    private sealed record Adopted(Ruleset Before, long Ended, long Kept);
 }

@@ -17,11 +17,10 @@ internal sealed class ServiceLog(TextWriter to, bool json)
         Write(json ? JsonSerializer.Serialize(new LogLine(time, text), ControlJson.Plain.LogLine) : $"{time} {text}");
     }
 
-    /// <summary>A packet of a rule that logs.</summary>
+    /// <summary>A packet of a rule that logs, or a flow that a new policy ended.</summary>
     public void Packet(PacketEvent e) => Write(json
         ? JsonSerializer.Serialize(e, ControlJson.Plain.PacketEvent)
-        : $"{Time(DateTime.UnixEpoch.AddTicks((long)(e.Time * TimeSpan.TicksPerSecond)))} {e.Verdict} '{e.Line}' {e.Reason ?? "-"}"
-            + $"{(e.Rule is null ? "" : $" by {e.Rule}")}{(e.Place is null ? "" : $" ({e.Place})")}");
+        : $"{Time(DateTime.UnixEpoch.AddTicks((long)(e.Time * TimeSpan.TicksPerSecond)))} {e.Verdict} '{e.Line}' {e.Reason ?? "-"}{e.Deciders()}");
 
     private static string Time(DateTime time) => time.ToString(TimeFormat, CultureInfo.InvariantCulture);
 

@@ -15,7 +15,7 @@ internal static class CountersVerb
         Command verb = new("counters",
             """
             Show the counters: packets per verdict, reason, rule and port; flows, what helpers announced,
-            and what each limit cost.
+            and what each limit cost. What is counted belongs to a rule's name, and survives reloads.
 
             Example:
               filterctl counters
@@ -30,7 +30,8 @@ internal static class CountersVerb
     private static void Show(Screen screen, CountersReport counters)
     {
         screen.Line($"in {counters.In}, out {counters.Out}, own {counters.Own}, held now {counters.HeldNow}");
-        screen.Line($"flows opened {counters.Opened}, expired {counters.Expired}, given up {counters.Evicted}");
+        screen.Line($"flows opened {counters.Opened}, expired {counters.Expired}, given up {counters.Evicted}, no longer allowed {counters.Disallowed}"
+            + (counters.Kept > 0 ? $", kept {counters.Kept}" : ""));
         if (counters.Announced + counters.Met + counters.NoRoom + counters.Disbelieved + counters.HelpersSilent > 0)
         {
             screen.Line(
@@ -70,10 +71,11 @@ internal static class CountersVerb
             screen.Table(reasons);
         }
 
-        Grid rules = new("RULE", ">PACKETS", "PLACE");
+        Grid rules = new("RULE", ">PACKETS", ">FLOWS ENDED", "PLACE");
         foreach (RuleReport rule in counters.Rules)
         {
-            rules.Add(rule.Name, rule.Packets, rule.Line > 0 ? $"{rule.File}:{rule.Line}" : rule.File);
+            string place = rule.Line > 0 ? $"{rule.File}:{rule.Line}" : rule.File;
+            rules.Add(rule.Name, rule.Packets, rule.Ended, rule.Gone is true ? $"gone, was {place}" : place);
         }
 
         screen.Line();

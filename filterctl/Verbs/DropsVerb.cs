@@ -16,8 +16,8 @@ internal static class DropsVerb
         Option<int?> count = new("--count") { Description = "End after this many", HelpName = "N" };
         Command verb = new("drops",
             """
-            Show packets as they are dropped or rejected, until Ctrl-C: the packet line (as explain
-            takes it), why, and by which rule.
+            Show packets as they are dropped or rejected, and flows as a new policy ends them, until
+            Ctrl-C: the packet line (as explain takes it), why, and by which rule.
 
             Example:
               filterctl drops
@@ -75,7 +75,7 @@ internal static class DropsVerb
             screen.Line(
                 $"{screen.Paint(time.ToString("HH:mm:ss.ffffff", CultureInfo.InvariantCulture), Tint.Faint)} "
                 + $"{screen.Paint(e.Verdict, e.Verdict == "pass" ? Tint.Good : Tint.Bad)} '{e.Line}' {e.Reason ?? "-"}"
-                + (e.Rule is null ? "" : $" {screen.Paint($"by {e.Rule}{(e.Place is null ? "" : $" ({e.Place})")}", Tint.Faint)}"));
+                + screen.Paint(e.Deciders(), Tint.Faint));
         }
     }
 }

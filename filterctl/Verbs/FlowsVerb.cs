@@ -16,7 +16,8 @@ internal static class FlowsVerb
         Command verb = new("flows",
             """
             List or delete flows of the running Filter. Alone it lists. RULE has in brackets the helper
-            that reads along, or the number of the flow that expected this one.
+            that reads along, the number of the flow that expected this one, or "kept" where the rules
+            in force do not allow it and `reload --keep-flows` left it.
 
             Example:
               filterctl flows
@@ -137,5 +138,6 @@ internal static class FlowsVerb
     /// <summary>The rule, and what else let the flow in: its helper, or the flow that expected it.</summary>
     private static string RuleOf(FlowReport flow) => (flow.Rule ?? "-")
         + (flow.Helper is { } helper ? $" ({helper})" : "")
-        + (flow.Parent is { } parent ? string.Create(CultureInfo.InvariantCulture, $" (expected by {parent})") : "");
+        + (flow.Parent is { } parent ? string.Create(CultureInfo.InvariantCulture, $" (expected by {parent})") : "")
+        + (flow.Kept is true ? " (kept)" : "");
 }

@@ -16,18 +16,20 @@ internal static class ReloadVerb
             Arity = ArgumentArity.ZeroOrOne,
         };
         Option<int?> confirm = Options.Confirm("Go back to the ruleset before unless `filterctl confirm` comes in time");
+        Option<bool> keep = new("--keep-flows") { Description = "Leave flows that the new rules do not allow, until the next reload without this" };
         Option<string> socket = Options.Socket();
         Option<bool> json = Options.Json();
         Command verb = new("reload",
             """
             Read the ruleset again and switch to it. A wrong one changes nothing. Flows live on where
-            the new rules allow them.
+            the new rules allow them; those that they do not allow end, counted and logged.
 
             Example:
               filterctl reload
               filterctl reload office.yaml --confirm 60
+              filterctl reload --keep-flows
             """)
-        { file, confirm, socket, json };
+        { file, confirm, keep, socket, json };
         verb.SetAction(parsed => Asking.Once(
             screen,
             parsed.GetValue(socket)!,
@@ -36,6 +38,7 @@ internal static class ReloadVerb
             {
                 File = parsed.GetValue(file) is { } path ? Path.GetFullPath(path) : null,
                 Confirm = parsed.GetValue(confirm),
+                KeepFlows = parsed.GetValue(keep),
             },
             response => screen.Line(response.Message ?? "reloaded")));
         return verb;

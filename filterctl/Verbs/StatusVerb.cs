@@ -34,6 +34,11 @@ internal static class StatusVerb
             + (status.ConfirmWithin is { } left ? screen.Paint($", goes back in {left} s unless confirmed", Tint.Odd) : ""));
         screen.Line($"flows {status.Flows} of {status.FlowCapacity}, {status.ProvenFlows} proven, {status.ManagementFlows} of management"
             + (status.SourcesAtLimit > 0 ? screen.Paint($", {status.SourcesAtLimit} sources at their limit", Tint.Odd) : ""));
+        if (status.JudgedAgain is { } judged)
+        {
+            screen.Line(screen.Paint($"re-judging flows under the new policy: {judged}%", Tint.Odd));
+        }
+
         if (status.EventsLost > 0)
         {
             screen.Line($"events lost {status.EventsLost}");

@@ -99,7 +99,8 @@ internal sealed class TestNet
     }
 
     /// <summary>Puts another ruleset with the same ports in force.</summary>
-    public void Reloads(string ruleset) => Path.Publish(RulesetCompiler.Compile(Read(ruleset)), null);
+    public void Reloads(string ruleset, bool keepsFlows = false) =>
+        Path.Publish(Path.Prepare(RulesetCompiler.Compile(Read(ruleset)), keepsFlows), null);
 
     /// <summary>So many packets were dropped (or rejected) for this reason, and none for another.</summary>
     public void Expects(DropReason reason, long count)
