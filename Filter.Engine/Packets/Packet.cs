@@ -212,6 +212,9 @@ public struct Packet
     /// <summary>Its rule logs what it passes.</summary>
     public bool Log;
 
+    /// <summary>The rules that look at each packet have seen it.</summary>
+    public bool Asked;
+
     /// <summary>The rule that decided, see <see cref="Path.IRuleset"/>; 0 for none.</summary>
     public int Rule;
 

@@ -15,7 +15,11 @@ public sealed class EventRing : Ring<PathEvent>
     public bool Muted { get; set; }
 
     /// <summary>Writes an event; the packet's bytes are not kept.</summary>
-    internal void Write(in Packet packet, in PacketFacts facts, RuleBook rules)
+    /// <param name="packet">The packet.</param>
+    /// <param name="facts">What its line shows.</param>
+    /// <param name="rules">Names its rule.</param>
+    /// <param name="countedBy">The rule that counted it, while it is not decided yet; 0 for the end of its walk.</param>
+    internal void Write(in Packet packet, in PacketFacts facts, RuleBook rules, int countedBy = 0)
     {
         if (Muted || !HasRoom())
         {
@@ -27,6 +31,8 @@ public sealed class EventRing : Ring<PathEvent>
         slot.Packet = packet;
         slot.Packet.Slab = [];
         slot.Rules = rules;
+        slot.Counted = countedBy != 0;
+        slot.Packet.Rule = slot.Counted ? countedBy : packet.Rule;
         Told();
     }
 }
@@ -42,6 +48,9 @@ public struct PathEvent
 
     /// <summary>Names <see cref="Packet.Rule"/>.</summary>
     public RuleBook Rules;
+
+    /// <summary>A rule counted it, which the packet names; it is not decided yet.</summary>
+    public bool Counted;
 }
 
 /// <summary>A flow that a new policy no longer allowed.</summary>

@@ -56,6 +56,26 @@ public readonly record struct Judgement(
 
     /// <summary>Its flows may use the part of the table that is kept for such.</summary>
     public bool Management { get; init; }
+
+    /// <summary>The rule counts what it matches and decides nothing: the verdict is none.</summary>
+    public bool Counts { get; init; }
+
+    /// <summary>The rule looks at each packet of the flows that rules below it let in.</summary>
+    public bool EachPacket { get; init; }
+}
+
+/// <summary>Rules that do more than judge openings. Of each kind a ruleset may have none, and then nobody asks.</summary>
+[Flags]
+public enum RuleKinds : byte
+{
+    /// <summary>No such rule.</summary>
+    None = 0,
+
+    /// <summary>Rules that count and decide nothing.</summary>
+    Counting = 1,
+
+    /// <summary>Rules that look at each packet; those among them that count, too.</summary>
+    EachPacket = 2,
 }
 
 /// <summary>A rule's name and place, for people.</summary>
@@ -84,8 +104,21 @@ public interface IRuleset
     /// <summary>What it says of the walk as a whole. The same object each time.</summary>
     PathPolicy Policy { get; }
 
-    /// <summary>First match wins; else the default for the direction.</summary>
+    /// <summary>First match wins, those that only count left aside; else the default for the direction.</summary>
     Judgement Judge(in OpeningFacts facts);
+
+    /// <summary>The kinds of rules it has; the two members below are for those.</summary>
+    RuleKinds Kinds => RuleKinds.None;
+
+    /// <summary>The next rule of a kind that matches.</summary>
+    /// <param name="kind">One kind.</param>
+    /// <param name="facts">Those of the packet at hand.</param>
+    /// <param name="after">The rule behind which is looked; 0 for all.</param>
+    /// <returns>The rule's number; 0 where none is left.</returns>
+    int Next(RuleKinds kind, in OpeningFacts facts, int after) => 0;
+
+    /// <summary>What a rule or default says of what it matches.</summary>
+    Judgement this[int rule] => default;
 
     /// <summary>
     /// Lets it look at the time, and at what changes beside its rules: sets, schedules. Called with each tick and before it is

@@ -76,7 +76,9 @@ public sealed class PathCounters
     /// <summary>Packets with this verdict.</summary>
     public long this[Verdict verdict] => Volatile.Read(ref _verdicts[(int)verdict]);
 
-    /// <summary>Packets of this rule, of its flows too; 0 for a rule that does not exist.</summary>
+    /// <summary>
+    /// Packets of this rule, of its flows too; of one that only counts, what it matched; 0 for a rule that does not exist.
+    /// </summary>
     public long Rule(int rule) => Rules.Packets(rule);
 
     /// <summary>Counts a packet by its verdict, reason and rule.</summary>
@@ -100,6 +102,9 @@ public sealed class PathCounters
         Disallowed++;
         _rules.CountEnded(rule);
     }
+
+    /// <summary>Counts a packet for a rule that decides nothing.</summary>
+    internal void Count(int rule) => _rules.CountPacket(rule);
 
     /// <summary>Held packets whose fate is known: they move from held to this verdict.</summary>
     internal void SettleHeld(Verdict verdict, DropReason reason, long packets)

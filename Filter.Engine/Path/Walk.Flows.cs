@@ -144,6 +144,11 @@ public sealed partial class PacketPath<TTrace>
         {
             _trace.Note(packet, "flow", $"belongs to flow {packet.Flow}{(packet.Reply ? ", reply" : "")}, let in by '{Counters.Rules.Name(flow.Rule).Name}'");
         }
+
+        if ((_kinds & RuleKinds.EachPacket) != 0 && !packet.Done)
+        {
+            AskEachPacket(ref packet, flow.Rule, now);
+        }
     }
 
     /// <summary>
@@ -224,6 +229,16 @@ public sealed partial class PacketPath<TTrace>
             || (!IsExpected(ref packet, now, out int expectedBy, out Judgement judgement) && !Judge(ref packet, now, out judgement)))
         {
             return;
+        }
+
+        if (expectedBy != 0 && (_kinds & RuleKinds.EachPacket) != 0)
+        {
+            AskEachPacket(ref packet, judgement.Rule, now);
+            if (packet.Done)
+            {
+                Flows.Expectations.Release(expectedBy);
+                return;
+            }
         }
 
         OpeningFacts opening = Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress));

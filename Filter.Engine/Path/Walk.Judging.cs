@@ -20,6 +20,11 @@ public sealed partial class PacketPath<TTrace>
         {
             byte egress = (byte)BitOperations.TrailingZeroCount(ports);
             Judgement one = Ask(packet, egress);
+            if ((_kinds & RuleKinds.Counting) != 0)
+            {
+                CountOpening(packet, egress, one.Rule);
+            }
+
             if (one.Verdict == Verdict.Pass)
             {
                 allowed |= (ushort)(1 << egress);
@@ -32,18 +37,12 @@ public sealed partial class PacketPath<TTrace>
             }
         }
 
+        packet.Asked = true;
         packet.Rule = judgement.Rule;
         packet.Log = judgement.Log;
-        if (TTrace.On)
+        TellRule(packet, judgement);
+        if (!Charge(ref packet, judgement, now))
         {
-            RuleName name = Counters.Rules.Name(judgement.Rule);
-            _trace.Note(packet, "rules", $"'{name.Name}' ({name.File}:{name.Line}) says {judgement.Verdict.ToString().ToLowerInvariant()}");
-        }
-
-        if (judgement.Limited && !_limits.TryTake(judgement.Rule, now))
-        {
-            packet.Drop(DropReason.RateLimited);
-            Tell(packet, "rules", "its rate limit is spent");
             return false;
         }
 
@@ -73,6 +72,30 @@ public sealed partial class PacketPath<TTrace>
 
         packet.Egress = allowed;
         return true;
+    }
+
+    private void TellRule(in Packet packet, in Judgement judgement)
+    {
+        if (TTrace.On)
+        {
+            RuleName name = Counters.Rules.Name(judgement.Rule);
+            string what = judgement.Counts ? $"counted by '{name.Name}' ({name.File}:{name.Line})"
+                : $"'{name.Name}' ({name.File}:{name.Line}) says {judgement.Verdict.ToString().ToLowerInvariant()}";
+            _trace.Note(packet, "rules", what);
+        }
+    }
+
+    /// <summary>Charges the rule's limit; false where it is spent, and the packet dropped.</summary>
+    private bool Charge(ref Packet packet, in Judgement judgement, long now)
+    {
+        if (!judgement.Limited || _limits.TryTake(judgement.Rule, now))
+        {
+            return true;
+        }
+
+        packet.Drop(DropReason.RateLimited);
+        Tell(packet, "rules", "its rate limit is spent");
+        return false;
     }
 
     private static bool MayBeIcmp(in Judgement judgement, byte protocol, byte type) =>
@@ -110,10 +133,15 @@ public sealed partial class PacketPath<TTrace>
             return judgement;
         }
 
-        FlowKey onTheWay = facts.Key with { Source = IpHeader.Source(packet.Datagram), Destination = IpHeader.Destination(packet.Datagram) };
-        Judgement way = Ruleset.Judge(facts with { Key = onTheWay });
+        Judgement way = Ruleset.Judge(OnTheWay(packet, facts));
         return way.Verdict == Verdict.Pass ? judgement : way;
     }
+
+    /// <summary>The facts of who is away from home by the addresses that the packet shows on its way.</summary>
+    private static OpeningFacts OnTheWay(in Packet packet, in OpeningFacts facts) => facts with
+    {
+        Key = facts.Key with { Source = IpHeader.Source(packet.Datagram), Destination = IpHeader.Destination(packet.Datagram) },
+    };
 
     /// <summary>Judges a flow for further far ports, by its opening.</summary>
     private void JudgeFor(ref Flow flow, ushort ports)

@@ -52,6 +52,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _limits = new RateLimits(settings.Ruleset);
         _oldest = Counters.Rules;
         _solicitations = new Solicitations(Policy.Admission.Solicitations);
+        _kinds = settings.Ruleset.Kinds;
         AdoptLimits();
         AdoptAnswers();
         Adopt(settings.Ruleset.Policy.Timers);
@@ -127,6 +128,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         ready.Limits.GoOnFrom(_limits);
         _limits = ready.Limits;
         Ruleset = ready.Ruleset;
+        _kinds = Ruleset.Kinds;
         Adopt(Policy.Timers);
         _solicitations.Adopt(Policy.Admission.Solicitations);
         AdoptLimits();

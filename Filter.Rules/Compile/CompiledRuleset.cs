@@ -20,6 +20,8 @@ public sealed class CompiledRuleset : IRuleset
     private readonly AddressClass[] _classes;
     private readonly Schedule[] _schedules;
     private readonly Calendar _calendar;
+    private readonly RuleList _counting;
+    private readonly RuleList _eachPacket;
     private readonly FlatSets _sets;
     private readonly FrozenDictionary<string, int> _numbers;
     private readonly ushort[] _etherTypes;
@@ -27,10 +29,12 @@ public sealed class CompiledRuleset : IRuleset
     private readonly bool _passUnknown;
     private int _minute;
 
-    internal CompiledRuleset(Ruleset source, FlatRule[] rules, FlatSets sets, Judgement[] judgements, RuleName[] names, RateLimit?[] limits, Calendar calendar)
+    internal CompiledRuleset(Ruleset source, FlatRule[] rules, FlatSets sets, RuleList counting, RuleList eachPacket, Judgement[] judgements, RuleName[] names, RateLimit?[] limits, Calendar calendar)
     {
         Source = source;
         _calendar = calendar;
+        _counting = counting;
+        _eachPacket = eachPacket;
         _rules = rules;
         _sets = sets;
         _judgements = judgements;
@@ -60,17 +64,9 @@ public sealed class CompiledRuleset : IRuleset
     public Judgement Judge(in OpeningFacts facts)
     {
         FlatRule[] rules = _rules;
-        Families family = facts.Key.Source.IsIPv4 ? Families.IPv4 : Families.IPv6;
         for (int i = 0; i < rules.Length; i++)
         {
-            ref readonly FlatRule rule = ref rules[i];
-            if (((rule.From >> facts.Ingress) & (rule.To >> facts.Egress) & 1) != 0
-                && (rule.Families & family) != 0
-                && _sets.ServiceMatches(in rule, in facts)
-                && _sets.AddressMatches(rule.Destination, facts.Key.Destination)
-                && _sets.AddressMatches(rule.Source, facts.Key.Source)
-                && _sets.VlanMatches(in rule, facts.Key.Segment)
-                && (_conditions[i] is not { } conditions || conditions.Hold(facts, _minute)))
+            if (_sets.Match(rules[i], _conditions[i], facts, _minute))
             {
                 return _judgements[i + 1];
             }
@@ -78,6 +74,16 @@ public sealed class CompiledRuleset : IRuleset
 
         return _judgements[rules.Length + facts.Direction switch { Direction.Out => 1, Direction.In => 2, _ => 3 }];
     }
+
+    /// <inheritdoc/>
+    public RuleKinds Kinds => (_counting.IsEmpty ? RuleKinds.None : RuleKinds.Counting) | (_eachPacket.IsEmpty ? RuleKinds.None : RuleKinds.EachPacket);
+
+    /// <inheritdoc/>
+    public Judgement this[int rule] => (uint)rule < (uint)_judgements.Length ? _judgements[rule] : default;
+
+    /// <inheritdoc/>
+    public int Next(RuleKinds kind, in OpeningFacts facts, int after) =>
+        (kind == RuleKinds.Counting ? _counting : _eachPacket).Next(facts, after, _sets, _minute);
 
     /// <inheritdoc/>
     public bool Advance(long now)

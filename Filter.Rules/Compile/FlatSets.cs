@@ -20,6 +20,16 @@ internal readonly record struct Run(int Start, int Count)
 /// <summary>The arrays that rules point into. A set that many rules name is there once.</summary>
 internal sealed class FlatSets(AddressRange[] ranges, Service[] services, PortRange[] ports, uint[] vlans)
 {
+    /// <summary>Whether all that a rule asks holds, the cheapest first.</summary>
+    public bool Match(in FlatRule rule, Conditions? conditions, in OpeningFacts facts, int minute) =>
+        ((rule.From >> facts.Ingress) & (rule.To >> facts.Egress) & 1) != 0
+        && (rule.Families & (facts.Key.Source.IsIPv4 ? Families.IPv4 : Families.IPv6)) != 0
+        && ServiceMatches(in rule, in facts)
+        && AddressMatches(rule.Destination, facts.Key.Destination)
+        && AddressMatches(rule.Source, facts.Key.Source)
+        && VlanMatches(in rule, facts.Key.Segment)
+        && (conditions is null || conditions.Hold(facts, minute));
+
     /// <summary>Whether the address is in the run, by binary search.</summary>
     public bool AddressMatches(Run run, Address address)
     {

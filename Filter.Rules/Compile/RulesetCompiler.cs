@@ -13,6 +13,7 @@ public static class RulesetCompiler
     public static CompiledRuleset Compile(Ruleset source, Calendar? calendar = null)
     {
         Writing writing = new();
+        RuleList counting = new(), eachPacket = new();
         int count = source.Rules.Length;
         FlatRule[] rules = new FlatRule[count];
         Judgement[] judgements = new Judgement[count + 4];
@@ -24,6 +25,13 @@ public static class RulesetCompiler
             Rule rule = source.Rules[i];
             int number = i + 1;
             rules[i] = writing.Flatten(rule);
+            (rule.Action == RuleAction.Count ? counting : null)?.Add(i, rules[i], rule.Conditions);
+            (rule.EachPacket ? eachPacket : null)?.Add(i, rules[i], rule.Conditions);
+            if (rule.Action == RuleAction.Count)
+            {
+                rules[i] = rules[i] with { From = 0 };      // it decides nothing, so no opening finds it
+            }
+
             judgements[number] = new Judgement(VerdictOf(rule.Action), number, rule.Pinhole, rule.Limit is not null, rule.Log, IsDefault: false)
             {
                 Midstream = rule.Midstream,
@@ -31,6 +39,8 @@ public static class RulesetCompiler
                 NamesIcmp = rule.Service is { IsAny: false } service && service.Services.Any(static s => s.IsIcmp)
                     && !service.Services.Any(static s => s.IsIcmp && s.Ports == PortRange.All),
                 Management = rule.Management,
+                Counts = rule.Action == RuleAction.Count,
+                EachPacket = rule.EachPacket,
             };
             names[number] = new RuleName(rule.Name, rule.At.File, rule.At.Line);
             limits[number] = rule.Limit;
@@ -45,7 +55,7 @@ public static class RulesetCompiler
             names[number] = new RuleName(name, source.File, action.At?.Line ?? 0);
         }
 
-        return new CompiledRuleset(source, rules, writing.Done(), judgements, names, limits, calendar ?? new LocalCalendar());
+        return new CompiledRuleset(source, rules, writing.Done(), counting, eachPacket, judgements, names, limits, calendar ?? new LocalCalendar());
     }
 
     private static Verdict VerdictOf(RuleAction action) => action switch

@@ -17,6 +17,9 @@ public enum RuleAction : byte
 
     /// <summary>Ends it and tells the sender.</summary>
     Reject,
+
+    /// <summary>Counts it; the next rule that matches decides.</summary>
+    Count,
 }
 
 /// <summary>The VLANs a rule matches.</summary>
@@ -71,6 +74,9 @@ public sealed record Rule
 
     /// <summary>What else it asks of a packet; null for nothing.</summary>
     public Conditions? Conditions { get; init; }
+
+    /// <summary>Whether it looks at each packet of the flows that rules below it let in, not only at what opens.</summary>
+    public bool EachPacket { get; init; }
 
     /// <summary>What keeps the pinhole of an allowed flow open.</summary>
     public PinholeKind Pinhole { get; init; }

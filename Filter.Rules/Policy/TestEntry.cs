@@ -20,6 +20,9 @@ public sealed record PacketStep(SourceMark At, Verdict Expected, Located<string>
     /// <summary>The rule that must decide, or <see cref="DefaultRule"/>.</summary>
     public string? By { get; init; }
 
+    /// <summary>Rules that must count it.</summary>
+    public ImmutableArray<string> CountedBy { get; init; } = [];
+
     /// <summary>The drop reason.</summary>
     public DropReason? Reason { get; init; }
 

@@ -11,9 +11,10 @@ namespace Filter.Ctl.Rehearsals;
 /// <param name="Line">The line, with the port it came in by.</param>
 /// <param name="Packet">The packet as it ended; its bytes are gone.</param>
 /// <param name="Rule">The rule that decided; its name is empty where none did.</param>
+/// <param name="CountedBy">The rules that counted it and decided nothing.</param>
 /// <param name="Egress">The ports it left by.</param>
 /// <param name="Steps">The walk.</param>
-internal sealed record Outcome(PacketLine Line, Packet Packet, RuleName Rule, IReadOnlyList<string> Egress, IReadOnlyList<WalkStep> Steps)
+internal sealed record Outcome(PacketLine Line, Packet Packet, RuleName Rule, IReadOnlyList<string> CountedBy, IReadOnlyList<string> Egress, IReadOnlyList<WalkStep> Steps)
 {
     /// <summary>What became of it.</summary>
     public Verdict Verdict => Packet.Verdict;
@@ -49,6 +50,7 @@ internal sealed class Rehearsal : IDisposable
     private readonly Gateway _gateway;
     private readonly Rehearsed _rehearsed;
     private readonly SetCalendar _calendar = new();
+    private readonly int[] _counting;
     private long _number;
 
     /// <summary>A rehearsal with nothing in its tables.</summary>
@@ -58,6 +60,7 @@ internal sealed class Rehearsal : IDisposable
     public Rehearsal(Ruleset ruleset, Burst burst, int minute = Noon)
     {
         _ruleset = ruleset;
+        _counting = [.. Enumerable.Range(0, ruleset.Rules.Length).Where(i => ruleset.Rules[i].Action == RuleAction.Count)];
         _burst = burst;
         _burst.Now = 1_000_000_000_000;
         _calendar.Set(minute, _burst.Now);
@@ -86,6 +89,7 @@ internal sealed class Rehearsal : IDisposable
 
         _burst.Packets[index].Number = ++_number;
         _burst.Packets[index].ArrivedBy = PolicyOf(line, text);
+        long[] counted = Counted();
         Packet packet = _rehearsed.Walk(index);
         if (packet.Policy > 0 && _ruleset.Ipsec is { } ipsec && packet.Policy <= ipsec.Policies.Length)
         {
@@ -97,6 +101,7 @@ internal sealed class Rehearsal : IDisposable
             line with { Port = port.Name },
             packet,
             packet.Rule == 0 ? default : _gateway.Path.Ruleset.Name(packet.Rule),
+            [.. Counted().Zip(counted).Index().Where(static c => c.Item.First > c.Item.Second).Select(c => _ruleset.Rules[_counting[c.Index]].Name)],
             [.. _gateway.Ports.Where(p => (p.Mask & packet.Egress) != 0).Select(static p => p.Name)],
             [.. _steps]);
         return outcome;
@@ -127,6 +132,9 @@ internal sealed class Rehearsal : IDisposable
         _burst.Reset();
         _gateway.Dispose();
     }
+
+    /// <summary>What the rules that only count have counted so far.</summary>
+    private long[] Counted() => [.. _counting.Select(rule => _gateway.Path.Counters.Rule(rule + 1))];
 
     /// <summary>The number of the policy that the line says it came by; 0 for the clear.</summary>
     private ushort PolicyOf(PacketLine line, string text)

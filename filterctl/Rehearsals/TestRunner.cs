@@ -69,6 +69,7 @@ internal static class TestRunner
 
         bool good = outcome.Verdict == step.Expected
             && (step.By is null || IsBy(outcome, step.By))
+            && step.CountedBy.All(outcome.CountedBy.Contains)
             && (step.Reason is null || outcome.Packet.Reason == step.Reason)
             && (step.Ipsec is not { } ipsec || outcome.Ipsec == ipsec.Word());
         return good ? null : new TestFailure(Place(step), step.Line.Value, Expected(step), outcome.Sentence(), outcome);
@@ -83,5 +84,6 @@ internal static class TestRunner
     private static string Expected(PacketStep step) => step.Expected.Word()
         + (step.Reason is { } reason ? $" {reason.Name()}" : "")
         + (step.By is { } by ? $", by {by}" : "")
+        + (step.CountedBy.IsEmpty ? "" : $", counted by {string.Join(", ", step.CountedBy)}")
         + (step.Ipsec is { } ipsec ? $", ipsec {ipsec.Word()}" : "");
 }

@@ -122,8 +122,8 @@ internal sealed class EventPump : IDisposable
 
     private void Take(in PathEvent taken)
     {
-        bool logs = taken.Packet.Log && MayLog();
-        bool heard = _feed.Heard && taken.Packet.Verdict is Verdict.Drop or Verdict.Reject;
+        bool logs = (taken.Packet.Log || taken.Counted) && MayLog();
+        bool heard = _feed.Heard && !taken.Counted && taken.Packet.Verdict is Verdict.Drop or Verdict.Reject;
         if (!logs && !heard)
         {
             return;
@@ -169,7 +169,7 @@ internal sealed class EventPump : IDisposable
         return new PacketEvent
         {
             Time = VerdictLog.Seconds(WallClock.Of(taken.Packet.Time)),
-            Verdict = taken.Packet.Verdict.Word(),
+            Verdict = taken.Counted ? "counted" : taken.Packet.Verdict.Word(),
             Line = taken.Facts.Line(_ports[taken.Packet.Ingress].Name).ToString(),
             Reason = taken.Packet.Reason.Word(),
             Rule = rule.Name,

@@ -91,6 +91,13 @@ internal static class ExplainVerb
             writer.WriteString("place"u8, outcome.Rule is { Line: > 0 } rule
                 ? string.Create(CultureInfo.InvariantCulture, $"{rule.File}:{rule.Line}")
                 : null);
+            writer.WriteStartArray("countedBy"u8);
+            foreach (string counting in outcome.CountedBy)
+            {
+                writer.WriteStringValue(counting);
+            }
+
+            writer.WriteEndArray();
             writer.WriteString("ipsec"u8, outcome.Ipsec);
             writer.WriteStartArray("egress"u8);
             foreach (string port in outcome.Egress)

@@ -17,7 +17,7 @@ internal sealed partial class RulesReader
             return;
         }
 
-        if (action is "drop" or "reject")
+        if (action is "drop" or "reject" or "count")
         {
             found.Error(fields.KeyAt("midstream"), $"a rule that {action}s picks up no connection", "leave 'midstream' out");
         }
@@ -29,7 +29,7 @@ internal sealed partial class RulesReader
 
     private void CheckManagement(Fields fields, string? action)
     {
-        if (fields.Has("management") && action is "drop" or "reject")
+        if (fields.Has("management") && action is "drop" or "reject" or "count")
         {
             found.Error(fields.KeyAt("management"), $"a rule that {action}s opens no flow", "leave 'management' out");
         }
@@ -52,6 +52,14 @@ internal sealed partial class RulesReader
         }
     }
 
+    private void CheckCount(Fields fields, string? action)
+    {
+        if (action == "count" && fields.Has("limit"))
+        {
+            found.Error(fields.KeyAt("limit"), "a rule that counts lets nothing through that could be limited", "leave 'limit' out, or put it at the rule that decides");
+        }
+    }
+
     private void CheckTcpFlags(Fields fields, Rule rule)
     {
         if (rule.Conditions is not { TcpFlags.IsEmpty: false } conditions)
@@ -63,9 +71,9 @@ internal sealed partial class RulesReader
         {
             found.Error(fields.KeyAt("tcp-flags"), "'tcp-flags' is for TCP, which 'service' does not name", "add TCP to 'service', or leave 'tcp-flags' out");
         }
-        else if (!rule.Midstream && !conditions.TcpFlags.Any(static match => (match.Set & NoOpening) == 0 && (match.Set & TcpFlags.Syn) == (match.Of & TcpFlags.Syn)))
+        else if (!rule.Midstream && !rule.EachPacket && !conditions.TcpFlags.Any(static match => (match.Set & NoOpening) == 0 && (match.Set & TcpFlags.Syn) == (match.Of & TcpFlags.Syn)))
         {
-            found.Warn(fields.KeyAt("tcp-flags"), $"the rule {Wording.Quote(rule.Name)} matches no packet that opens a connection", "a connection opens with 'syn'; ack, fin and rst belong to one that is there");
+            found.Warn(fields.KeyAt("tcp-flags"), $"the rule {Wording.Quote(rule.Name)} matches no packet that opens a connection", "a connection opens with 'syn'; ack, fin and rst belong to one that is there: each-packet: true looks at its packets too");
         }
     }
 

@@ -28,7 +28,7 @@ internal sealed partial class RulesReader
         }
 
         SourceMark at = fields["pinhole"]?.At ?? fields.KeyAt("pinhole");
-        if (action is "drop" or "reject")
+        if (action is "drop" or "reject" or "count")
         {
             found.Error(fields.KeyAt("pinhole"), $"a rule that {action}s opens no pinhole", "leave 'pinhole' out");
         }
@@ -80,7 +80,7 @@ internal sealed partial class RulesReader
             HelperKind.Tftp => "udp",
             _ => "udp and tcp",
         };
-        if (action is "drop" or "reject")
+        if (action is "drop" or "reject" or "count")
         {
             found.Error(fields.KeyAt("helper"), $"a rule that {action}s has nothing to help", "leave 'helper' out");
         }

@@ -10,10 +10,10 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>Reads <c>rules:</c>.</summary>
 internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort protectedPorts, Sets sets, ConditionsReader conditions, Diagnostics found)
 {
-    private static readonly string[] s_actions = ["allow", "drop", "reject"];
+    private static readonly string[] s_actions = ["allow", "drop", "reject", "count"];
 
     private static readonly string[] s_keys =
-        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", .. ConditionsReader.Keys, "pinhole", "helper", "midstream", "management", "limit", "log"];
+        [.. s_actions, "from", "to", "source", "destination", "service", "source-port", "family", "vlan", .. ConditionsReader.Keys, "each-packet", "pinhole", "helper", "midstream", "management", "limit", "log"];
 
     private readonly Dictionary<string, SourceMark> _names = new(StringComparer.Ordinal);
 
@@ -44,7 +44,7 @@ internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort pr
         {
             Name = name?.Value ?? "",
             At = fields.At,
-            Action = action switch { "allow" => RuleAction.Allow, "reject" => RuleAction.Reject, _ => RuleAction.Drop },
+            Action = action switch { "allow" => RuleAction.Allow, "reject" => RuleAction.Reject, "count" => RuleAction.Count, _ => RuleAction.Drop },
             From = Zones(fields["from"], "'from'"),
             To = Zones(fields["to"], "'to'"),
             Source = sets.Addresses(fields["source"], "'source'"),
@@ -54,6 +54,7 @@ internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort pr
             Families = Values.Word(fields["family"], "'family'", found, ("ipv4", Families.IPv4), ("ipv6", Families.IPv6)) ?? Families.Both,
             Vlan = Vlan(fields["vlan"]),
             Conditions = conditions.Read(fields),
+            EachPacket = Values.Flag(fields["each-packet"], "'each-packet'", found),
             Pinhole = Pinhole(fields["pinhole"]),
             Helper = Helper(fields["helper"]),
             Midstream = Values.Flag(fields["midstream"], "'midstream'", found),
@@ -67,6 +68,7 @@ internal sealed partial class RulesReader(IReadOnlyList<string> ports, ushort pr
         CheckManagement(fields, action);
         CheckSourcePorts(fields, rule, hasService);
         CheckTcpFlags(fields, rule);
+        CheckCount(fields, action);
         if (!found.HasErrors)
         {
             WarnIfEmpty(rule);

@@ -8,7 +8,7 @@ namespace Filter.Rules.Policy.Binding;
 internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines lines, Diagnostics found)
 {
     private static readonly string[] s_verdicts = ["pass", "drop", "reject", "held", "answered"];
-    private static readonly string[] s_packetKeys = [.. s_verdicts, "by", "reason", "ipsec"];
+    private static readonly string[] s_packetKeys = [.. s_verdicts, "by", "counted-by", "reason", "ipsec"];
     private static readonly string[] s_stepKeys = [.. s_packetKeys, "after", "at"];
     private static readonly string[] s_entryKeys = [.. s_packetKeys, "conversation", "steps", "at"];
     private static readonly string[] s_reasons = [.. Enum.GetValues<DropReason>().Where(static r => r != DropReason.None).Select(static r => r.Name())];
@@ -82,6 +82,21 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
     private IEnumerable<TestStep> Clock(Fields fields) =>
         ScheduleWords.Moment(fields["at"], "'at'", found) is { } minute ? [new ClockStep(fields.KeyAt("at"), minute)] : [];
 
+    private string? Rule(Node? node, string what, params string[] besides)
+    {
+        if (Values.Text(node, what, found) is not { } rule)
+        {
+            return null;
+        }
+
+        if (!besides.Contains(rule.Value) && !rules.Contains(rule.Value))
+        {
+            found.Error(rule.At, $"there is no rule {Wording.Quote(rule.Value)}", Wording.DidYouMean(rule.Value, [.. rules, .. besides]));
+        }
+
+        return rule.Value;
+    }
+
     private PacketStep? Packet(Fields fields, string what)
     {
         string? key = fields.ExactlyOne(s_verdicts);
@@ -92,15 +107,8 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
 
         Verdict verdict = key switch { "pass" => Verdict.Pass, "reject" => Verdict.Reject, "held" => Verdict.Held, "answered" => Verdict.Answered, _ => Verdict.Drop };
         Located<string>? line = lines.Read(fields[key]);
-        string? by = null;
-        if (Values.Text(fields["by"], "'by'", found) is { } rule)
-        {
-            by = rule.Value;
-            if (by != PacketStep.DefaultRule && !rules.Contains(by))
-            {
-                found.Error(rule.At, $"there is no rule {Wording.Quote(by)}", Wording.DidYouMean(by, [.. rules, PacketStep.DefaultRule]));
-            }
-        }
+        string? by = Rule(fields["by"], "'by'", PacketStep.DefaultRule);
+        string[] countedBy = [.. Values.Each(fields["counted-by"]).Select(node => Rule(node, "an entry of 'counted-by'")).OfType<string>()];
 
         DropReason? reason = null;
         if (Values.Text(fields["reason"], "'reason'", found) is { } word)
@@ -121,6 +129,6 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
         }
 
         IpsecAction? ipsec = Values.Word(fields["ipsec"], "'ipsec'", found, ("bypass", IpsecAction.Bypass), ("protect", IpsecAction.Protect), ("opened", IpsecAction.Opened));
-        return line is { } good ? new PacketStep(fields.At, verdict, good) { By = by, Reason = reason, Ipsec = ipsec } : null;
+        return line is { } good ? new PacketStep(fields.At, verdict, good) { By = by, CountedBy = [.. countedBy], Reason = reason, Ipsec = ipsec } : null;
     }
 }
