@@ -241,6 +241,15 @@ public sealed class DaemonTests
         Assert.Contains($"{file}:2:8: error: ", refused.Errors, StringComparison.Ordinal);
         world.Client.Must(Ping);
 
+        world.Write("own.yaml", Policy("drop") + "rules:\n  - drop: all\n    source: nobody-s-set\n");
+        Assert.Contains($"{file}:8:13: error: ", daemon.Ctl("reload").Errors, StringComparison.Ordinal);
+        File.Delete(file);
+        refused = daemon.Ctl("reload");
+        Assert.Equal(1, refused.Status);
+        Assert.Contains(file, refused.Errors, StringComparison.Ordinal);
+        Assert.Equal(1, daemon.Json("status").GetProperty("status").GetProperty("generation").GetInt32());
+        world.Client.Must(Ping);
+
         world.Write("own.yaml", Policy("drop"));
         Assert.Contains("generation 2", daemon.Must("reload"), StringComparison.Ordinal);
         Assert.False(world.Client.Run(Ping).Ok);

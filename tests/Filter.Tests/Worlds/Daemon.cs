@@ -56,11 +56,14 @@ public sealed class Daemon : IDisposable
     }
 
     /// <summary>What a verb without arguments would say in JSON, asked over the socket without a program between: quick.</summary>
-    public JsonElement Ask(string verb)
+    public JsonElement Ask(string verb) =>
+        JsonSerializer.SerializeToElement(Ask(new ControlRequest(verb)), ControlJson.Plain.ControlResponse);
+
+    /// <summary>What is answered to a request in one line.</summary>
+    internal ControlResponse Ask(ControlRequest request)
     {
         using ControlClient client = ControlClient.Connect(_socket);
-        ControlResponse response = client.Ask(new ControlRequest(verb)).Single();
-        return JsonSerializer.SerializeToElement(response, ControlJson.Plain.ControlResponse);
+        return client.Ask(request).Single();
     }
 
     /// <summary>A verb that goes on, as `drops` does.</summary>
