@@ -41,7 +41,7 @@ public sealed class CompiledRuleset : IRuleset
         _names = names;
         _limits = limits;
         _conditions = [.. source.Rules.Select(static rule => rule.Conditions)];
-        IEnumerable<Conditions> given = _conditions.OfType<Conditions>();
+        IEnumerable<Conditions> given = _conditions.OfType<Conditions>().SelectMany(static conditions => conditions.All());
         _classes = [.. given.SelectMany(static c => new[] { c.Source, c.Destination }).OfType<AddressConditions>()
             .SelectMany(static end => end.AnyOf.Concat(end.NoneOf)).Distinct()];
         _schedules = [.. given.Select(static c => c.Schedule).OfType<Schedule>().Distinct()];

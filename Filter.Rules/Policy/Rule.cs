@@ -31,6 +31,25 @@ public sealed record VlanMatch(ImmutableArray<uint> Identifiers)
 {
     /// <summary>Frames without a tag.</summary>
     public static VlanMatch Untagged { get; } = new([]);
+
+    /// <summary>What both match; null for nothing.</summary>
+    public VlanMatch? Intersect(VlanMatch other)
+    {
+        if (Identifiers.IsEmpty || other.Identifiers.IsEmpty)
+        {
+            return Identifiers.IsEmpty && other.Identifiers.IsEmpty ? this : null;
+        }
+
+        // A pair is within its outer identifier.
+        static IEnumerable<uint> Within(VlanMatch some, VlanMatch all)
+        {
+            HashSet<uint> named = [.. all.Identifiers];
+            return some.Identifiers.Where(id => named.Contains(id) || named.Contains((uint)VlanStack.Outer(id)));
+        }
+
+        ImmutableArray<uint> both = [.. Within(this, other).Concat(Within(other, this)).Distinct().Order()];
+        return both.IsEmpty ? null : new VlanMatch(both);
+    }
 }
 
 /// <summary>One rule: all of its matches must hold. What is null matches everything.</summary>

@@ -42,7 +42,7 @@ internal sealed class Fields
         {
             if (!known.Contains(key.Text, StringComparer.Ordinal))
             {
-                string? hint = key.Text == "<<" ? "merge keys are not part of the language; repeat the key" : Wording.DidYouMean(key.Text, known) ?? $"known here: {Wording.OneOf(known)}";
+                string? hint = key.Text == "<<" ? "merge keys are not part of the language; repeat the keys, or put rules that have them in common into a group" : Wording.DidYouMean(key.Text, known) ?? $"known here: {Wording.OneOf(known)}";
                 found.Error(key.At, $"{what} has no key {Wording.Quote(key.Text)}", hint);
             }
             else if (value is ScalarNode { IsAbsent: true })

@@ -27,8 +27,9 @@ internal static class RulesetReader
         RunMode mode = fields["ports"] is MapNode ? ports.Mode(fields.KeyAt("ports")) : RunMode.Bridge;
         Sets sets = new(fields["sets"], found);
         IpsecNames policies = new(fields["ipsec"]);
-        ConditionsReader conditions = new(new Schedules(fields["schedules"], found), policies, found);
-        RulesReader rules = new(ports.Names, portConfigs.Length == ports.Names.Count ? ProtectedPorts(portConfigs) : Rule.AnyPort, sets, conditions, found);
+        Schedules schedules = new(fields["schedules"], found);
+        ConditionsReader conditions = new(schedules, policies, found);
+        RulesReader rules = new(ports.Names, portConfigs.Length == ports.Names.Count ? ProtectedPorts(portConfigs) : Rule.AnyPort, sets, conditions, new Narrowing(schedules, found), found);
         ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
         Profile profile = Values.Word(fields["profile"], "'profile'", found, ("default", Profile.Default), ("rfc6092", Profile.Rfc6092)) ?? Profile.Default;
         FlowTimers timers = TimersReader.Read(fields["timers"], profile, found);
