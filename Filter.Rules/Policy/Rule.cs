@@ -50,6 +50,19 @@ public sealed record VlanMatch(ImmutableArray<uint> Identifiers)
         ImmutableArray<uint> both = [.. Within(this, other).Concat(Within(other, this)).Distinct().Order()];
         return both.IsEmpty ? null : new VlanMatch(both);
     }
+
+    /// <summary>Whether the frame's outer tag, or its pair of tags, is one of them.</summary>
+    /// <param name="segment">The frame's tags, see <see cref="VlanStack"/>.</param>
+    public bool Matches(uint segment)
+    {
+        if (Identifiers.IsEmpty || VlanStack.Depth(segment) == 0)
+        {
+            return Identifiers.IsEmpty && VlanStack.Depth(segment) == 0;
+        }
+
+        ReadOnlySpan<uint> named = Identifiers.AsSpan();
+        return named.BinarySearch((uint)VlanStack.Outer(segment)) >= 0 || named.BinarySearch(VlanStack.Identifiers(segment)) >= 0;
+    }
 }
 
 /// <summary>One rule: all of its matches must hold. What is null matches everything.</summary>
