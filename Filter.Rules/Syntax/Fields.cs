@@ -54,6 +54,9 @@ internal sealed class Fields
         return new Fields(map, what, found);
     }
 
+    /// <summary>The fields of a mapping whose keys were looked at before.</summary>
+    public static Fields Over(MapNode map, string what, Diagnostics found) => new(map, what, found);
+
     /// <summary>Whether the key is written at all.</summary>
     public bool Has(string key) => _map.Find(key) is not null;
 

@@ -99,7 +99,7 @@ internal sealed partial class RulesReader(
 
         if (!_names.TryAdd(text, name.At))
         {
-            found.Error(name.At, $"there already is a rule {Wording.Quote(text)} in line {_names[text].Line}", "counters and tests know a rule by its name: choose another");
+            found.Error(name.At, $"there already is a rule {Wording.Quote(text)} {Wording.Place(_names[text], name.At)}", "counters and tests know a rule by its name: choose another");
             return null;
         }
 
