@@ -92,7 +92,8 @@ public sealed class MapNode : Node
     /// <summary>Adds a key, or gives it another value.</summary>
     internal void Replace(ScalarNode key, Node value)
     {
-        if (_byKey.TryGetValue(key.Text, out int i))
+        int i = PlaceOf(key.Text);
+        if (i >= 0)
         {
             Weight += value.Weight - _entries[i].Value.Weight;
             _entries[i] = new(_entries[i].Key, value);
