@@ -1,4 +1,5 @@
 using System.Text;
+using Filter.Rules.Compile;
 using Filter.Rules.Policy;
 using Filter.Rules.Policy.Binding;
 using Filter.Rules.Syntax;
@@ -62,6 +63,12 @@ public static class RulesetFile
         Diagnostics found = new();
         Node? root = TreeReader.Read(file, bytes, found);
         Ruleset? ruleset = root is null ? null : RulesetReader.Read(file, root, directory ?? "", found);
+        if (ruleset is not null && !RulesetCompiler.Fits(ruleset, found))
+        {
+            ruleset.WipeKeys();
+            ruleset = null;
+        }
+
         return new RulesetReading(ruleset, found.All);
     }
 

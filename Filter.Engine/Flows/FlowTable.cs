@@ -165,6 +165,35 @@ public sealed class FlowTable
         return flow;
     }
 
+    /// <summary>
+    /// Adds a copy of another table's flow, as it stands. What it has beside its record stays behind: nobody reads along, and its
+    /// parent and expectation are for the caller to set.
+    /// </summary>
+    /// <returns>The flow's number, or 0 where the table is full.</returns>
+    internal int AddCopy(in Flow flow, long now)
+    {
+        int number = Add(flow.Opening, now, flow.Deadline, flow.Management);
+        if (number == 0)
+        {
+            return 0;
+        }
+
+        ref Flow record = ref _flows[number];
+        Flow own = record;
+        record = flow;
+        record.Serial = own.Serial;
+        record.Standing = own.Standing;
+        (record.TimerNext, record.TimerPrevious, record.TimerSlot) = (own.TimerNext, own.TimerPrevious, own.TimerSlot);
+        (record.SourceShare, record.DestinationShare, record.Links) = (own.SourceShare, own.DestinationShare, own.Links);
+        (record.Helper, record.Helped, record.Expectation) = (default, 0, 0);
+        if (flow.Standing != own.Standing)
+        {
+            _standings.Change(number, flow.Standing);
+        }
+
+        return number;
+    }
+
     /// <summary>Takes a flow out; nothing where it is in no more, or the number is 0.</summary>
     public void Remove(int flow)
     {
@@ -210,6 +239,9 @@ public sealed class FlowTable
 
         Remove(flow);
     }
+
+    /// <summary>A flow with this key ended by its timer in a table of which this one has a part.</summary>
+    internal void NoteEnded(in FlowKey key, long now) => _ended.Note(_hash.Of(key), now);
 
     /// <summary>Whether a packet with this key, of either direction, comes after a flow that ended by its timer.</summary>
     public bool EndedByTimer(in FlowKey key, long now) =>

@@ -16,6 +16,9 @@ public interface ITrace
     /// <param name="step">The step's name: parse, open, route, flow, rules, ipsec, track …</param>
     /// <param name="what">What was found or decided.</param>
     void Note(in Packet packet, string step, string what);
+
+    /// <summary>The number by which people know a flow of this path: another one where it is a copy.</summary>
+    int Known(int flow);
 }
 
 /// <summary>Nobody listens: the data path.</summary>
@@ -28,4 +31,7 @@ public readonly struct NoTrace : ITrace
     public void Note(in Packet packet, string step, string what)
     {
     }
+
+    /// <inheritdoc/>
+    public int Known(int flow) => flow;
 }

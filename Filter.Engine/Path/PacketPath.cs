@@ -112,4 +112,14 @@ public abstract class PacketPath
 
     /// <summary>The rule by which a flow was let in, as it is named now.</summary>
     public abstract RuleName RuleOf(in Flow flow);
+
+    /// <summary>
+    /// Copies what this path knows of a packet with this key that would come in by this port. For the worker to call; changes
+    /// nothing.
+    /// </summary>
+    public abstract PathExcerpt Excerpt(in FlowKey key, byte ingress, long now);
+
+    /// <summary>Puts an excerpt of another path in this one, whose tables are empty, and that has the same ruleset.</summary>
+    /// <returns>By this path's numbers of flows, the other one's.</returns>
+    public abstract IReadOnlyDictionary<int, int> Adopt(PathExcerpt excerpt);
 }

@@ -159,6 +159,9 @@ public sealed class RuleBook
         return new RuleBook([.. names], rules.Length, numbers, forgotten) { Keeps = keeps, _before = this };
     }
 
+    /// <summary>The same names and numbers, with nothing counted.</summary>
+    internal RuleBook Fork() => new(_names, Rules, _numbers, _forgotten) { Since = Since, Keeps = Keeps };
+
     private static RuleName[] NamesOf(IRuleset ruleset)
     {
         var names = new RuleName[ruleset.RuleCount];

@@ -36,7 +36,7 @@ public sealed partial class PacketPath<TTrace>
         judgement = new Judgement(Verdict.Pass, expectation.Rule, expectation.Pinhole, Limited: false, expectation.Log, IsDefault: false);
         if (TTrace.On)
         {
-            _trace.Note(packet, "expected", $"by flow {expectation.Parent.Number} ({Describe(expectation)}), let in by '{Counters.Rules.Name(expectation.Rule).Name}'");
+            _trace.Note(packet, "expected", $"by flow {_trace.Known(expectation.Parent.Number)} ({Describe(expectation)}), let in by '{Counters.Rules.Name(expectation.Rule).Name}'");
         }
 
         return true;

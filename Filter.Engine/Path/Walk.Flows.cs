@@ -142,7 +142,7 @@ public sealed partial class PacketPath<TTrace>
         ApplyIpsec(ref packet, packet.Reply ? flow.ReplyIpsec : flow.ForwardIpsec);
         if (TTrace.On)
         {
-            _trace.Note(packet, "flow", $"belongs to flow {packet.Flow}{(packet.Reply ? ", reply" : "")}, let in by '{Counters.Rules.Name(flow.Rule).Name}'");
+            _trace.Note(packet, "flow", $"belongs to flow {_trace.Known(packet.Flow)}{(packet.Reply ? ", reply" : "")}, let in by '{Counters.Rules.Name(flow.Rule).Name}'");
         }
 
         if ((_kinds & RuleKinds.EachPacket) != 0 && !packet.Done)

@@ -2,17 +2,19 @@ using System.Collections.Frozen;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
+using Filter.Rules.Compile.Classification;
 using Filter.Rules.Policy;
 
 namespace Filter.Rules.Compile;
 
 /// <summary>
-/// A ruleset in the form that packets meet. Immutable but for what <see cref="Advance"/> finds, flat, without references between rules; judging allocates
-/// nothing and cannot throw. Rules are tried in order, the cheapest match first.
+/// A ruleset in the form that packets meet. Immutable but for what <see cref="Advance"/> finds; judging allocates nothing and
+/// cannot throw. The classifier names, in order, the rules that ports, addresses and services allow; the first whose further
+/// matches hold too is it.
 /// </summary>
 public sealed class CompiledRuleset : IRuleset
 {
-    private readonly FlatRule[] _rules;
+    private readonly CompiledRules _rules;
     private readonly Judgement[] _judgements;
     private readonly RuleName[] _names;
     private readonly RateLimit?[] _limits;
@@ -20,28 +22,22 @@ public sealed class CompiledRuleset : IRuleset
     private readonly AddressClass[] _classes;
     private readonly Schedule[] _schedules;
     private readonly Calendar _calendar;
-    private readonly RuleList _counting;
-    private readonly RuleList _eachPacket;
-    private readonly FlatSets _sets;
     private readonly FrozenDictionary<string, int> _numbers;
     private readonly ushort[] _etherTypes;
     private readonly bool _passArp;
     private readonly bool _passUnknown;
     private int _minute;
 
-    internal CompiledRuleset(Ruleset source, FlatRule[] rules, FlatSets sets, RuleList counting, RuleList eachPacket, Judgement[] judgements, RuleName[] names, RateLimit?[] limits, Calendar calendar)
+    internal CompiledRuleset(Ruleset source, CompiledRules rules, Judgement[] judgements, RuleName[] names, RateLimit?[] limits, Calendar calendar)
     {
         Source = source;
         _calendar = calendar;
-        _counting = counting;
-        _eachPacket = eachPacket;
         _rules = rules;
-        _sets = sets;
         _judgements = judgements;
         _names = names;
         _limits = limits;
         _conditions = [.. source.Rules.Select(static rule => rule.Conditions)];
-        IEnumerable<Conditions> given = _conditions.OfType<Conditions>();
+        IEnumerable<Conditions> given = _conditions.OfType<Conditions>().SelectMany(static conditions => conditions.All());
         _classes = [.. given.SelectMany(static c => new[] { c.Source, c.Destination }).OfType<AddressConditions>()
             .SelectMany(static end => end.AnyOf.Concat(end.NoneOf)).Distinct()];
         _schedules = [.. given.Select(static c => c.Schedule).OfType<Schedule>().Distinct()];
@@ -63,27 +59,19 @@ public sealed class CompiledRuleset : IRuleset
     /// <inheritdoc/>
     public Judgement Judge(in OpeningFacts facts)
     {
-        FlatRule[] rules = _rules;
-        for (int i = 0; i < rules.Length; i++)
-        {
-            if (_sets.Match(rules[i], _conditions[i], facts, _minute))
-            {
-                return _judgements[i + 1];
-            }
-        }
-
-        return _judgements[rules.Length + facts.Direction switch { Direction.Out => 1, Direction.In => 2, _ => 3 }];
+        int rule = _rules.Deciding.Next(facts, 0, _minute);
+        return rule != 0 ? _judgements[rule] : _judgements[_judgements.Length - 4 + facts.Direction switch { Direction.Out => 1, Direction.In => 2, _ => 3 }];
     }
 
     /// <inheritdoc/>
-    public RuleKinds Kinds => (_counting.IsEmpty ? RuleKinds.None : RuleKinds.Counting) | (_eachPacket.IsEmpty ? RuleKinds.None : RuleKinds.EachPacket);
+    public RuleKinds Kinds => (_rules.Counting.IsEmpty ? RuleKinds.None : RuleKinds.Counting) | (_rules.EachPacket.IsEmpty ? RuleKinds.None : RuleKinds.EachPacket);
 
     /// <inheritdoc/>
     public Judgement this[int rule] => (uint)rule < (uint)_judgements.Length ? _judgements[rule] : default;
 
     /// <inheritdoc/>
     public int Next(RuleKinds kind, in OpeningFacts facts, int after) =>
-        (kind == RuleKinds.Counting ? _counting : _eachPacket).Next(facts, after, _sets, _minute);
+        (kind == RuleKinds.Counting ? _rules.Counting : _rules.EachPacket).Next(facts, after, _minute);
 
     /// <inheritdoc/>
     public bool Advance(long now)

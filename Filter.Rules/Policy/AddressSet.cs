@@ -165,7 +165,21 @@ public sealed class AddressSet : IEquatable<AddressSet>
     }
 
     /// <summary>The addresses that are in both sets.</summary>
-    public AddressSet Intersect(AddressSet other) => Except(Any.Except(other));
+    public AddressSet Intersect(AddressSet other)
+    {
+        // The smaller set's runs are looked up in the larger one's: what is common may be little.
+        (AddressRange[] few, AddressRange[] many) = _ranges.Length <= other._ranges.Length ? (_ranges, other._ranges) : (other._ranges, _ranges);
+        List<AddressRange> both = [];
+        foreach (AddressRange range in few)
+        {
+            for (int i = FirstReaching(many, range.First); i < many.Length && many[i].First <= range.Last; i++)
+            {
+                both.Add(new(Max(range.First, many[i].First), Min(range.Last, many[i].Last)));
+            }
+        }
+
+        return both.Count == 0 ? Empty : new([.. both]);
+    }
 
     /// <summary>The same addresses.</summary>
     public bool Equals(AddressSet? other) => other is not null && _ranges.AsSpan().SequenceEqual(other._ranges);
@@ -188,6 +202,19 @@ public sealed class AddressSet : IEquatable<AddressSet>
     /// <summary>The runs, as a ruleset would write them.</summary>
     public override string ToString() =>
         Equals(Any) ? "any" : string.Join(", ", _ranges.Select(static r => r.First == r.Last ? r.First.ToString() : $"{r.First}-{r.Last}"));
+
+    /// <summary>The first run that does not end before the address.</summary>
+    private static int FirstReaching(AddressRange[] ranges, Address first)
+    {
+        int low = 0, high = ranges.Length;
+        while (low < high)
+        {
+            int middle = (low + high) >> 1;
+            (low, high) = ranges[middle].Last < first ? (middle + 1, high) : (low, middle);
+        }
+
+        return low;
+    }
 
     private static bool Reaches(Address last, Address first) =>
         first <= last || (last != AddressRange.Everything.Last && last.Next() == first);

@@ -45,6 +45,12 @@ public sealed record Conditions
     /// <summary>When it holds; null for always.</summary>
     public Schedule? Schedule { get; init; }
 
+    /// <summary>What must hold besides, where it can't be said in one: classes of addresses that a group asks as well.</summary>
+    public Conditions? Also { get; init; }
+
+    /// <summary>How much there is to compare.</summary>
+    internal int Size => 1 + TcpFlags.Length + ExtensionHeaders.Length + SourceMacs.Length + DestinationMacs.Length + ArrivedBy.Length;
+
     /// <summary>Whether the packet is as it must be. Called by the worker; never allocates, blocks or throws.</summary>
     /// <param name="facts">The packet's.</param>
     /// <param name="minute">The minute of the week, see <see cref="Calendar"/>.</param>
@@ -59,7 +65,61 @@ public sealed record Conditions
         && (ArrivedBy.IsEmpty || ArrivedBy.AsSpan().BinarySearch(facts.ArrivedBy) >= 0)
         && (Schedule is null || Schedule.Holds(minute))
         && (Source is null || Source.Holds(facts.Key.Source))
-        && (Destination is null || Destination.Holds(facts.Key.Destination));
+        && (Destination is null || Destination.Holds(facts.Key.Destination))
+        && (Also is null || Also.Hold(facts, minute));
+
+    /// <summary>What both ask.</summary>
+    /// <param name="other">The other.</param>
+    /// <param name="conflict">The key by which they exclude each other, quoted; null where they do not.</param>
+    public Conditions And(Conditions other, out string? conflict)
+    {
+        ImmutableArray<FlagsMatch> flags = Pairs(TcpFlags, other.TcpFlags, static (a, b) => (a.Set & b.Of) == (b.Set & a.Of) ? new FlagsMatch(a.Of | b.Of, a.Set | b.Set) : null);
+        ImmutableArray<HeadersMatch> headers = Pairs(ExtensionHeaders, other.ExtensionHeaders, static (a, b) => (a.There & b.Of) == (b.There & a.Of) ? new HeadersMatch(a.Of | b.Of, a.There | b.There) : null);
+        bool chained = (Source is not null && other.Source is not null) || (Destination is not null && other.Destination is not null);
+        Conditions? also = Also is null ? other.Also : other.Also is null ? Also : Also.And(other.Also, out _);
+        Conditions both = this with
+        {
+            Source = Source ?? other.Source,
+            Destination = Destination ?? other.Destination,
+            TcpFlags = flags,
+            Dscp = Dscp & other.Dscp,
+            ExtensionHeaders = headers,
+            Fragmented = Fragmented ?? other.Fragmented,
+            Shortest = Math.Max(Shortest, other.Shortest),
+            Longest = Math.Min(Longest, other.Longest),
+            SourceMacs = MacRange.Intersect(SourceMacs, other.SourceMacs),
+            DestinationMacs = MacRange.Intersect(DestinationMacs, other.DestinationMacs),
+            ArrivedBy = ArrivedBy.IsEmpty ? other.ArrivedBy : other.ArrivedBy.IsEmpty ? ArrivedBy : [.. ArrivedBy.Intersect(other.ArrivedBy)],
+            Schedule = Schedule is null ? other.Schedule : other.Schedule is null ? Schedule : Schedule.Intersect(other.Schedule),
+            Also = chained ? new Conditions { Source = other.Source, Destination = other.Destination, Also = also } : also,
+        };
+        conflict = Lost(TcpFlags, other.TcpFlags, both.TcpFlags) ? "'tcp-flags'"
+            : both.Dscp == 0 ? "'dscp'"
+            : Lost(ExtensionHeaders, other.ExtensionHeaders, both.ExtensionHeaders) ? "'extension-headers'"
+            : Fragmented is { } a && other.Fragmented is { } b && a != b ? "'fragment'"
+            : both.Shortest > both.Longest ? "'size'"
+            : Lost(SourceMacs, other.SourceMacs, both.SourceMacs) ? "'source-mac'"
+            : Lost(DestinationMacs, other.DestinationMacs, both.DestinationMacs) ? "'destination-mac'"
+            : Lost(ArrivedBy, other.ArrivedBy, both.ArrivedBy) ? "'ipsec'"
+            : both.Schedule is { IsEmpty: true } ? "'when'"
+            : null;
+        return both;
+    }
+
+    /// <summary>These, and those that must hold besides.</summary>
+    public IEnumerable<Conditions> All()
+    {
+        for (Conditions? one = this; one is not null; one = one.Also)
+        {
+            yield return one;
+        }
+    }
+
+    private static bool Lost<T>(ImmutableArray<T> a, ImmutableArray<T> b, ImmutableArray<T> both) => both.IsEmpty && !a.IsEmpty && !b.IsEmpty;
+
+    private static ImmutableArray<T> Pairs<T>(ImmutableArray<T> a, ImmutableArray<T> b, Func<T, T, T?> both)
+        where T : struct =>
+        a.IsEmpty ? b : b.IsEmpty ? a : [.. a.SelectMany(_ => b, both).OfType<T>().Distinct()];
 
     private bool AnyFlags(in OpeningFacts facts)
     {
@@ -125,6 +185,29 @@ public readonly record struct MacRange(ulong First, ulong Last)
         }
 
         return [.. merged];
+    }
+
+    /// <summary>The addresses that are in a run of either, where empty stands for all.</summary>
+    public static ImmutableArray<MacRange> Intersect(ImmutableArray<MacRange> a, ImmutableArray<MacRange> b)
+    {
+        if (a.IsEmpty || b.IsEmpty)
+        {
+            return a.IsEmpty ? b : a;
+        }
+
+        List<MacRange> both = [];
+        for (int i = 0, j = 0; i < a.Length && j < b.Length;)
+        {
+            ulong first = Math.Max(a[i].First, b[j].First), last = Math.Min(a[i].Last, b[j].Last);
+            if (first <= last)
+            {
+                both.Add(new(first, last));
+            }
+
+            _ = a[i].Last < b[j].Last ? i++ : j++;
+        }
+
+        return [.. both];
     }
 
     /// <summary>Whether one of the runs, disjoint and in order, has the address; none has that of a packet without a frame, 0.</summary>

@@ -31,6 +31,38 @@ public sealed record VlanMatch(ImmutableArray<uint> Identifiers)
 {
     /// <summary>Frames without a tag.</summary>
     public static VlanMatch Untagged { get; } = new([]);
+
+    /// <summary>What both match; null for nothing.</summary>
+    public VlanMatch? Intersect(VlanMatch other)
+    {
+        if (Identifiers.IsEmpty || other.Identifiers.IsEmpty)
+        {
+            return Identifiers.IsEmpty && other.Identifiers.IsEmpty ? this : null;
+        }
+
+        // A pair is within its outer identifier.
+        static IEnumerable<uint> Within(VlanMatch some, VlanMatch all)
+        {
+            HashSet<uint> named = [.. all.Identifiers];
+            return some.Identifiers.Where(id => named.Contains(id) || named.Contains((uint)VlanStack.Outer(id)));
+        }
+
+        ImmutableArray<uint> both = [.. Within(this, other).Concat(Within(other, this)).Distinct().Order()];
+        return both.IsEmpty ? null : new VlanMatch(both);
+    }
+
+    /// <summary>Whether the frame's outer tag, or its pair of tags, is one of them.</summary>
+    /// <param name="segment">The frame's tags, see <see cref="VlanStack"/>.</param>
+    public bool Matches(uint segment)
+    {
+        if (Identifiers.IsEmpty || VlanStack.Depth(segment) == 0)
+        {
+            return Identifiers.IsEmpty && VlanStack.Depth(segment) == 0;
+        }
+
+        ReadOnlySpan<uint> named = Identifiers.AsSpan();
+        return named.BinarySearch((uint)VlanStack.Outer(segment)) >= 0 || named.BinarySearch(VlanStack.Identifiers(segment)) >= 0;
+    }
 }
 
 /// <summary>One rule: all of its matches must hold. What is null matches everything.</summary>

@@ -15,6 +15,44 @@ public readonly record struct PortRange(ushort First, ushort Last)
 
     /// <summary>Whether the port lies in it.</summary>
     public bool Contains(ushort port) => First <= port && port <= Last;
+
+    /// <summary>The union of runs in any order: disjoint, in order, never touching each other.</summary>
+    public static ImmutableArray<PortRange> Merge(IEnumerable<PortRange> runs)
+    {
+        List<PortRange> merged = [];
+        foreach (PortRange next in runs.OrderBy(static run => run.First))
+        {
+            if (merged.Count > 0 && next.First <= merged[^1].Last + 1)
+            {
+                merged[^1] = merged[^1] with { Last = Math.Max(merged[^1].Last, next.Last) };
+            }
+            else
+            {
+                merged.Add(next);
+            }
+        }
+
+        return [.. merged];
+    }
+
+    /// <summary>The ports that are in a run of either.</summary>
+    public static ImmutableArray<PortRange> Intersect(ReadOnlySpan<PortRange> a, ReadOnlySpan<PortRange> b)
+    {
+        ImmutableArray<PortRange> left = Merge(a.ToArray()), right = Merge(b.ToArray());
+        List<PortRange> both = [];
+        for (int i = 0, j = 0; i < left.Length && j < right.Length;)
+        {
+            ushort first = Math.Max(left[i].First, right[j].First), last = Math.Min(left[i].Last, right[j].Last);
+            if (first <= last)
+            {
+                both.Add(new(first, last));
+            }
+
+            _ = left[i].Last < right[j].Last ? i++ : j++;
+        }
+
+        return [.. both];
+    }
 }
 
 /// <summary>
@@ -96,6 +134,51 @@ public sealed class ServiceSet
         }
 
         return false;
+    }
+
+    /// <summary>What is in both.</summary>
+    public ServiceSet Intersect(ServiceSet other)
+    {
+        if (IsAny || other.IsAny)
+        {
+            return IsAny ? other : this;
+        }
+
+        List<Service> both = [];
+        ILookup<byte, Service> others = other.Services.ToLookup(static s => s.Protocol);
+        foreach (IGrouping<byte, Service> mine in Services.GroupBy(static s => s.Protocol))
+        {
+            if (mine.Key is IpProtocol.Icmp or IpProtocol.IcmpV6)
+            {
+                both.AddRange(IntersectIcmp(mine.Key, [.. mine], [.. others[mine.Key]]));
+            }
+            else if (others.Contains(mine.Key) && !IpProtocol.HasPorts(mine.Key))
+            {
+                both.Add(new(mine.Key, PortRange.All));
+            }
+            else
+            {
+                both.AddRange(PortRange.Intersect([.. mine.Select(static s => s.Ports)], [.. others[mine.Key].Select(static s => s.Ports)])
+                    .Select(ports => new Service(mine.Key, ports)));
+            }
+        }
+
+        return Of(both);
+    }
+
+    /// <summary>Type by type, as runs of codes; all types at once where both name them so.</summary>
+    private static IEnumerable<Service> IntersectIcmp(byte protocol, Service[] mine, Service[] others)
+    {
+        static bool All(Service s) => s.Ports == PortRange.All && s is { FirstCode: 0, LastCode: 255 };
+        if (mine.Any(All) || others.Any(All))
+        {
+            return mine.Any(All) ? others : mine;
+        }
+
+        static PortRange[] Codes(Service[] services, int type) =>
+            [.. services.Where(s => s.Ports.Contains((ushort)type)).Select(static s => new PortRange(s.FirstCode, s.LastCode))];
+        return Enumerable.Range(0, 256).SelectMany(type => PortRange.Intersect(Codes(mine, type), Codes(others, type))
+            .Select(codes => new Service(protocol, new((ushort)type, (ushort)type), (byte)codes.First, (byte)codes.Last)));
     }
 
     /// <summary>Whether at least one entry is of this protocol.</summary>

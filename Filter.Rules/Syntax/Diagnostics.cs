@@ -131,6 +131,18 @@ public sealed class Diagnostics
     public void Warn(SourceMark at, string message, string? hint = null) =>
         Add(new Diagnostic(Severity.Warning, at, message, hint));
 
+    /// <summary>Adds all that was found in another file.</summary>
+    public void Add(Diagnostics others)
+    {
+        foreach (Diagnostic one in others._found)
+        {
+            HasErrors |= one.Severity == Severity.Error;
+            Add(one);
+        }
+
+        _untold += others._untold;
+    }
+
     /// <summary>Every finding, one or two lines each, ending with a line break; empty if there is none.</summary>
     public override string ToString() => string.Concat(All.Select(static d => d + "\n"));
 

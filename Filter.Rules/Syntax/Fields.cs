@@ -42,7 +42,7 @@ internal sealed class Fields
         {
             if (!known.Contains(key.Text, StringComparer.Ordinal))
             {
-                string? hint = key.Text == "<<" ? "merge keys are not part of the language; repeat the key" : Wording.DidYouMean(key.Text, known) ?? $"known here: {Wording.OneOf(known)}";
+                string? hint = key.Text == "<<" ? "merge keys are not part of the language; repeat the keys, or put rules that have them in common into a group" : Wording.DidYouMean(key.Text, known) ?? $"known here: {Wording.OneOf(known)}";
                 found.Error(key.At, $"{what} has no key {Wording.Quote(key.Text)}", hint);
             }
             else if (value is ScalarNode { IsAbsent: true })
@@ -53,6 +53,9 @@ internal sealed class Fields
 
         return new Fields(map, what, found);
     }
+
+    /// <summary>The fields of a mapping whose keys were looked at before.</summary>
+    public static Fields Over(MapNode map, string what, Diagnostics found) => new(map, what, found);
 
     /// <summary>Whether the key is written at all.</summary>
     public bool Has(string key) => _map.Find(key) is not null;

@@ -87,6 +87,20 @@ public sealed class MapNode : Node
     /// <summary>The key as it stands in the file, or null.</summary>
     public ScalarNode? FindKey(string key) => _byKey.TryGetValue(key, out int i) ? _entries[i].Key : null;
 
+    /// <summary>Adds a key, or gives it another value.</summary>
+    internal void Replace(ScalarNode key, Node value)
+    {
+        if (_byKey.TryGetValue(key.Text, out int i))
+        {
+            Weight += value.Weight - _entries[i].Value.Weight;
+            _entries[i] = new(_entries[i].Key, value);
+        }
+        else
+        {
+            TryAdd(key, value);
+        }
+    }
+
     internal bool TryAdd(ScalarNode key, Node value)
     {
         if (!_byKey.TryAdd(key.Text, _entries.Count))

@@ -27,6 +27,12 @@ internal static class Wording
         };
     }
 
+    /// <summary>Where something stands that is spoken of at another place: <c>in line 7</c>, or <c>in base.yaml:7</c>.</summary>
+    public static string Place(SourceMark first, SourceMark here) =>
+        first.File == here.File
+            ? string.Create(CultureInfo.InvariantCulture, $"in line {first.Line}")
+            : string.Create(CultureInfo.InvariantCulture, $"in {first.File}:{first.Line}");
+
     /// <summary>Nanoseconds as a ruleset writes them: <c>2h4m</c>.</summary>
     public static string Duration(long nanoseconds)
     {

@@ -3,7 +3,7 @@ namespace Filter.Ctl.Control;
 /// <summary>
 /// What a verb asks of the daemon: one JSON object a line, at most <see cref="ControlServer.MaxRequest"/> bytes.
 /// </summary>
-/// <param name="Verb">status, flows, delete, counters, drops, reload, confirm or stop.</param>
+/// <param name="Verb">status, flows, delete, counters, drops, explain, reload, confirm or stop.</param>
 internal sealed record ControlRequest(string Verb)
 {
     /// <summary>reload: the ruleset's absolute path; null for the one that runs.</summary>
@@ -17,6 +17,9 @@ internal sealed record ControlRequest(string Verb)
 
     /// <summary>stop: give the ports back as they were before Filter.</summary>
     public bool Restore { get; init; }
+
+    /// <summary>explain: the packet line.</summary>
+    public string? Line { get; init; }
 
     /// <summary>flows, delete: which of them; null for all.</summary>
     public string? Match { get; init; }
@@ -57,6 +60,9 @@ internal sealed record ControlResponse
 
     /// <summary>Answer to flows.</summary>
     public IReadOnlyList<FlowReport>? Flows { get; init; }
+
+    /// <summary>Answer to explain.</summary>
+    public ExplainReport? Explained { get; init; }
 
     /// <summary>How many flows there are, or were deleted.</summary>
     public long? Count { get; init; }

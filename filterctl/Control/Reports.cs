@@ -242,6 +242,46 @@ internal sealed record ReloadReport
     public int? JudgedAgain { get; init; }
 }
 
+/// <summary>The walk of one packet.</summary>
+internal sealed record ExplainReport
+{
+    /// <summary>The packet line, with its port.</summary>
+    public required string Line { get; init; }
+
+    /// <summary>pass, drop, reject, held, answered or consumed.</summary>
+    public required string Verdict { get; init; }
+
+    /// <summary>Why it ended; null where it passed.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>The rule that decided; null where none did.</summary>
+    public string? Rule { get; init; }
+
+    /// <summary>Where it stands: file:line.</summary>
+    public string? Place { get; init; }
+
+    /// <summary>The rules that counted it and decided nothing.</summary>
+    public required IReadOnlyList<string> CountedBy { get; init; }
+
+    /// <summary>bypass, protect or opened; null where IPsec had no say.</summary>
+    public string? Ipsec { get; init; }
+
+    /// <summary>The ports it would leave by.</summary>
+    public required IReadOnlyList<string> Egress { get; init; }
+
+    /// <summary>The steps.</summary>
+    public required IReadOnlyList<StepReport> Steps { get; init; }
+
+    /// <summary>The verdict in one line.</summary>
+    public required string Sentence { get; init; }
+
+    /// <summary>Of a running gateway: the flow that the packet belongs to, as it stands; null for none.</summary>
+    public FlowReport? Flow { get; init; }
+}
+
+/// <summary>A step of a walk.</summary>
+internal sealed record StepReport(string Step, string What);
+
 /// <summary>A flow.</summary>
 internal sealed record FlowReport
 {

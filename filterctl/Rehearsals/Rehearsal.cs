@@ -46,7 +46,7 @@ internal sealed class Rehearsal : IDisposable
 
     private readonly Ruleset _ruleset;
     private readonly Burst _burst;
-    private readonly List<WalkStep> _steps = [];
+    private readonly List<WalkStep> _steps;
     private readonly Gateway _gateway;
     private readonly Rehearsed _rehearsed;
     private readonly SetCalendar _calendar = new();
@@ -59,9 +59,8 @@ internal sealed class Rehearsal : IDisposable
     /// <param name="minute">The minute of the week that the clock on the wall shows.</param>
     public Rehearsal(Ruleset ruleset, Burst burst, int minute = Noon)
     {
-        _ruleset = ruleset;
-        _counting = [.. Enumerable.Range(0, ruleset.Rules.Length).Where(i => ruleset.Rules[i].Action == RuleAction.Count)];
-        _burst = burst;
+        (_ruleset, _burst, _steps) = (ruleset, burst, []);
+        _counting = CountingIn(ruleset);
         _burst.Now = 1_000_000_000_000;
         _calendar.Set(minute, _burst.Now);
         _gateway = Gateway.Compose(
@@ -70,25 +69,43 @@ internal sealed class Rehearsal : IDisposable
         _rehearsed = new Rehearsed(_gateway, ruleset, burst);
     }
 
+    /// <summary>A rehearsal of a gateway that somebody else made and ends.</summary>
+    /// <param name="ruleset">What it was made of.</param>
+    /// <param name="burst">An empty burst to use, with the time.</param>
+    /// <param name="gateway">The gateway, with ports in memory.</param>
+    /// <param name="steps">What its trace writes to.</param>
+    public Rehearsal(Ruleset ruleset, Burst burst, Gateway gateway, List<WalkStep> steps)
+    {
+        (_ruleset, _burst, _steps, _gateway) = (ruleset, burst, steps, gateway);
+        _counting = CountingIn(ruleset);
+        _gateway.Path.Events.Muted = true;
+        _rehearsed = new Rehearsed(_gateway, ruleset, burst);
+    }
+
+    /// <summary>
+    /// The key by which a line's packet would be looked up, and the port it would come in by: of an ICMP error the key of what it
+    /// quotes.
+    /// </summary>
+    /// <exception cref="Refusal">The line can't be read, or nothing says where it arrives.</exception>
+    public (FlowKey Key, byte Ingress) KeyOf(string text)
+    {
+        Append(text, out int index);
+        Packet packet = _burst.Packets[index];
+        _burst.Reset();
+        packet.Reason = Parser.Parse(ref packet);
+        return packet.Kind == PacketKind.IcmpError && Parser.TryReadQuote(packet, out FlowKey quoted)
+            ? (quoted, packet.Ingress)
+            : (packet.Key, packet.Ingress);
+    }
+
     /// <summary>Lets a line's packet arrive and walks it.</summary>
     /// <exception cref="Refusal">The line can't be read, or nothing says where it arrives.</exception>
     public Outcome Send(string text)
     {
-        if (!PacketLine.TryParse(text, out PacketLine? line, out string? error))
-        {
-            throw new Refusal($"'{text}': {error}");
-        }
-
-        PortConfig port = PortOf(line, text);
         _burst.Now += Pace;
         _steps.Clear();
-        if (!FrameBuilder.TryAppend(line, _burst, port.Number, out int index))
-        {
-            throw new Refusal($"'{text}': too large");
-        }
-
+        (PacketLine line, PortConfig port) = Append(text, out int index);
         _burst.Packets[index].Number = ++_number;
-        _burst.Packets[index].ArrivedBy = PolicyOf(line, text);
         long[] counted = Counted();
         Packet packet = _rehearsed.Walk(index);
         if (packet.Policy > 0 && _ruleset.Ipsec is { } ipsec && packet.Policy <= ipsec.Policies.Length)
@@ -100,7 +117,7 @@ internal sealed class Rehearsal : IDisposable
         Outcome outcome = new(
             line with { Port = port.Name },
             packet,
-            packet.Rule == 0 ? default : _gateway.Path.Ruleset.Name(packet.Rule),
+            packet.Rule == 0 ? default : _gateway.Path.Counters.Rules.Name(packet.Rule),
             [.. Counted().Zip(counted).Index().Where(static c => c.Item.First > c.Item.Second).Select(c => _ruleset.Rules[_counting[c.Index]].Name)],
             [.. _gateway.Ports.Where(p => (p.Mask & packet.Egress) != 0).Select(static p => p.Name)],
             [.. _steps]);
@@ -133,8 +150,29 @@ internal sealed class Rehearsal : IDisposable
         _gateway.Dispose();
     }
 
+    private (PacketLine Line, PortConfig Port) Append(string text, out int index)
+    {
+        if (!PacketLine.TryParse(text, out PacketLine? line, out string? error))
+        {
+            throw new Refusal($"'{text}': {error}");
+        }
+
+        PortConfig port = PortOf(line, text);
+        ushort arrivedBy = PolicyOf(line, text);
+        if (!FrameBuilder.TryAppend(line, _burst, port.Number, out index))
+        {
+            throw new Refusal($"'{text}': too large");
+        }
+
+        _burst.Packets[index].ArrivedBy = arrivedBy;
+        return (line, port);
+    }
+
     /// <summary>What the rules that only count have counted so far.</summary>
     private long[] Counted() => [.. _counting.Select(rule => _gateway.Path.Counters.Rule(rule + 1))];
+
+    private static int[] CountingIn(Ruleset ruleset) =>
+        [.. Enumerable.Range(0, ruleset.Rules.Length).Where(i => ruleset.Rules[i].Action == RuleAction.Count)];
 
     /// <summary>The number of the policy that the line says it came by; 0 for the clear.</summary>
     private ushort PolicyOf(PacketLine line, string text)

@@ -10,7 +10,8 @@ internal sealed record WalkStep(string Step, string What);
 
 /// <summary>Listens to the walk and keeps what it hears of packets that came in; what Filter makes itself has no number.</summary>
 /// <param name="steps">Where to.</param>
-internal readonly struct StepRecorder(List<WalkStep> steps) : ITrace
+/// <param name="known">Numbers of flows that are copies, and those of the flows they are copies of; null where none is.</param>
+internal readonly struct StepRecorder(List<WalkStep> steps, IDictionary<int, int>? known = null) : ITrace
 {
     /// <inheritdoc/>
     public static bool On => true;
@@ -23,4 +24,7 @@ internal readonly struct StepRecorder(List<WalkStep> steps) : ITrace
             steps.Add(new WalkStep(step, what));
         }
     }
+
+    /// <inheritdoc/>
+    public int Known(int flow) => known is not null && known.TryGetValue(flow, out int number) ? number : flow;
 }

@@ -1,5 +1,7 @@
 using System.Globalization;
+using Filter.Ctl.Control;
 using Filter.Ctl.Output;
+using Filter.Ctl.Service;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 
@@ -23,6 +25,24 @@ internal static class Walked
         rule.Name is null ? null
         : rule.Line > 0 ? string.Create(CultureInfo.InvariantCulture, $"{rule.Name} ({rule.File}:{rule.Line})")
         : $"{rule.Name} (not written in {rule.File})";
+
+    /// <summary>The whole, for an answer.</summary>
+    /// <param name="outcome">What became of it.</param>
+    /// <param name="flow">The flow it belongs to on a running gateway.</param>
+    public static ExplainReport Report(this Outcome outcome, FlowReport? flow = null) => new()
+    {
+        Line = outcome.Line.ToString(),
+        Verdict = outcome.Verdict.Word(),
+        Reason = outcome.Packet.Reason.Word(),
+        Rule = outcome.Rule.Name,
+        Place = EndedLog.PlaceOf(outcome.Rule),
+        CountedBy = outcome.CountedBy,
+        Ipsec = outcome.Ipsec,
+        Egress = outcome.Egress,
+        Steps = [.. outcome.Steps.Select(static step => new StepReport(step.Step, step.What))],
+        Sentence = outcome.Sentence(),
+        Flow = flow,
+    };
 
     /// <summary>The steps, one a line, indented.</summary>
     public static IEnumerable<string> Lines(this Outcome outcome, string indent) =>

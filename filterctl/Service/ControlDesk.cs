@@ -1,4 +1,5 @@
 using Filter.Ctl.Control;
+using Filter.Ctl.Rehearsals;
 using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
@@ -23,6 +24,7 @@ internal sealed class ControlDesk
     private readonly EventFeed _feed;
     private readonly StopOrder _stop;
     private readonly Reporter _reporter;
+    private readonly LiveRehearsal _rehearsal;
 
     /// <summary>A desk for a running daemon.</summary>
     public ControlDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets, EventFeed feed, StopOrder stop)
@@ -33,6 +35,7 @@ internal sealed class ControlDesk
         _feed = feed;
         _stop = stop;
         _reporter = new Reporter(gateway, rulesets);
+        _rehearsal = new LiveRehearsal(gateway, worker);
     }
 
     /// <summary>Answers a request.</summary>
@@ -61,6 +64,10 @@ internal sealed class ControlDesk
 
                 case "drops":
                     await StreamAsync(reply, cancel).ConfigureAwait(false);
+                    break;
+
+                case "explain":
+                    await reply.SendAsync(await ExplainAsync(request.Line).ConfigureAwait(false), cancel).ConfigureAwait(false);
                     break;
 
                 case "reload":
@@ -99,6 +106,25 @@ internal sealed class ControlDesk
         return request.File is { } file && file != Path.GetFullPath(_switch.Current.File) && peer.Uid != 0
             ? ControlResponse.Refuse("only root may name another file than the one in force")
             : await _switch.ReloadAsync(request.File, request.Confirm, request.KeepFlows).ConfigureAwait(false);
+    }
+
+    private async Task<ControlResponse> ExplainAsync(string? line)
+    {
+        if (line is null)
+        {
+            return ControlResponse.Refuse("say which packet");
+        }
+
+        try
+        {
+            (Outcome outcome, PathExcerpt live) = await _switch.LendAsync(ruleset => _rehearsal.Walk(ruleset, line)).ConfigureAwait(false);
+            FlowReport? flow = live.Number == 0 ? null : _reporter.Describe(live.Number, live.Flow, live.Rule, live.Now);
+            return new ControlResponse { Explained = outcome.Report(flow) };
+        }
+        catch (Refusal wrong)
+        {
+            return ControlResponse.Refuse(wrong.Message);
+        }
     }
 
     private async Task ListAsync(ControlRequest request, ControlReply reply, CancellationToken cancel)

@@ -45,15 +45,17 @@ internal sealed class Gateway : IDisposable
     /// <param name="flows">Room for flows; null for what the ruleset says.</param>
     /// <param name="reserve">Where counters of SAs with replay check are kept; null where nothing outlives the process.</param>
     /// <param name="calendar">What tells schedules the time; null for the machine's own clock.</param>
+    /// <param name="judge">The ruleset in its fast form; null to compile it.</param>
     public static Gateway Compose<TTrace>(
-        Ruleset ruleset, IReadOnlyList<Port> ports, TTrace trace = default, int? flows = null, SequenceReserve? reserve = null, Calendar? calendar = null)
+        Ruleset ruleset, IReadOnlyList<Port> ports, TTrace trace = default, int? flows = null, SequenceReserve? reserve = null,
+        Calendar? calendar = null, IRuleset? judge = null)
         where TTrace : struct, ITrace
     {
         IpsecStage? ipsec = ruleset.Ipsec is null ? null : MakeStage(ruleset, ports, reserve);
         PathSettings settings = new()
         {
             Ports = ports,
-            Ruleset = RulesetCompiler.Compile(ruleset, calendar),
+            Ruleset = judge ?? RulesetCompiler.Compile(ruleset, calendar),
             Ipsec = ipsec,
             Local = LocalOf(ruleset, ports),
             Flows = flows ?? ruleset.Limits.Flows,

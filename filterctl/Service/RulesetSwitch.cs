@@ -131,6 +131,20 @@ internal sealed class RulesetSwitch : IDisposable
         }
     }
 
+    /// <summary>Gives the ruleset in force to somebody who needs it, with its keys; no other one is put in force meanwhile.</summary>
+    public async Task<T> LendAsync<T>(Func<Ruleset, T> use)
+    {
+        await _turn.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            return use(_current);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
     /// <summary>What is on trial stays.</summary>
     public ControlResponse Confirm()
     {

@@ -5,9 +5,9 @@ using Filter.Rules.Syntax;
 namespace Filter.Rules.Policy.Binding;
 
 /// <summary>Reads one direction of an SA: its SPI and its keys, from the ruleset or from a file of their own.</summary>
-/// <param name="directory">Where a relative key file is looked for.</param>
+/// <param name="folders">Where a relative key file is looked for.</param>
 /// <param name="found">Where findings go. They never quote a key.</param>
-internal sealed class KeyReader(string directory, Diagnostics found)
+internal sealed class KeyReader(Folders folders, Diagnostics found)
 {
     private const string HexHint = "keys are hex, with or without 0x, two digits a byte";
 
@@ -114,10 +114,10 @@ internal sealed class KeyReader(string directory, Diagnostics found)
         byte[] bytes = GC.AllocateArray<byte>(LongestKeyFile + 1, pinned: true);
         try
         {
-            string path = Path.Combine(directory, text.Value);
+            string directory = folders.Of(text.At), path = Path.Combine(directory, text.Value);
             if (!File.Exists(path))
             {
-                found.Error(text.At, $"there is no key file {shown}", "a relative name counts from the ruleset's directory");
+                found.Error(text.At, $"there is no key file {shown}", "a relative name counts from the folder of the file that names it");
                 return default;
             }
 

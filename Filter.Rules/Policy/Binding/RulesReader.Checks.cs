@@ -35,9 +35,9 @@ internal sealed partial class RulesReader
         }
     }
 
-    private void CheckSourcePorts(Fields fields, Rule rule, bool hasService)
+    private void CheckSourcePorts(Fields fields, Rule rule)
     {
-        if (!fields.Has("source-port") || !hasService || rule.Service is null)
+        if (!fields.Has("source-port") || rule.Service is null)
         {
             return;
         }
@@ -62,7 +62,7 @@ internal sealed partial class RulesReader
 
     private void CheckTcpFlags(Fields fields, Rule rule)
     {
-        if (rule.Conditions is not { TcpFlags.IsEmpty: false } conditions)
+        if (rule.Conditions is not { TcpFlags.IsEmpty: false } conditions || !fields.Has("tcp-flags"))
         {
             return;
         }
@@ -80,24 +80,29 @@ internal sealed partial class RulesReader
     /// <summary>A rule whose matches exclude each other is no error, but nobody means it.</summary>
     private void WarnIfEmpty(Rule rule)
     {
-        Families source = rule.Source?.Families ?? Families.Both, destination = rule.Destination?.Families ?? Families.Both;
+        if (rule.From == 0)
+        {
+            return;                                         // what excludes what in its groups was said already
+        }
+
         Families headers = rule.Conditions is { ExtensionHeaders.IsEmpty: false } conditions && conditions.ExtensionHeaders.All(static match => match.There != ExtensionHeaders.None)
             ? Families.IPv6
             : Families.Both;
-        Families service = rule.Service is { IsAny: false } named
-            ? named.Services.Aggregate(Families.None, static (all, s) => all | (s.Protocol == IpProtocol.Icmp ? Families.IPv4 : s.Protocol == IpProtocol.IcmpV6 ? Families.IPv6 : Families.Both))
-            : Families.Both;
-        if ((source & destination & service & headers & rule.Families) == Families.None)
+        Families families = FamiliesOf(rule.Source) & FamiliesOf(rule.Destination) & FamiliesOf(rule.Service) & rule.Families;
+        string? why = (families & headers) == Families.None
+            ? families == Families.None ? "its family, source, destination and service leave neither IPv4 nor IPv6" : "IPv4 has no extension headers"
+            : rule.Conditions is { TcpFlags.IsEmpty: false } && rule.Service is { IsAny: false } service && !service.Names(IpProtocol.Tcp)
+                ? "'tcp-flags' is for TCP, which its service does not name"
+            : rule.Conditions is { Schedule.IsEmpty: true } ? "its times leave no minute of the week"
+            : !rule.SourcePorts.IsEmpty && rule.Service is { IsAny: false } portless && !portless.Services.Any(static s => IpProtocol.HasPorts(s.Protocol))
+                ? "'source-port' is for protocols that have ports, and its service names none"
+            : rule.From == rule.To && System.Numerics.BitOperations.IsPow2(rule.From) ? "a packet never leaves by the port it came in by"
+            : null;
+        if (why is not null)
         {
-            found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", headers == Families.Both ? "its family, source, destination and service leave neither IPv4 nor IPv6" : "IPv4 has no extension headers");
-        }
-        else if (rule.Conditions is { Schedule.IsEmpty: true })
-        {
-            found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", "its times leave no minute of the week");
-        }
-        else if (rule.From == rule.To && System.Numerics.BitOperations.IsPow2(rule.From))
-        {
-            found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", "a packet never leaves by the port it came in by");
+            WarnOfNothing(rule, why);
         }
     }
+
+    private void WarnOfNothing(Rule rule, string why) => found.Warn(rule.At, $"the rule {Wording.Quote(rule.Name)} matches no packet", why);
 }

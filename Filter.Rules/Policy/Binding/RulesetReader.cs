@@ -10,7 +10,7 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>A tree becomes a ruleset, or a list of everything that is wrong with it.</summary>
 internal static class RulesetReader
 {
-    private static readonly string[] s_keys = ["filter", "ports", "profile", "timers", "link", "limits", "sets", "schedules", "defaults", "rules", "ipsec", "tests"];
+    private static readonly string[] s_keys = ["filter", "include", "ports", "profile", "timers", "link", "limits", "sets", "schedules", "defaults", "rules", "ipsec", "tests"];
     private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown", "tagged", "verify-neighbours"];
     private static readonly string[] s_defaultKeys = ["out", "in", "across", "unsolicited-syn"];
 
@@ -22,13 +22,18 @@ internal static class RulesetReader
             return null;
         }
 
+        Folders folders = new(directory);
+        MapNode whole = new Includes(folders, found).Gather(file, (MapNode)root, s_keys);
+        fields = whole == root ? fields : Fields.Over(whole, "a ruleset", found);
+
         PortsReader ports = new(found);
         ImmutableArray<PortConfig> portConfigs = ports.Read(fields.Required("ports", "a ruleset names the ports it stands between"));
         RunMode mode = fields["ports"] is MapNode ? ports.Mode(fields.KeyAt("ports")) : RunMode.Bridge;
         Sets sets = new(fields["sets"], found);
         IpsecNames policies = new(fields["ipsec"]);
-        ConditionsReader conditions = new(new Schedules(fields["schedules"], found), policies, found);
-        RulesReader rules = new(ports.Names, portConfigs.Length == ports.Names.Count ? ProtectedPorts(portConfigs) : Rule.AnyPort, sets, conditions, found);
+        Schedules schedules = new(fields["schedules"], found);
+        ConditionsReader conditions = new(schedules, policies, found);
+        RulesReader rules = new(ports.Names, portConfigs.Length == ports.Names.Count ? ProtectedPorts(portConfigs) : Rule.AnyPort, sets, conditions, new Narrowing(schedules, found), found);
         ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
         Profile profile = Values.Word(fields["profile"], "'profile'", found, ("default", Profile.Default), ("rfc6092", Profile.Rfc6092)) ?? Profile.Default;
         FlowTimers timers = TimersReader.Read(fields["timers"], profile, found);
@@ -38,7 +43,7 @@ internal static class RulesetReader
         (Limits limits, PathPolicy path) = limitsReader.Read(fields["limits"], LimitsReader.Of(profile, timers), ruleList.Any(static rule => rule.Management));
         path = path with { Admission = AdmissionReader.Read(portConfigs, linkFields, path.Admission, found) };
         Defaults defaults = ReadDefaults(fields["defaults"], limitsReader, ref path, found);
-        IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(directory, found), found).Read(fields["ipsec"]);
+        IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(folders, found), found).Read(fields["ipsec"]);
         ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, policies, found), found).Read(fields["tests"]);
         Ruleset ruleset = new()
         {
@@ -68,7 +73,7 @@ internal static class RulesetReader
         (ushort)ports.Where(static port => port.Side == Side.Protected).Sum(static port => 1 << port.Number);
 
     /// <summary>Another version is another language: nothing else in the file can be judged.</summary>
-    private static bool SpeaksOurLanguage(Node root, Fields fields, Diagnostics found)
+    internal static bool SpeaksOurLanguage(Node root, Fields fields, Diagnostics found)
     {
         Node? version = fields.Required("filter", "the first line of a ruleset is 'filter: 1'");
         if (version is not null && version is not ScalarNode { Text: "1" })

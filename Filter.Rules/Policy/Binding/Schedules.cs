@@ -39,12 +39,12 @@ internal sealed class Schedules
                 found.Error(key.At, $"{Wording.Quote(name.Value)} reads like days of the week", "choose another name for the schedule");
             }
 
-            _named[name.Value] = Union(value, $"the schedule {Wording.Quote(name.Value)}", mayName: false)?.Named(name.Value);
+            _named[name.Value] = Union(value, $"the schedule {Wording.Quote(name.Value)}", name.Value);
         }
     }
 
     /// <summary>The times that a place writes or names, one or a list; null where there are none, or after an error.</summary>
-    public Schedule? Read(Node? node, string what) => node is null ? null : Union(node, what, mayName: true);
+    public Schedule? Read(Node? node, string what) => node is null ? null : Union(node, what);
 
     /// <summary>The one object for these minutes; the same after too many, which is an error.</summary>
     public Schedule Known(Schedule schedule, SourceMark at)
@@ -69,7 +69,7 @@ internal sealed class Schedules
         return schedule;
     }
 
-    private Schedule? Union(Node node, string what, bool mayName)
+    private Schedule? Union(Node node, string what, string? name = null)
     {
         Schedule? all = null;
         bool good = true;
@@ -81,12 +81,12 @@ internal sealed class Schedules
 
         foreach (Node entry in entries)
         {
-            Schedule? one = Values.Text(entry, $"an entry of {what}", _found) is { } text ? One(text, mayName) : null;
+            Schedule? one = Values.Text(entry, $"an entry of {what}", _found) is { } text ? One(text, mayName: name is null) : null;
             good &= one is not null;
             all = all is null || one is null ? all ?? one : all.Union(one).Named($"{all.Name}, {one.Name}");
         }
 
-        return good && all is not null ? Known(all, node.At) : null;
+        return good && all is not null ? Known(name is null ? all : all.Named(name), node.At) : null;
     }
 
     private Schedule? One(Located<string> text, bool mayName)

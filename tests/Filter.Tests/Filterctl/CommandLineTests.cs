@@ -80,6 +80,7 @@ public sealed class CommandLineTests
     [InlineData("reload")]
     [InlineData("confirm")]
     [InlineData("stop")]
+    [InlineData("explain --running x")]
     public void Without_a_daemon_each_verb_says_so_in_one_line(string verb)
     {
         Typed ran = Typed.Run([.. verb.Split(' '), "--socket", "/no/such.sock"]);

@@ -64,6 +64,41 @@ public sealed class DaemonTests
     }
 
     [Fact]
+    public void Explain_on_the_running_firewall_knows_its_flows_and_leaves_no_trace()
+    {
+        using World world = World.Bridge();
+        using Daemon daemon = Daemon.Start(world.Filter, Ruleset, s_devices);
+        world.Server.Start("exec ncat -k -l 2222 -e /bin/cat");
+        world.Server.Must("until ss -Hltn sport = :2222 | grep -q .; do sleep 0.02; done");
+        using Running session = world.Client.Start($"exec 3<>/dev/tcp/{World.Gateway4}/2222; echo a >&3; read -t 5 line <&3; echo got $line; sleep 60");
+        session.Says("got a");
+        JsonElement flow = Assert.Single(daemon.Json("flows list tcp :2222").GetProperty("flows").EnumerateArray().ToArray());
+        string opening = flow.GetProperty("line").GetString()!;
+        string near = opening.Split(' ')[2];
+        Balance balance = Balance.Of(daemon, new("outside", world.Server, "eth0"), new("inside", world.Client, "eth0"));
+        string before = daemon.Must("flows list tcp :2222 --json");
+
+        JsonElement none = daemon.Json($"explain --running 'outside: tcp {World.Gateway4}:2222 > {near} rst seq=1'");
+        Assert.Equal("out-of-window", none.GetProperty("reason").GetString());
+        Assert.Equal(flow.GetProperty("flow").GetInt32(), none.GetProperty("flow").GetProperty("flow").GetInt32());
+        Assert.Equal("established", none.GetProperty("flow").GetProperty("state").GetString());
+        string told = daemon.Must($"explain --running '{opening}'");
+        Assert.Contains($"belongs to flow {flow.GetProperty("flow").GetInt32()}, let in by 'outbound'", told, StringComparison.Ordinal);
+        Assert.Contains($"flow {flow.GetProperty("flow").GetInt32()}: {opening}, established, ", told, StringComparison.Ordinal);
+        Assert.Contains($"verdict: drop default-deny, by default in ({Ruleset}:",
+            daemon.Must($"explain --running 'outside: tcp {World.Gateway4}:4444 > {World.Client4}:22 syn'"), StringComparison.Ordinal);
+        Assert.Contains("pass", daemon.Must($"explain --running 'inside: udp {World.Client4}:4444 > {World.Gateway4}:4444'"), StringComparison.Ordinal);
+        Assert.Contains("no port 'nowhere'", daemon.Ctl($"explain --running 'nowhere: tcp 192.0.2.1:1 > 192.0.2.2:2 syn'").Errors, StringComparison.Ordinal);
+
+        Counted counted = balance.Settle();
+        Assert.Equal((0, 0, 0), (counted["in"], counted["out"], counted.All("rule ")));
+        Assert.Equal(0, daemon.Json("flows list udp :4444").GetProperty("count").GetInt32());
+        Assert.Equal(Still(before), Still(daemon.Must("flows list tcp :2222 --json")));
+
+        static string Still(string flows) => System.Text.RegularExpressions.Regex.Replace(flows, "\"(age|expires)\":[0-9]+", "");
+    }
+
+    [Fact]
     public void A_missing_device_is_one_line_and_the_other_nic_is_left_as_it_was()
     {
         using World world = World.Bridge();

@@ -44,6 +44,7 @@ public sealed partial class SampleRulesetTests
         try
         {
             CopyKeyFiles(directory);
+            CopyIncluded(directory);
             RulesetReading reading = RulesetFile.Parse(path, SampleFiles.Bytes(path), directory);
 
             Assert.Null(reading.Ruleset);
@@ -112,6 +113,15 @@ public sealed partial class SampleRulesetTests
             {
                 File.SetUnixFileMode(copy, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
             }
+        }
+    }
+
+    private static void CopyIncluded(string directory)
+    {
+        string to = Directory.CreateDirectory(Path.Combine(directory, "included")).FullName;
+        foreach (string file in Directory.GetFiles(Path.Combine(SampleFiles.Root, "rules/broken/included")))
+        {
+            File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
         }
     }
 

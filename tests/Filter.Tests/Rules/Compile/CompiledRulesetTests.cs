@@ -166,7 +166,8 @@ public sealed class CompiledRulesetTests
             for (int packet = 0; packet < 300; packet++)
             {
                 byte protocol = (byte)random.Next(4) switch { 0 => IpProtocol.Tcp, 1 => IpProtocol.Udp, 2 => IpProtocol.Icmp, _ => IpProtocol.Gre };
-                FlowKey key = new(Host(), Host(), 1, (ushort)random.Next(1, 11), protocol, 0);
+                bool v6 = random.Next(2) == 0;
+                FlowKey key = new(Host(v6), Host(v6), 1, (ushort)random.Next(1, 11), protocol, 0);
                 OpeningFacts facts = new(key, 1, 0, Direction.Out, 0, (byte)(protocol == IpProtocol.Icmp ? random.Next(7, 10) : 0), 0, 0, 0);
                 Rule? first = ruleset.Rules.FirstOrDefault(r => r.Source!.Contains(key.Source) && r.Destination!.Contains(key.Destination)
                     && r.Service!.Matches(key.Protocol, key.DestinationPort, facts.IcmpType, facts.IcmpCode));
@@ -177,7 +178,7 @@ public sealed class CompiledRulesetTests
 
         string Pick(params string[] words) => words[random.Next(words.Length)];
         string Network() => random.Next(2) == 0 ? $"10.{random.Next(8) * 32}.0.0/11" : $"2001:db8:{random.Next(8):x}::/48";
-        Address Host() => Address.Parse(random.Next(2) == 0 ? $"10.{random.Next(256)}.0.1" : $"2001:db8:{random.Next(8):x}::1");
+        Address Host(bool v6) => Address.Parse(v6 ? $"2001:db8:{random.Next(8):x}::1" : $"10.{random.Next(256)}.0.1");
     }
 
     [Fact]

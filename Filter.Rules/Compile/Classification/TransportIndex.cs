@@ -1,0 +1,86 @@
+using Filter.Engine.Packets;
+using Filter.Engine.Wire;
+using Filter.Rules.Policy;
+
+namespace Filter.Rules.Compile.Classification;
+
+/// <summary>
+/// From all that rules look at beside addresses to its class: services, the two ports a packet crosses, source ports. Three
+/// fields, made one where that is small, as it nearly always is. The same for both families.
+/// </summary>
+internal sealed class TransportIndex
+{
+    private const int Points = TransportFields.Points;
+
+    private readonly int[] _services = new int[256];        // of each protocol its class, or ~ the number of its table
+    private readonly int[][] _tables;
+    private readonly int[] _crossings, _sourcePorts;
+    private readonly int[]? _pairs, _triples;               // of service and crossing; of that and source port
+    private readonly int _crossingClasses, _sourcePortClasses;
+
+    /// <summary>Makes the index of rules.</summary>
+    public TransportIndex(ReadOnlySpan<IndexedRule> rules)
+    {
+        Line<uint> services = TransportFields.Services(rules);
+        Line<uint> crossings = TransportFields.Crossings(rules);
+        Line<uint> sourcePorts = TransportFields.SourcePorts(rules);
+        List<int[]> tables = [];
+        for (uint protocol = 0; protocol < _services.Length; protocol++)
+        {
+            int[] classes = services.Classes(protocol * Points, Points);
+            _services[protocol] = classes.Length == 1 ? classes[0] : ~tables.Count;
+            if (classes.Length > 1)
+            {
+                tables.Add(classes);
+            }
+        }
+
+        _tables = [.. tables];
+        _crossings = crossings.Classes(0, Ruleset.MostPorts * Ruleset.MostPorts);
+        _sourcePorts = sourcePorts.Classes(0, Points + 1);
+        _crossingClasses = crossings.Field.Classes;
+        _sourcePortClasses = sourcePorts.Field.Classes;
+
+        Services = services.Field;
+        Product? pair = crossings.Field.Values == 0 ? null : Product.Of(services.Field, crossings.Field);
+        Product? triple = sourcePorts.Field.Values == 0 ? null : Product.Of(pair?.Field ?? services.Field, sourcePorts.Field);
+        _pairs = pair?.Table;
+        _triples = triple?.Table;
+        Fields =
+        [
+            triple?.Field ?? pair?.Field ?? services.Field,
+            pair is null && crossings.Field.Values > 0 ? crossings.Field : null,
+            triple is null && sourcePorts.Field.Values > 0 ? sourcePorts.Field : null,
+        ];
+        Size = 4L * (_tables.Sum(static table => table.Length) + _crossings.Length + _sourcePorts.Length + (_pairs?.Length ?? 0) + (_triples?.Length ?? 0));
+    }
+
+    /// <summary>What packets look at: services with all that was made one with them, then crossings and source ports if those stand alone.</summary>
+    public IReadOnlyList<Field?> Fields { get; }
+
+    /// <summary>The services alone: by them rules can be told apart.</summary>
+    public Field Services { get; }
+
+    /// <summary>Bytes it takes.</summary>
+    public long Size { get; }
+
+    /// <summary>The packet's class in each of <see cref="Fields"/>; meaningless in those that there are not.</summary>
+    /// <param name="facts">The packet. Its ports are below <see cref="Ruleset.MostPorts"/>.</param>
+    /// <param name="crossing">The class of the ports it crosses.</param>
+    /// <param name="sourcePort">The class of its source port.</param>
+    public int Find(in OpeningFacts facts, out int crossing, out int sourcePort)
+    {
+        byte protocol = facts.Key.Protocol;
+        bool hasPorts = IpProtocol.HasPorts(protocol);
+        int first = _services[protocol];
+        if (first < 0)
+        {
+            first = _tables[~first][hasPorts ? facts.Key.DestinationPort : facts.IcmpType << 8 | facts.IcmpCode];
+        }
+
+        crossing = _crossings.Length == 1 ? _crossings[0] : _crossings[facts.Ingress * Ruleset.MostPorts + facts.Egress];
+        sourcePort = _sourcePorts.Length == 1 ? _sourcePorts[0] : _sourcePorts[hasPorts ? facts.Key.SourcePort : Points];
+        first = _pairs is { } pairs ? pairs[first * _crossingClasses + crossing] : first;
+        return _triples is { } triples ? triples[first * _sourcePortClasses + sourcePort] : first;
+    }
+}
