@@ -34,8 +34,8 @@ internal sealed class Cover(int steps)
     /// <param name="layer">The others' layer.</param>
     /// <param name="box">The box.</param>
     /// <param name="others">Numbers of boxes of the layer.</param>
-    /// <param name="point">The point.</param>
-    public Answer Spares(Layer layer, RankSet[] box, ReadOnlySpan<int> others, out int[]? point)
+    /// <param name="room">A box of such points.</param>
+    public Answer Spares(Layer layer, RankSet[] box, ReadOnlySpan<int> others, out RankSet[]? room)
     {
         RankSet[][] boxes = new RankSet[others.Length][];
         for (int i = 0; i < others.Length; i++)
@@ -43,7 +43,7 @@ internal sealed class Cover(int steps)
             boxes[i] = layer[others[i]];
         }
 
-        Answer answer = Spares(box, boxes, out point);
+        Answer answer = Spares(box, boxes, out room);
         if (answer == Answer.No)
         {
             int[] used = [.. Used];
@@ -58,7 +58,7 @@ internal sealed class Cover(int steps)
     }
 
     /// <summary>Whether a point of the box is in none of the others.</summary>
-    public Answer Spares(RankSet[] box, RankSet[][] others, out int[]? point)
+    public Answer Spares(RankSet[] box, RankSet[][] others, out RankSet[]? room)
     {
         _left = steps;
         Used.Clear();
@@ -68,12 +68,12 @@ internal sealed class Cover(int steps)
             all[i] = i;
         }
 
-        return Look(others, box, all.AsSpan(0, others.Length), 1, out point);
+        return Look(others, box, all.AsSpan(0, others.Length), 1, out room);
     }
 
-    private Answer Look(RankSet[][] others, RankSet[] box, ReadOnlySpan<int> candidates, int depth, out int[]? point)
+    private Answer Look(RankSet[][] others, RankSet[] box, ReadOnlySpan<int> candidates, int depth, out RankSet[]? room)
     {
-        point = null;
+        room = null;
         _left -= candidates.Length + 1;
         if (_left < 0)
         {
@@ -105,7 +105,7 @@ internal sealed class Cover(int steps)
 
         if (count == 0)
         {
-            point = Boxes.Corner(box);
+            room = [.. box];
             return Answer.Yes;
         }
 
@@ -121,7 +121,7 @@ internal sealed class Cover(int steps)
 
             RankSet inside = rest[axis].Intersect(taken[axis]);
             rest[axis] = outside;
-            Answer answer = Look(others, rest, meeting.AsSpan(0, count), depth + 1, out point);
+            Answer answer = Look(others, rest, meeting.AsSpan(0, count), depth + 1, out room);
             if (answer != Answer.No)
             {
                 return answer;

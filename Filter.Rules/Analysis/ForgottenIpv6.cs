@@ -46,7 +46,7 @@ internal static class ForgottenIpv6
                 yield return new Finding(
                     FindingKind.ForgottenIpv6, rule, [RuleNames.Of(ruleset, decides)],
                     $"the rule {Wording.Quote(rule.Name)} allows this over IPv4 alone; over IPv6 nothing does, and {RuleNames.Place(ruleset, decides)} ends it. If that is meant, say family: ipv4",
-                    Witnesses.Of(space, six.Kind, point));
+                    Witnesses.Of(space, six.Kind, Only(point)));
             }
         }
 
@@ -89,10 +89,12 @@ internal static class ForgottenIpv6
                 yield return new Finding(
                     FindingKind.ForgottenIpv6, rule, [RuleNames.Of(ruleset, decides)],
                     $"the rule {Wording.Quote(rule.Name)} allows IPv6, but no rule lets neighbours find each other there: allow the service 'nd', as IPv4 has ARP",
-                    Witnesses.Of(space, icmp.Kind, point));
+                    Witnesses.Of(space, icmp.Kind, Only(point)));
             }
 
             yield break;
         }
     }
+
+    private static RankSet[] Only(int[] point) => [.. point.Select(static rank => RankSet.Of(rank, rank))];
 }

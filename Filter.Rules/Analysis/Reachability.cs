@@ -8,11 +8,11 @@ namespace Filter.Rules.Analysis;
 /// <summary>Who reaches something, through a rule.</summary>
 /// <param name="Ingress">The port they come in by.</param>
 /// <param name="Rule">The rule, or default, that lets them.</param>
-/// <param name="Line">Its line; 0 for a default that is not written.</param>
+/// <param name="At">Its file and line; empty for a default that is not written.</param>
 /// <param name="IsIPv4">Their family.</param>
 /// <param name="Sources">Their addresses.</param>
 /// <param name="Witness">A packet of theirs.</param>
-public sealed record Reaching(string Ingress, string Rule, int Line, bool IsIPv4, AddressSet Sources, Witness Witness);
+public sealed record Reaching(string Ingress, string Rule, string At, bool IsIPv4, AddressSet Sources, Witness Witness);
 
 /// <summary>
 /// Which sources may open something to a destination, through which rules. A source is in the answer if at least one packet of it passes, whatever else
@@ -101,11 +101,11 @@ public sealed record Reachability(ImmutableArray<Reaching> Ways, ImmutableArray<
                 int end = i + 1 < starts.Length ? starts[i + 1] - 1 : last;
                 RankSet[] piece = [.. part];
                 piece[sources] = RankSet.Of(starts[i], end);
-                Answer answer = cover.Spares(layer, piece, above, out int[]? point);
+                Answer answer = cover.Spares(layer, piece, above, out RankSet[]? room);
                 if (answer == Answer.Yes)
                 {
                     passing.Add((starts[i], end));
-                    witness ??= Witnesses.Of(space, region.Kind, point);
+                    witness ??= Witnesses.Of(space, region.Kind, room!);
                 }
                 else if (answer == Answer.Undecided)
                 {
@@ -117,12 +117,12 @@ public sealed record Reachability(ImmutableArray<Reaching> Ways, ImmutableArray<
         if (passing.Count > 0)
         {
             IEnumerable<AddressRange> ranges = space[sources].ValuesOf(RankSet.Of(passing)).Select(static v => new AddressRange(Meaning.AddressOf(v.First), Meaning.AddressOf(v.Last)));
-            ways.Add(new(ingress.Name, RuleNames.Of(ruleset, rule), RuleNames.Line(ruleset, rule), region.Kind.IPv4, AddressSet.Of(ranges), witness!));
+            ways.Add(new(ingress.Name, RuleNames.Of(ruleset, rule), RuleNames.At(ruleset, rule), region.Kind.IPv4, AddressSet.Of(ranges), witness!));
         }
     }
 
     /// <summary>What a rule lets through in several kinds of packets, or by several of its boxes, is one way.</summary>
     private static IEnumerable<Reaching> Join(List<Reaching> ways) => ways
-        .GroupBy(static way => (way.Ingress, way.Rule, way.Line, way.IsIPv4))
+        .GroupBy(static way => (way.Ingress, way.Rule, way.At, way.IsIPv4))
         .Select(static same => same.First() with { Sources = AddressSet.Of(same.SelectMany(static way => way.Sources.Ranges.ToArray())) });
 }

@@ -97,7 +97,7 @@ public sealed class RulesetAnalysis
         {
             foreach (int box in BoxesOf(region.Layers[0], number))
             {
-                Answer answer = Needed(region.Layers[0], number, box, cover, out int[]? point, out int next);
+                Answer answer = Needed(region.Layers[0], number, box, cover, out RankSet[]? room, out int next);
                 if (answer == Answer.Yes)
                 {
                     needed = true;
@@ -108,10 +108,10 @@ public sealed class RulesetAnalysis
                 {
                     undecided ??= new Finding(FindingKind.Undecided, rule, [], $"undecided: whether the rule {Wording.Quote(rule.Name)} changes anything", null);
                 }
-                else if (point is not null)
+                else if (room is not null)
                 {
                     blame.Add(next);
-                    witness ??= Witnesses.Of(_space, region.Kind, point);
+                    witness ??= Witnesses.Of(_space, region.Kind, room);
                 }
             }
 
@@ -154,14 +154,14 @@ public sealed class RulesetAnalysis
     }
 
     /// <summary>
-    /// Whether a packet that the rule decides would be treated otherwise without it. If not, a point that it decides and
+    /// Whether a packet that the rule decides would be treated otherwise without it. If not, a box that it decides and
     /// who would decide instead.
     /// </summary>
-    private static Answer Needed(Layer layer, int rule, int box, Cover cover, out int[]? point, out int next)
+    private Answer Needed(Layer layer, int rule, int box, Cover cover, out RankSet[]? room, out int next)
     {
         RankSet[] mine = layer[box];
         int does = layer.Treatments[box];
-        (point, next) = (null, -1);
+        (room, next) = (null, -1);
         foreach (int[] sample in Points(mine, rule))
         {
             if (layer.Owners[layer.FirstAt(sample)] != rule)
@@ -170,10 +170,14 @@ public sealed class RulesetAnalysis
             }
 
             int other = layer.FirstAt(sample, box, rule);
-            (point, next) = (sample, layer.Owners[other]);
             if (layer.Treatments[other] != does)
             {
                 return Answer.Yes;
+            }
+
+            if (room is null)
+            {
+                (room, next) = ([.. sample.Select(static rank => RankSet.Of(rank, rank))], layer.Owners[other]);
             }
         }
 
@@ -192,10 +196,10 @@ public sealed class RulesetAnalysis
             if (owner > rule && layer.Treatments[other] != does)
             {
                 // A packet of both that nobody else takes before the other does.
-                Answer answer = cover.Spares(layer, Boxes.Intersect(mine, layer[other])!, CollectionsMarshal.AsSpan(others), out int[]? spared);
+                Answer answer = cover.Spares(layer, Boxes.Intersect(mine, layer[other])!, CollectionsMarshal.AsSpan(others), out RankSet[]? spared);
                 if (answer == Answer.Yes)
                 {
-                    (point, next) = (spared, owner);
+                    (room, next) = (spared, owner);
                     return answer;
                 }
 
@@ -231,16 +235,13 @@ public sealed class RulesetAnalysis
 
     private Finding Unreachable(Rule rule, SortedSet<int> blame, Region region, int box)
     {
-        // Nobody sends packets to himself, so not every point of the box is one.
-        Witness[] like = [.. Points(region.Layers[0][box], rule.At.Line).Select(point => Witnesses.Of(_space, region.Kind, point))];
-        Witness witness = like.FirstOrDefault(static w => w.Line.Source != w.Line.Destination) ?? like[0];
         string who = List(Places(blame));
         string what = blame.Count == 1 ? $"{who} takes everything that it matches" : $"{who} together take everything that it matches";
         bool other = blame.Any(b => b >= _ruleset.Rules.Length || _ruleset.Rules[b].Action != rule.Action);
         return new Finding(
             FindingKind.Unreachable, rule, Names(blame),
             $"no packet reaches the rule {Wording.Quote(rule.Name)}: {what}{(other ? ", and not all do the same" : "")}",
-            witness);
+            Witnesses.Of(_space, region.Kind, region.Layers[0][box]));
     }
 
     /// <summary>Overlaps where order decides: the earlier has a packet of both, and neither is part of the other.</summary>
@@ -274,13 +275,13 @@ public sealed class RulesetAnalysis
                     }
 
                     int[] above = [.. meeting.Where(m => layer.Owners[m] < rule)];
-                    if (cover.Spares(layer, Boxes.Intersect(layer[box], layer[other])!, above, out int[]? point) == Answer.Yes && told.Add((rule, later)))
+                    if (cover.Spares(layer, Boxes.Intersect(layer[box], layer[other])!, above, out RankSet[]? room) == Answer.Yes && told.Add((rule, later)))
                     {
                         Rule mine = _ruleset.Rules[rule], its = _ruleset.Rules[later];
                         found.Add(new Finding(
                             FindingKind.Conflict, mine, [its.Name],
                             $"the rule {Wording.Quote(mine.Name)} and {Place(later)} overlap and decide otherwise: their order decides",
-                            Witnesses.Of(_space, region.Kind, point!)));
+                            Witnesses.Of(_space, region.Kind, room!)));
                         if (found.Count == MostConflicts)
                         {
                             return found;
@@ -314,18 +315,21 @@ public sealed class RulesetAnalysis
     }
 
     /// <summary>Corners and other points of a box, the same each time.</summary>
-    private static IEnumerable<int[]> Points(RankSet[] box, int seed)
+    private IEnumerable<int[]> Points(RankSet[] box, int seed)
     {
         yield return Boxes.Corner(box);
-        yield return [.. box.Select(static ranks => ranks.Last)];
         Random random = new(seed);
-        for (int i = 2; i < Samples; i++)
+        for (int i = 1; i < Samples; i++)
         {
             int[] point = new int[box.Length];
             for (int axis = 0; axis < box.Length; axis++)
             {
                 (int first, int last) = box[axis].Run(random.Next(box[axis].Runs));
                 point[axis] = random.Next(4) switch { 0 => first, 1 => last, _ => random.Next(first, last + 1) };
+                if (_space.NameOf(axis) > (int)AxisName.Zones && i < Samples / 2)
+                {
+                    point[axis] = box[axis].First;          // what few rules ask for is left as it mostly is
+                }
             }
 
             yield return point;
@@ -358,20 +362,17 @@ internal static class RuleNames
     /// <summary>The rule's name, or the default's.</summary>
     public static string Of(Ruleset ruleset, int rule) => rule < ruleset.Rules.Length ? ruleset.Rules[rule].Name : s_defaults[rule - ruleset.Rules.Length];
 
-    /// <summary>The line in which it stands; 0 for a default that is not written.</summary>
-    public static int Line(Ruleset ruleset, int rule)
+    /// <summary>Where it stands, as file and line; empty for a default that is not written.</summary>
+    public static string At(Ruleset ruleset, int rule)
     {
-        if (rule < ruleset.Rules.Length)
-        {
-            return ruleset.Rules[rule].At.Line;
-        }
-
-        DefaultAction[] defaults = [ruleset.Defaults.Out, ruleset.Defaults.In, ruleset.Defaults.Across];
-        return defaults[rule - ruleset.Rules.Length].At?.Line ?? 0;
+        SourceMark? at = rule < ruleset.Rules.Length
+            ? ruleset.Rules[rule].At
+            : (new[] { ruleset.Defaults.Out, ruleset.Defaults.In, ruleset.Defaults.Across })[rule - ruleset.Rules.Length].At;
+        return at is { } mark ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{mark.File}:{mark.Line}") : "";
     }
 
-    /// <summary>The name with its line.</summary>
-    public static string Place(Ruleset ruleset, int rule) => rule < ruleset.Rules.Length
-        ? $"{Wording.Quote(ruleset.Rules[rule].Name)} (line {ruleset.Rules[rule].At.Line})"
-        : Wording.Quote(Of(ruleset, rule));
+    /// <summary>The name with its line, and its file where that is another one.</summary>
+    public static string Place(Ruleset ruleset, int rule) => rule >= ruleset.Rules.Length ? Wording.Quote(Of(ruleset, rule))
+        : ruleset.Rules[rule].At.File == ruleset.File ? $"{Wording.Quote(ruleset.Rules[rule].Name)} (line {ruleset.Rules[rule].At.Line})"
+        : $"{Wording.Quote(ruleset.Rules[rule].Name)} ({At(ruleset, rule)})";
 }

@@ -10,10 +10,10 @@ namespace Filter.Rules.Analysis;
 /// <param name="After">That of the second.</param>
 /// <param name="BeforeDoes">What the first does: "allows", "drops", "rejects".</param>
 /// <param name="AfterDoes">What the second does.</param>
-/// <param name="BeforeAt">The first rule's place: its line, 0 for a default that is not written.</param>
+/// <param name="BeforeAt">The first rule's file and line; empty for a default that is not written.</param>
 /// <param name="AfterAt">The second's.</param>
 /// <param name="Witness">A packet; null where it would take too long to say whether there is one.</param>
-public sealed record DifferingPair(string Before, string After, string BeforeDoes, string AfterDoes, int BeforeAt, int AfterAt, Witness? Witness)
+public sealed record DifferingPair(string Before, string After, string BeforeDoes, string AfterDoes, string BeforeAt, string AfterAt, Witness? Witness)
 {
     /// <summary>Whether the verdict differs, and not only what else is done: a limit, a log, a pinhole.</summary>
     public bool IsVerdict => BeforeDoes != AfterDoes;
@@ -84,10 +84,10 @@ public sealed record RulesetDifference(ImmutableArray<DifferingPair> Pairs, Immu
                         .. earlier.Where(e => first.Owners[e] < rule).Select(e => first[e]),
                         .. meeting.Where(m => second.Owners[m] < owner).Select(m => second[m]),
                     ];
-                    Answer answer = cover.Spares(both, others, out int[]? point);
+                    Answer answer = cover.Spares(both, others, out RankSet[]? room);
                     if (answer != Answer.No)
                     {
-                        found[(rule, owner)] = Describe(space, before, after, region, rule, owner, first.Treatments[box], second.Treatments[other], point);
+                        found[(rule, owner)] = Describe(space, before, after, region, rule, owner, first.Treatments[box], second.Treatments[other], room);
                     }
                 }
             }
@@ -97,14 +97,14 @@ public sealed record RulesetDifference(ImmutableArray<DifferingPair> Pairs, Immu
     }
 
     private static DifferingPair Describe(
-        Space space, Ruleset before, Ruleset after, Region region, int rule, int other, int does, int otherDoes, int[]? point) => new(
+        Space space, Ruleset before, Ruleset after, Region region, int rule, int other, int does, int otherDoes, RankSet[]? room) => new(
         RuleNames.Of(before, rule),
         RuleNames.Of(after, other),
         space.Treatments[does].Word,
         space.Treatments[otherDoes].Word,
-        RuleNames.Line(before, rule),
-        RuleNames.Line(after, other),
-        point is null ? null : Witnesses.Of(space, region.Kind, point));
+        RuleNames.At(before, rule),
+        RuleNames.At(after, other),
+        room is null ? null : Witnesses.Of(space, region.Kind, room));
 }
 
 /// <summary>Which rules two rulesets have in common, in the same order.</summary>

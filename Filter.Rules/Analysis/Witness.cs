@@ -28,49 +28,45 @@ public sealed record Witness(PacketLine Line, OpeningFacts Facts, int? Minute, I
     }
 }
 
-/// <summary>Points become packets.</summary>
+/// <summary>Points become packets; of many the one that people would send.</summary>
 internal static class Witnesses
 {
     private const ushort UsualSourcePort = 40000;
 
-    /// <summary>Addresses that people know for examples (RFC 5737, RFC 3849), of either end.</summary>
-    private static readonly Address[] s_sources = [.. new[] { "198.51.100.7", "192.0.2.5", "2001:db8:9::7", "2001:db8:1::5" }.Select(Address.Parse)];
-    private static readonly Address[] s_destinations = [.. new[] { "203.0.113.9", "198.51.100.9", "2001:db8:f::9", "2001:db8:2::9" }.Select(Address.Parse)];
-
-    /// <summary>The packet of a point.</summary>
-    public static Witness Of(Space space, PacketKind kind, ReadOnlySpan<int> point)
-    {
-        Dictionary<int, ValueRange> values = [];
-        List<string> held = [];
-        for (int axis = 0; axis < point.Length; axis++)
+    /// <summary>Addresses that people know for examples, or at all: other hosts' first (RFC 5737, RFC 3849).</summary>
+    private static readonly Address[] s_known =
+    [
+        .. new[]
         {
-            ValueRange of = space[axis].ValuesOf(point[axis]);
-            int name = space.NameOf(axis);
-            values[name] = of;
-            if (name >= (int)AxisName.Count)
-            {
-                (string set, bool ofSource) = space.Meaning.ClassOf(name);
-                held.Add($"'{set}' {(of.First == 1 ? "has" : "does not have")} its {(ofSource ? "source" : "destination")}");
-            }
+            "198.51.100.7", "203.0.113.9", "192.0.2.5", "10.0.0.5", "192.168.0.5", "172.16.0.5", "9.9.9.9", "100.64.0.5", "169.254.0.5", "224.0.0.251", "240.0.0.5",
+            "2001:db8:9::7", "2001:db8:f::9", "2001:db8::5", "2620:fe::fe", "fd00::5", "fe80::5", "ff02::fb",
+        }.Select(Address.Parse),
+    ];
+
+    /// <summary>A packet of the box.</summary>
+    public static Witness Of(Space space, PacketKind kind, RankSet[] room)
+    {
+        int zoneAxis = space.AxisOf(AxisName.Zones);
+        int zones = (int)space[zoneAxis].ValuesOf(room[zoneAxis].First).First;
+        IReadOnlyList<PortConfig> ports = space.Rulesets[0].Ports;
+        PortConfig ingress = ports[zones >> 4], egress = ports[zones & 15];
+        int sourceAxis = space.AxisOf(AxisName.Source), destinationAxis = space.AxisOf(AxisName.Destination);
+        Address source = Choose(space[sourceAxis], room[sourceAxis], ingress, default);
+        Address destination = Choose(space[destinationAxis], room[destinationAxis], egress, source);
+        UInt128? Fixed(AxisName axis, UInt128 usual)
+        {
+            int at = space.AxisOf(axis);
+            return at < 0 ? null : Near(space[at], room[at], usual);
         }
 
-        ValueRange On(AxisName axis) => values.TryGetValue((int)axis, out ValueRange of) ? of : new(0, Meaning.LastOf((int)axis));
-        int Least(AxisName axis, int otherwise = 0) => values.TryGetValue((int)axis, out ValueRange of) ? (int)of.First : otherwise;
-        int Usual(AxisName axis, int usual) => (UInt128)usual is var value && On(axis) is var of && of.First <= value && value <= of.Last ? usual : (int)of.First;
-
-        int service = Least(AxisName.Service);
-        byte protocol = (byte)(service >> 16);
-        bool icmp = protocol is IpProtocol.Icmp or IpProtocol.IcmpV6, ports = IpProtocol.HasPorts(protocol);
-        Address source = Choose(On(AxisName.Source), s_sources, default);
-        Address destination = Choose(On(AxisName.Destination), s_destinations, source);
-        int zones = Least(AxisName.Zones), vlan = Least(AxisName.Vlan), size = Usual(AxisName.Size, kind.Headers);
-        IReadOnlyList<PortConfig> known = space.Rulesets[0].Ports;
-        PortConfig ingress = known[zones >> 4], egress = known[zones & 15];
-        int dscp = Least(AxisName.Dscp), policy = Least(AxisName.ArrivedBy);
-        uint segment = vlan == 0 ? 0 : VlanStack.Push(0, vlan >> 12);
+        int Value(AxisName axis, int usual) => (int)(Fixed(axis, (UInt128)usual) ?? (UInt128)usual);
+        int service = Value(AxisName.Service, 0), vlan = Value(AxisName.Vlan, 0), policy = Value(AxisName.ArrivedBy, 0);
+        int size = Value(AxisName.Size, kind.Headers);
+        byte protocol = (byte)(service >> 16), type = (byte)(service >> 8);
+        bool icmp = protocol is IpProtocol.Icmp or IpProtocol.IcmpV6, hasPorts = IpProtocol.HasPorts(protocol);
+        uint segment = vlan == 0 ? 0 : VlanStack.Push(0u, vlan >> 12);
         segment = (vlan & 0xfff) == 0 ? segment : VlanStack.Push(segment, vlan & 0xfff);
-        TcpFlags flags = protocol == IpProtocol.Tcp ? (TcpFlags)Usual(AxisName.Flags, (int)TcpFlags.Syn) : TcpFlags.None;
-        ulong sourceMac = Mac(values, AxisName.SourceMac), destinationMac = Mac(values, AxisName.DestinationMac);
+        ulong sourceMac = Mac(space, room, AxisName.SourceMac), destinationMac = Mac(space, room, AxisName.DestinationMac);
         PacketLine line = new()
         {
             Port = ingress.Name,
@@ -78,71 +74,101 @@ internal static class Witnesses
             Protocol = protocol,
             Source = source,
             Destination = destination,
-            SourcePort = ports ? (ushort)Usual(AxisName.SourcePort, UsualSourcePort) : (ushort)0,
-            DestinationPort = ports ? (ushort)service : (ushort)0,
-            Flags = flags,
-            IcmpType = icmp ? (byte)(service >> 8) : (byte)0,
+            SourcePort = hasPorts ? (ushort)Value(AxisName.SourcePort, UsualSourcePort) : (ushort)0,
+            DestinationPort = hasPorts ? (ushort)service : (ushort)0,
+            Flags = protocol == IpProtocol.Tcp ? (TcpFlags)Value(AxisName.Flags, (int)TcpFlags.Syn) : TcpFlags.None,
+            IcmpType = icmp ? type : (byte)0,
             IcmpCode = icmp ? (byte)service : (byte)0,
-            Length = Math.Max(0, size - kind.Headers),
-            TrafficClass = (byte)(dscp << 2),
+            Length = Fixed(AxisName.Size, 0) is null ? 0 : Math.Max(0, size - kind.Headers),
+            TrafficClass = (byte)(Value(AxisName.Dscp, 0) << 2),
             Segment = segment,
-            Extensions = (ExtensionHeaders)Least(AxisName.Headers) & ~ExtensionHeaders.Fragment,
+            Extensions = (ExtensionHeaders)Value(AxisName.Headers, 0) & ~ExtensionHeaders.Fragment,
             SourceMac = sourceMac,
             DestinationMac = destinationMac,
             ArrivedBy = policy == 0 ? null : space.Rulesets.Select(r => r.Ipsec?.Policies.FirstOrDefault(p => p.Number == policy)?.Name).FirstOrDefault(static n => n is not null),
         };
-        if (icmp && IcmpClasses.Of(protocol, line.IcmpType) == IcmpClass.Link)
+        if (icmp && IcmpClasses.Of(protocol, type) == IcmpClass.Link)
         {
-            line = line with { HopLimit = byte.MaxValue };          // else it is no discovery (RFC 4861 §6.1.1)
+            // Else it is no discovery (RFC 4861 §6.1.1, §7.1.1).
+            line = line with { HopLimit = byte.MaxValue, Length = Math.Max(line.Length, 24) };
         }
 
         OpeningFacts facts = new(
             new FlowKey(source, destination, line.SourcePort, line.DestinationPort, protocol, segment),
-            (byte)ingress.Number,
-            (byte)egress.Number,
+            ingress.Number,
+            egress.Number,
             ingress.Side == egress.Side ? Direction.Across : ingress.Side == Side.Protected ? Direction.Out : Direction.In,
-            flags,
+            line.Flags,
             line.IcmpType,
             line.IcmpCode,
             line.TrafficClass,
             (ushort)policy)
         {
-            SourceMac = kind.Opened ? 0 : sourceMac == 0 ? 1 : sourceMac,
-            DestinationMac = kind.Opened ? 0 : destinationMac == 0 ? 1 : destinationMac,
+            SourceMac = kind.Opened ? 0 : Math.Max(1, sourceMac),
+            DestinationMac = kind.Opened ? 0 : Math.Max(1, destinationMac),
             PacketLength = (ushort)size,
-            Extensions = (ExtensionHeaders)Least(AxisName.Headers),
-            Fragmented = Least(AxisName.Fragmented) == 1,
+            Extensions = (ExtensionHeaders)Value(AxisName.Headers, 0),
+            Fragmented = Value(AxisName.Fragmented, 0) == 1,
         };
-        int? minute = values.TryGetValue((int)AxisName.Minute, out ValueRange at) && at != new ValueRange(0, Schedule.Week - 1) ? (int)at.First : null;
-        if (facts.Fragmented)
-        {
-            held.Add("in fragments");
-        }
-
-        if (known.Count > 2)
-        {
-            held.Add($"to {egress.Name}");
-        }
-
-        return new Witness(line, facts, minute, [.. held]);
+        return new Witness(line, facts, Minute(space, room), Given(space, room, facts, ports.Count > 2 ? egress.Name : null));
     }
 
-    /// <summary>One that people know, if it is among them; else one that a host could have; else any.</summary>
-    private static Address Choose(ValueRange of, Address[] known, Address not)
+    private static int? Minute(Space space, RankSet[] room)
     {
-        foreach (Address one in known)
+        int axis = space.AxisOf(AxisName.Minute);
+        return axis < 0 || room[axis].Count == space[axis].Ranks ? null : (int)space[axis].ValuesOf(room[axis].First).First;
+    }
+
+    /// <summary>What the line itself can't say.</summary>
+    private static ImmutableArray<string> Given(Space space, RankSet[] room, in OpeningFacts facts, string? egress)
+    {
+        List<string> given = [];
+        for (int axis = 0; axis < room.Length; axis++)
         {
-            UInt128 value = Meaning.ValueOf(one);
-            if (of.First <= value && value <= of.Last && one != not)
+            if (space.NameOf(axis) >= (int)AxisName.Count && room[axis].Count == 1)
+            {
+                (string set, bool source) = space.Meaning.ClassOf(space.NameOf(axis));
+                given.Add($"'{set}' {(room[axis].First == 1 ? "has" : "does not have")} its {(source ? "source" : "destination")}");
+            }
+        }
+
+        if (facts.Fragmented)
+        {
+            given.Add("in fragments");
+        }
+
+        if (egress is not null)
+        {
+            given.Add($"to {egress}");
+        }
+
+        return [.. given];
+    }
+
+    /// <summary>The usual value, where it is among the ranks; else the lowest.</summary>
+    private static UInt128 Near(Axis axis, RankSet ranks, UInt128 usual) => ranks.Contains(axis.RankOf(usual)) ? usual : axis.ValuesOf(ranks.First).First;
+
+    /// <summary>One that lives behind the port, or that people know, or that a host could have; else any.</summary>
+    private static Address Choose(Axis axis, RankSet ranks, PortConfig port, Address not)
+    {
+        IEnumerable<Address> homes = port.Prefixes.Where(static p => p.Length > 0).Select(static p => Meaning.AddressOf(Meaning.ValueOf(p.Base) | 5));
+        foreach (Address one in homes.Concat(s_known))
+        {
+            if (one != not && ranks.Contains(axis.RankOf(Meaning.ValueOf(one))))
             {
                 return one;
             }
         }
 
+        ValueRange of = axis.ValuesOf(ranks.First);
         Address chosen = Meaning.AddressOf(of.Last - of.First > 1 ? of.First + 1 : of.First);
-        return chosen == not && of.Last != of.First ? Meaning.AddressOf(of.Last) : chosen;
+        return chosen != not ? chosen : of.Last != of.First ? Meaning.AddressOf(of.Last) : Meaning.AddressOf(axis.ValuesOf(ranks.Last).Last);
     }
 
-    private static ulong Mac(Dictionary<int, ValueRange> values, AxisName axis) =>
-        values.TryGetValue((int)axis, out ValueRange of) && of != new ValueRange(1, LinkAddress.Broadcast) ? (ulong)of.First : 0;
+    /// <summary>A link address, where rules ask for it; 0 where any would do.</summary>
+    private static ulong Mac(Space space, RankSet[] room, AxisName name)
+    {
+        int axis = space.AxisOf(name);
+        return axis < 0 || space[axis].Ranks <= 2 ? 0 : (ulong)space[axis].ValuesOf(room[axis].First).First;
+    }
 }
