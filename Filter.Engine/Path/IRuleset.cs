@@ -128,6 +128,9 @@ public interface IRuleset
     /// <returns>Whether it may judge otherwise than before: flows are then judged again.</returns>
     bool Advance(long now);
 
+    /// <summary>Names of the IPsec policies, the first of which has number 1: a flow remembers by which it was opened.</summary>
+    IReadOnlyList<string> Policies => [];
+
     /// <summary>Whether a frame that is neither IPv4 nor IPv6 goes on, by its ethertype (ARP included).</summary>
     bool PassesEtherType(ushort etherType);
 

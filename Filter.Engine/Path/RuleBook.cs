@@ -10,6 +10,9 @@ public sealed class RuleBook
     /// <summary>Most rules that are gone and still have a number of their own; the longest gone share one.</summary>
     public const int MostGone = 131_072;
 
+    /// <summary>A number that no IPsec policy has.</summary>
+    private const ushort NoPolicy = ushort.MaxValue;
+
     private static readonly RuleName s_forgotten = new("rules long gone", "", 0);
 
     private readonly RuleName[] _names;
@@ -17,17 +20,26 @@ public sealed class RuleBook
     private readonly int _forgotten;
     private readonly long[] _packets;
     private readonly long[] _ended;
+    private readonly IReadOnlyList<string> _policies = [];
+    private readonly ushort[] _arrivals = [];
     private RuleBook? _before;
     private Carried? _carried;
 
     /// <summary>The book of a first ruleset.</summary>
     internal RuleBook(IRuleset ruleset)
-        : this(NamesOf(ruleset), ruleset.RuleCount, [], 0)
-    {
-    }
+        : this(NamesOf(ruleset), ruleset.RuleCount, [], 0) => _policies = ruleset.Policies;
 
     /// <summary>A book without rules.</summary>
     internal static RuleBook Empty() => new([default], 1, [], 0);
+
+    private RuleBook(RuleName[] names, int rules, int[] numbers, int forgotten, RuleBook before, IReadOnlyList<string> policies)
+        : this(names, rules, numbers, forgotten)
+    {
+        _policies = policies;
+        Dictionary<string, int> known = policies.Index().ToDictionary(static p => p.Item, static p => p.Index + 1, StringComparer.Ordinal);
+        _arrivals = [0, .. before._policies.Select(name => (ushort)known.GetValueOrDefault(name, NoPolicy))];
+        _before = before;
+    }
 
     private RuleBook(RuleName[] names, int rules, int[] numbers, int forgotten)
     {
@@ -81,6 +93,9 @@ public sealed class RuleBook
 
     /// <summary>What a number of the book before stands for here.</summary>
     internal int Renumber(int rule) => (uint)rule < (uint)_numbers.Length ? _numbers[rule] : 0;
+
+    /// <summary>What the number of an IPsec policy in the book before stands for here; no policy's where it is gone.</summary>
+    internal ushort Arrival(ushort policy) => policy < _arrivals.Length ? _arrivals[policy] : NoPolicy;
 
     /// <summary>Counts a packet. Whatever else may go wrong, a wrong number must not end the worker.</summary>
     internal void CountPacket(int rule)
@@ -156,7 +171,7 @@ public sealed class RuleBook
             }
         }
 
-        return new RuleBook([.. names], rules.Length, numbers, forgotten) { Keeps = keeps, _before = this };
+        return new RuleBook([.. names], rules.Length, numbers, forgotten, this, ruleset.Policies) { Keeps = keeps };
     }
 
     /// <summary>The same names and numbers, with nothing counted.</summary>

@@ -312,6 +312,7 @@ public sealed partial class PacketPath<TTrace>
             return true;
         }
 
+        RenewArrival(ref expectation.Opening, expectation.Generation);
         judgement = Ruleset.Judge(expectation.Opening);
         bool allowed = judgement.Verdict == Verdict.Pass
             && (expectation.Pinhole != default ? judgement.Pinhole == expectation.Pinhole : judgement.Helper == expectation.Helper);

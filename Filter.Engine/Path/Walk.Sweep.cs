@@ -1,4 +1,5 @@
 using Filter.Engine.Flows;
+using Filter.Engine.Packets;
 
 namespace Filter.Engine.Path;
 
@@ -71,18 +72,40 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>The number in force of the rule that had this number in that generation.</summary>
     private int NumberNow(int rule, int generation)
     {
+        for (RuleBook book = BookOf(generation); book.Next is { } next; book = next)
+        {
+            rule = next.Renumber(rule);
+        }
+
+        return rule;
+    }
+
+    /// <summary>An opening of that generation, with the number in force of the policy by which it came.</summary>
+    private void RenewArrival(ref OpeningFacts opening, int generation)
+    {
+        if (opening.ArrivedBy == 0)
+        {
+            return;
+        }
+
+        ushort policy = opening.ArrivedBy;
+        for (RuleBook book = BookOf(generation); book.Next is { } next; book = next)
+        {
+            policy = next.Arrival(policy);
+        }
+
+        opening = opening with { ArrivedBy = policy };
+    }
+
+    private RuleBook BookOf(int generation)
+    {
         RuleBook book = _oldest;
         while (book.Next is { } later && generation - later.Since >= 0)
         {
             book = later;
         }
 
-        for (; book.Next is { } next; book = next)
-        {
-            rule = next.Renumber(rule);
-        }
-
-        return rule;
+        return book;
     }
 
     private void LookAt(int at, long now)

@@ -36,6 +36,7 @@ public sealed class CompiledRuleset : IRuleset
         _judgements = judgements;
         _names = names;
         _limits = limits;
+        Policies = [.. source.Ipsec?.Policies.Select(static policy => policy.Name) ?? []];
         _conditions = [.. source.Rules.Select(static rule => rule.Conditions)];
         IEnumerable<Conditions> given = _conditions.OfType<Conditions>().SelectMany(static conditions => conditions.All());
         _classes = [.. given.SelectMany(static c => new[] { c.Source, c.Destination }).OfType<AddressConditions>()
@@ -96,6 +97,9 @@ public sealed class CompiledRuleset : IRuleset
 
         return changed;
     }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Policies { get; }
 
     /// <inheritdoc/>
     public bool PassesEtherType(ushort etherType) => etherType switch

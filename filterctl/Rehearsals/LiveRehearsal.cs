@@ -57,6 +57,8 @@ internal sealed class LiveRehearsal(Gateway gateway, Worker worker)
 
         public PathPolicy Policy => rules.Policy;
 
+        public IReadOnlyList<string> Policies => rules.Policies;
+
         public Judgement Judge(in OpeningFacts facts)
         {
             OpeningFacts asked = facts;

@@ -22,7 +22,9 @@ internal sealed class RawSender : IDisposable
     /// <summary>Sends the packet that a packet line describes.</summary>
     /// <param name="line">The packet, without link addresses.</param>
     /// <param name="receiver">The link address of its receiver.</param>
-    public void Send(string line, string receiver) => SendFrame(PacketLine.Parse($"{line} src-mac={_source} dst-mac={receiver}"));
+    /// <param name="sender">Another link address than this device's.</param>
+    public void Send(string line, string receiver, string? sender = null) =>
+        SendFrame(PacketLine.Parse($"{line} src-mac={sender ?? _source} dst-mac={receiver}"));
 
     /// <summary>Sends a frame from this device to a link address; not IP.</summary>
     public void SendFrame(string receiver, string words) => SendFrame(PacketLine.Parse($"ether {_source} > {receiver} {words}"));
