@@ -123,7 +123,7 @@ internal static class TinyWorld
 
                         foreach (int zones in new[] { 1, 2, 0x10, 0x12, 0x20, 0x21 })
                         {
-                            for (int rest = 0; rest < 2 * 3 * 2 * 2; rest++)
+                            for (int rest = 0; rest < 2 * 4 * 2 * 2; rest++)
                             {
                                 bool ports = IpProtocol.HasPorts(protocol);
                                 if ((rest & 1) != 0 && !ports)
@@ -131,13 +131,13 @@ internal static class TinyWorld
                                     continue;
                                 }
 
-                                uint segment = ((rest >> 1) % 3) switch { 0 => 0u, 1 => twenty, _ => VlanStack.Push(twenty, 7) };
+                                uint segment = ((rest >> 1) & 3) switch { 0 => 0u, 1 => twenty, 2 => VlanStack.Push(0u, 30), _ => VlanStack.Push(twenty, 7) };
                                 PortConfig ingress = Ports[zones >> 4], egress = Ports[zones & 15];
                                 Direction way = ingress.Side == egress.Side ? Direction.Across : ingress.Side == Side.Protected ? Direction.Out : Direction.In;
                                 FlowKey key = new(source, destination, ports ? (ushort)((rest & 1) == 0 ? 40000 : 1000) : (ushort)0, port, protocol, segment);
-                                yield return new OpeningFacts(key, (byte)(zones >> 4), (byte)(zones & 15), way, protocol == IpProtocol.Tcp ? TcpFlags.Syn : 0, type, 0, (byte)((rest / 6 % 2) * (46 << 2)), 0)
+                                yield return new OpeningFacts(key, (byte)(zones >> 4), (byte)(zones & 15), way, protocol == IpProtocol.Tcp ? TcpFlags.Syn : 0, type, 0, (byte)(((rest >> 3) & 1) * (46 << 2)), 0)
                                 {
-                                    PacketLength = (ushort)(rest / 12 == 0 ? 80 : 120),
+                                    PacketLength = (ushort)((rest >> 4) == 0 ? 80 : 120),
                                     SourceMac = 2,
                                     DestinationMac = 4,
                                 };
