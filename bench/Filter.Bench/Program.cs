@@ -8,8 +8,13 @@ if (args is ["flood", var device, var receiver, var target, var count, var rate]
 else if (args is ["rules", ..])
 {
     RulesBench.Run(args.Length > 1 ? args[1] : "");
+    ReloadDelay.Run();
+}
+else if (args is ["reload", ..])
+{
+    ReloadDelay.Run(args.Length > 1 ? int.Parse(args[1]) : 10_000, args.Length > 2 ? int.Parse(args[2]) : 100_000, args.Length > 3 ? int.Parse(args[3]) : 100);
 }
 else
 {
-    BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+    BenchmarkSwitcher.FromAssembly(typeof(SynFlood).Assembly).Run(args);
 }

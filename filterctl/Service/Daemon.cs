@@ -1,3 +1,4 @@
+using System.Runtime;
 using System.Runtime.InteropServices;
 using Filter.Ctl.Control;
 using Filter.Ctl.Output;
@@ -78,6 +79,7 @@ internal sealed class Daemon : IDisposable
             throw new Refusal("opening ports needs root, or the capabilities CAP_NET_ADMIN and CAP_NET_RAW");
         }
 
+        GCSettings.LatencyMode = GCLatencyMode.SustainedLowLatency;     // what requests and reloads leave behind is collected in the background
         ServiceLog log = new(screen.Error, settings.Json);
         ControlAccess access = ControlAccess.OfMachine();
         ControlSocket socket = ControlSocket.Bind(settings.Socket, access);

@@ -76,50 +76,7 @@ internal sealed class RulesetSwitch : IDisposable
                 return ControlResponse.Refuse($"the last change is on trial for {TrialLeft} s more: confirm it first, or let it go back");
             }
 
-            long began = Environment.TickCount64;
-            RulesetReading reading = _loader.Read(file ?? Current.File);
-            string[] findings = [.. reading.Diagnostics.Select(static d => d.ToString())];
-            if (reading.Ruleset is not { } next)
-            {
-                return ControlResponse.Refuse($"{file ?? Current.File} is wrong; nothing changed") with { Diagnostics = findings };
-            }
-
-            if (RulesetLoader.Difference(Current, next) is { } difference)
-            {
-                next.WipeKeys();
-                return ControlResponse.Refuse($"a reload can't change ports ({difference}); stop and run again. Nothing changed");
-            }
-
-            Adopted adopted;
-            try
-            {
-                adopted = await AdoptAsync(next, keepsFlows).ConfigureAwait(false);
-            }
-            catch
-            {
-                next.WipeKeys();
-                throw;
-            }
-
-            if (confirm is { } seconds)
-            {
-                _trial = new Trial(Environment.TickCount64 + (seconds * 1000L), adopted.Before);
-            }
-
-            ReloadReport report = Report(RuleChanges.Between(adopted.Before, next), Environment.TickCount64 - began);
-            report = await FollowAsync(report, adopted).ConfigureAwait(false);
-            if (confirm is null)
-            {
-                adopted.Before.WipeKeys();
-            }
-
-            string trial = confirm is null ? "" : $"; goes back in {confirm} s unless confirmed";
-            return new ControlResponse
-            {
-                Diagnostics = findings,
-                Message = $"{next.File} is in force, generation {Generation}{trial}: {Tell(report)}",
-                Reload = report,
-            };
+            return await ReadAndAdoptAsync(file, confirm, keepsFlows).ConfigureAwait(false);
         }
         catch (Exception failure) when (failure is Refusal or IOException or UnauthorizedAccessException or TimeoutException)
         {
@@ -202,6 +159,54 @@ internal sealed class RulesetSwitch : IDisposable
         _current.WipeKeys();
         _trial?.Before?.WipeKeys();
         _turn.Dispose();
+    }
+
+    private async Task<ControlResponse> ReadAndAdoptAsync(string? file, int? confirm, bool keepsFlows)
+    {
+        long began = Environment.TickCount64;
+        RulesetReading reading = _loader.Read(file ?? Current.File);
+        string[] findings = [.. reading.Diagnostics.Select(static d => d.ToString())];
+        if (reading.Ruleset is not { } next)
+        {
+            return ControlResponse.Refuse($"{file ?? Current.File} is wrong; nothing changed") with { Diagnostics = findings };
+        }
+
+        if (RulesetLoader.Difference(Current, next) is { } difference)
+        {
+            next.WipeKeys();
+            return ControlResponse.Refuse($"a reload can't change ports ({difference}); stop and run again. Nothing changed");
+        }
+
+        Adopted adopted;
+        try
+        {
+            adopted = await AdoptAsync(next, keepsFlows).ConfigureAwait(false);
+        }
+        catch
+        {
+            next.WipeKeys();
+            throw;
+        }
+
+        if (confirm is { } seconds)
+        {
+            _trial = new Trial(Environment.TickCount64 + (seconds * 1000L), adopted.Before);
+        }
+
+        ReloadReport report = Report(RuleChanges.Between(adopted.Before, next), Environment.TickCount64 - began);
+        report = await FollowAsync(report, adopted).ConfigureAwait(false);
+        if (confirm is null)
+        {
+            adopted.Before.WipeKeys();
+        }
+
+        string trial = confirm is null ? "" : $"; goes back in {confirm} s unless confirmed";
+        return new ControlResponse
+        {
+            Diagnostics = findings,
+            Message = $"{next.File} is in force, generation {Generation}{trial}: {Tell(report)}",
+            Reload = report,
+        };
     }
 
     private async Task<Adopted> AdoptAsync(Ruleset next, bool keepsFlows)
