@@ -81,6 +81,8 @@ internal static class CommandLine
             """)
         {
             CheckVerb.Build(screen),
+            DiffVerb.Build(screen),
+            ReachVerb.Build(screen),
             TestVerb.Build(screen),
             ExplainVerb.Build(screen),
             ReplayVerb.Build(screen),
