@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
@@ -22,7 +21,7 @@ public sealed class CompiledRuleset : IRuleset
     private readonly AddressClass[] _classes;
     private readonly Schedule[] _schedules;
     private readonly Calendar _calendar;
-    private readonly FrozenDictionary<string, int> _numbers;
+    private readonly Dictionary<string, int> _numbers;
     private readonly ushort[] _etherTypes;
     private readonly bool _passArp;
     private readonly bool _passUnknown;
@@ -45,7 +44,7 @@ public sealed class CompiledRuleset : IRuleset
         _etherTypes = [.. source.Link.EtherTypes];
         _passArp = source.Link.PassArp;
         _passUnknown = source.Link.PassUnknown;
-        _numbers = names.Index().Skip(1).ToFrozenDictionary(static n => n.Item.Name, static n => n.Index, StringComparer.Ordinal);
+        _numbers = names.Index().Skip(1).ToDictionary(static n => n.Item.Name, static n => n.Index, StringComparer.Ordinal);
     }
 
     /// <summary>What it was compiled from.</summary>
