@@ -285,10 +285,17 @@ internal sealed class RulesetSwitch : IDisposable
     /// <summary>Waits a moment for flows to be judged again, so that the answer tells what became of them.</summary>
     private async Task<ReloadReport> FollowAsync(ReloadReport report, Adopted since)
     {
-        int? judged = null;
-        for (int looks = 0; looks < MostGlances && (judged = await JudgedAgainAsync().ConfigureAwait(false)) is not null; looks++)
+        int? judged = 0;
+        try
         {
-            await Task.Delay(s_glance).ConfigureAwait(false);
+            for (int looks = 0; looks < MostGlances && (judged = await JudgedAgainAsync().ConfigureAwait(false)) is not null; looks++)
+            {
+                await Task.Delay(s_glance).ConfigureAwait(false);
+            }
+        }
+        catch (TimeoutException)
+        {
+            // The ruleset is in force all the same.
         }
 
         PathCounters counters = _gateway.Path.Counters;

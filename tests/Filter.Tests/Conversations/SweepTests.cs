@@ -37,6 +37,20 @@ public sealed class SweepTests
         net.ExpectsNoDrops();
     }
 
+    [Fact]
+    public void A_flow_whose_time_was_over_was_ended_by_no_policy()
+    {
+        var net = new TestNet(s_web);
+        Asks(net, 4, 4000);
+        Asks(net, 6, 4000);
+        net.Reloads(Rules("web: tcp/443"));
+        while (net.Path.Sweep(2_000_000_000_000, 64))
+        {
+        }
+
+        Assert.Equal((0, 2, 0), (net.Path.Flows.Count, net.Path.Counters.Expired, net.Path.Counters.Disallowed));
+    }
+
     [Theory]
     [InlineData(4)]
     [InlineData(6)]
