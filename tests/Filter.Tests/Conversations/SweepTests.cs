@@ -243,6 +243,35 @@ public sealed class SweepTests
     }
 
     [Fact]
+    public void Judging_again_allocates_nothing_whether_flows_end_or_stay()
+    {
+        const string Limits = "limits: { per-source: { flows: none }, half-open: none }\n";
+        var net = new TestNet(Rules("web: tcp/443", "dns: udp/53") + Limits, flows: 4096);
+        long least = long.MaxValue;
+        for (int round = 0; round < 20; round++)
+        {
+            for (int i = 0; i < 100; i++)
+            {
+                net.Sends($"inside: udp {Nets.At(4, 1, 10000 + i)} > {Nets.At(4, 2, 53)}");
+                net.Sends($"inside: tcp {Nets.At(4, 1, 10000 + i)} > {Nets.At(4, 2, 443)} syn");
+            }
+
+            Assert.Equal(200, net.Path.Flows.Count);
+            net.Reloads(Rules("dns: udp/53") + Limits);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            while (net.Path.Sweep(1, 64))
+            {
+            }
+
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+            Assert.Equal(100, net.Path.Flows.Count);
+            net.Reloads(Rules("web: tcp/443", "dns: udp/53") + Limits);
+        }
+
+        Assert.Equal(0, least);
+    }
+
+    [Fact]
     public void However_rulesets_follow_each_other_who_lives_and_by_what_name_is_as_they_say()
     {
         int seed = Random.Shared.Next();
