@@ -265,7 +265,8 @@ public sealed partial class PacketPath<TTrace>
         DestinationMac = packet.ArrivedBy == 0 ? LinkAddress.Read(packet.Bytes) : 0,
         PacketLength = LengthOnTheWire(packet),
         Extensions = packet.Extensions,
-        Fragmented = packet.Fragmented,
+        // Of what was opened, whether it did so within the SA: the tunnel's own fragments are the tunnel's.
+        Fragmented = packet.Assembly != 0 || packet.FragmentHeader != 0,
     };
 
     /// <summary>Of a super-frame, what each of its segments will be but for the last.</summary>

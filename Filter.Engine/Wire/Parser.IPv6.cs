@@ -68,7 +68,7 @@ public static partial class Parser
         byte next = packet.Key.Protocol;
         int first = packet.Network + 40;
         int at = first;
-        packet.Extensions = ExtensionHeaders.None;
+        packet.Extensions = packet.Assembly != 0 ? ExtensionHeaders.Fragment : ExtensionHeaders.None;     // put together without it
         bool routed = false, fragment = false;
         int options = 0;
         for (int count = 0; ; count++)

@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
@@ -21,17 +20,16 @@ public sealed class CompiledRuleset : IRuleset
     private readonly Conditions?[] _conditions;
     private readonly AddressClass[] _classes;
     private readonly Schedule[] _schedules;
-    private readonly Calendar _calendar;
-    private readonly FrozenDictionary<string, int> _numbers;
+    private readonly Calendar? _calendar;
+    private readonly Dictionary<string, int> _numbers;
     private readonly ushort[] _etherTypes;
     private readonly bool _passArp;
     private readonly bool _passUnknown;
     private int _minute;
 
-    internal CompiledRuleset(Ruleset source, CompiledRules rules, Judgement[] judgements, RuleName[] names, RateLimit?[] limits, Calendar calendar)
+    internal CompiledRuleset(Ruleset source, CompiledRules rules, Judgement[] judgements, RuleName[] names, RateLimit?[] limits, Calendar? calendar)
     {
         Source = source;
-        _calendar = calendar;
         _rules = rules;
         _judgements = judgements;
         _names = names;
@@ -42,10 +40,11 @@ public sealed class CompiledRuleset : IRuleset
         _classes = [.. given.SelectMany(static c => new[] { c.Source, c.Destination }).OfType<AddressConditions>()
             .SelectMany(static end => end.AnyOf.Concat(end.NoneOf)).Distinct()];
         _schedules = [.. given.Select(static c => c.Schedule).OfType<Schedule>().Distinct()];
+        _calendar = calendar ?? (_schedules.Length > 0 ? new LocalCalendar() : null);
         _etherTypes = [.. source.Link.EtherTypes];
         _passArp = source.Link.PassArp;
         _passUnknown = source.Link.PassUnknown;
-        _numbers = names.Index().Skip(1).ToFrozenDictionary(static n => n.Item.Name, static n => n.Index, StringComparer.Ordinal);
+        _numbers = names.Index().Skip(1).ToDictionary(static n => n.Item.Name, static n => n.Index, StringComparer.Ordinal);
     }
 
     /// <summary>What it was compiled from.</summary>
@@ -83,7 +82,7 @@ public sealed class CompiledRuleset : IRuleset
             changed |= one.Advance(now);
         }
 
-        if (_schedules.Length == 0)
+        if (_schedules.Length == 0 || _calendar is null)
         {
             return changed;
         }

@@ -46,7 +46,7 @@ public static class RulesetCompiler
             names[number] = new RuleName(name, source.File, action.At?.Line ?? 0);
         }
 
-        return new CompiledRuleset(source, rules, judgements, names, limits, calendar ?? new LocalCalendar());
+        return new CompiledRuleset(source, rules, judgements, names, limits, calendar);
     }
 
     /// <summary>

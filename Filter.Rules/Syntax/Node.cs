@@ -68,8 +68,10 @@ public sealed class ListNode : Node
 /// <summary>A mapping of keys to values; keys are unique.</summary>
 public sealed class MapNode : Node
 {
+    private const int Few = 8;
+
     private readonly List<KeyValuePair<ScalarNode, Node>> _entries = [];
-    private readonly Dictionary<string, int> _byKey = new(StringComparer.Ordinal);
+    private Dictionary<string, int>? _byKey;        // only where there are many keys: most mappings are rules
 
     internal MapNode(SourceMark at)
         : base(at)
@@ -82,15 +84,16 @@ public sealed class MapNode : Node
     internal override string Kind => "a mapping";
 
     /// <summary>The value of a key, or null.</summary>
-    public Node? Find(string key) => _byKey.TryGetValue(key, out int i) ? _entries[i].Value : null;
+    public Node? Find(string key) => PlaceOf(key) is >= 0 and var i ? _entries[i].Value : null;
 
     /// <summary>The key as it stands in the file, or null.</summary>
-    public ScalarNode? FindKey(string key) => _byKey.TryGetValue(key, out int i) ? _entries[i].Key : null;
+    public ScalarNode? FindKey(string key) => PlaceOf(key) is >= 0 and var i ? _entries[i].Key : null;
 
     /// <summary>Adds a key, or gives it another value.</summary>
     internal void Replace(ScalarNode key, Node value)
     {
-        if (_byKey.TryGetValue(key.Text, out int i))
+        int i = PlaceOf(key.Text);
+        if (i >= 0)
         {
             Weight += value.Weight - _entries[i].Value.Weight;
             _entries[i] = new(_entries[i].Key, value);
@@ -103,13 +106,40 @@ public sealed class MapNode : Node
 
     internal bool TryAdd(ScalarNode key, Node value)
     {
-        if (!_byKey.TryAdd(key.Text, _entries.Count))
+        if (PlaceOf(key.Text) >= 0)
         {
             return false;
         }
 
         _entries.Add(new(key, value));
         Weight += 1 + value.Weight;
+        if (_byKey is not null)
+        {
+            _byKey.Add(key.Text, _entries.Count - 1);
+        }
+        else if (_entries.Count > Few)
+        {
+            _byKey = _entries.Index().ToDictionary(static entry => entry.Item.Key.Text, static entry => entry.Index, StringComparer.Ordinal);
+        }
+
         return true;
+    }
+
+    private int PlaceOf(string key)
+    {
+        if (_byKey is not null)
+        {
+            return _byKey.GetValueOrDefault(key, -1);
+        }
+
+        for (int i = 0; i < _entries.Count; i++)
+        {
+            if (_entries[i].Key.Text == key)
+            {
+                return i;
+            }
+        }
+
+        return -1;
     }
 }

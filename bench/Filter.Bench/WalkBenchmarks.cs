@@ -15,7 +15,7 @@ namespace Filter.Bench;
 [MemoryDiagnoser]
 public class EngineWalkBenchmarks
 {
-    private const int Packets = 16_384;
+    internal const int Packets = 16_384;
 
     private const string Ruleset = """
         filter: 1
@@ -39,9 +39,12 @@ public class EngineWalkBenchmarks
 
     /// <summary>Builds the path, opens every flow, and has it answered: what nobody answers would be half-open.</summary>
     [GlobalSetup]
-    public void Setup()
+    public void Setup() => Setup("");
+
+    /// <summary>The same with further rules before all others.</summary>
+    internal void Setup(string rules)
     {
-        RulesetReading reading = RulesetFile.Parse("bench.yaml", Ruleset);
+        RulesetReading reading = RulesetFile.Parse("bench.yaml", Ruleset.Replace("rules:\n", "rules:\n" + rules, StringComparison.Ordinal));
         MemoryPort[] ports =
         [
             new(1500) { Name = "outside", Number = 0, Side = Side.Unprotected, KeepsSent = false },

@@ -3,10 +3,10 @@ namespace Filter.Ctl.Control;
 /// <summary>
 /// What a verb asks of the daemon: one JSON object a line, at most <see cref="ControlServer.MaxRequest"/> bytes.
 /// </summary>
-/// <param name="Verb">status, flows, delete, counters, drops, explain, set, reload, confirm or stop.</param>
+/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, set, reload, confirm or stop.</param>
 internal sealed record ControlRequest(string Verb)
 {
-    /// <summary>reload: the ruleset's absolute path; null for the one that runs.</summary>
+    /// <summary>reload, diff: the ruleset's absolute path; null for the one that runs.</summary>
     public string? File { get; init; }
 
     /// <summary>reload: seconds after which it goes back unless confirmed.</summary>
@@ -72,6 +72,9 @@ internal sealed record ControlResponse
 
     /// <summary>Answer to explain.</summary>
     public ExplainReport? Explained { get; init; }
+
+    /// <summary>Answer to diff.</summary>
+    public DifferenceReport? Difference { get; init; }
 
     /// <summary>A set, or a piece of one, in an answer to set.</summary>
     public SetReport? Set { get; init; }

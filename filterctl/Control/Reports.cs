@@ -1,3 +1,5 @@
+using Filter.Rules.Analysis;
+
 namespace Filter.Ctl.Control;
 
 /// <summary>What `status` shows.</summary>
@@ -217,6 +219,9 @@ internal sealed record ReloadReport
     /// <summary>Milliseconds to read, check and compile it.</summary>
     public required long Milliseconds { get; init; }
 
+    /// <summary>Microseconds that the worker took to put it in force: so long packets waited for it.</summary>
+    public required long Switched { get; init; }
+
     /// <summary>How many rulesets this daemon has run by now.</summary>
     public required int Generation { get; init; }
 
@@ -281,6 +286,54 @@ internal sealed record ExplainReport
 
 /// <summary>A step of a walk.</summary>
 internal sealed record StepReport(string Step, string What);
+
+/// <summary>What another ruleset does otherwise.</summary>
+internal sealed record DifferenceReport
+{
+    /// <summary>Nothing differs.</summary>
+    public required bool Same { get; init; }
+
+    /// <summary>False where ports differ, so that no packet is the same to both.</summary>
+    public required bool Comparable { get; init; }
+
+    /// <summary>How many pairs of rules decide differently on the same packet.</summary>
+    public required int Count { get; init; }
+
+    /// <summary>The pairs, or of a multitude the first.</summary>
+    public required IReadOnlyList<PairReport> Pairs { get; init; }
+
+    /// <summary>What differs beside the decisions on openings.</summary>
+    public required IReadOnlyList<string> Beside { get; init; }
+
+    /// <summary>From the analysis, with so many pairs at most.</summary>
+    public static DifferenceReport Of(RulesetDifference difference, int most = int.MaxValue) => new()
+    {
+        Same = difference.IsNone,
+        Comparable = difference.Comparable,
+        Count = difference.Pairs.Length,
+        Pairs =
+        [
+            .. difference.Pairs.Take(most).Select(static pair => new PairReport(
+                pair.Before, pair.BeforeAt, pair.BeforeDoes, pair.After, pair.AfterAt, pair.AfterDoes, WitnessReport.Of(pair.Witness))),
+        ],
+        Beside = difference.Beside,
+    };
+}
+
+/// <summary>Two rules, or defaults, that decide differently on the same packet: each with its place, empty where none is written, and what it does.</summary>
+internal sealed record PairReport(string Before, string BeforeAt, string BeforeDoes, string After, string AfterAt, string AfterDoes, WitnessReport? Witness);
+
+/// <summary>A packet that shows something.</summary>
+/// <param name="Line">The packet, as `explain` takes it.</param>
+/// <param name="Minute">The minute of the week it comes in; null for any.</param>
+/// <param name="Given">What must be so of sets that change.</param>
+/// <param name="Text">All of it for people.</param>
+internal sealed record WitnessReport(string Line, int? Minute, IReadOnlyList<string> Given, string Text)
+{
+    /// <summary>From the analysis; null for none.</summary>
+    public static WitnessReport? Of(Witness? witness) =>
+        witness is null ? null : new(witness.Line.ToString(), witness.Minute, witness.Held, witness.ToString());
+}
 
 /// <summary>A flow.</summary>
 internal sealed record FlowReport

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using Filter.Rules.Analysis;
+using Filter.Ctl.Control;
 
 namespace Filter.Ctl.Output;
 
@@ -27,7 +27,7 @@ internal static class Tell
     }
 
     /// <summary>Writes a witness as a property, or null.</summary>
-    public static void Write(this Utf8JsonWriter writer, string name, Witness? witness)
+    public static void Write(this Utf8JsonWriter writer, string name, WitnessReport? witness)
     {
         if (witness is null)
         {
@@ -36,14 +36,14 @@ internal static class Tell
         }
 
         writer.WriteStartObject(name);
-        writer.WriteString("line"u8, witness.Line.ToString());
+        writer.WriteString("line"u8, witness.Line);
         if (witness.Minute is { } minute)
         {
             writer.WriteNumber("minute"u8, minute);
         }
 
         writer.WriteStartArray("given"u8);
-        foreach (string given in witness.Held)
+        foreach (string given in witness.Given)
         {
             writer.WriteStringValue(given);
         }

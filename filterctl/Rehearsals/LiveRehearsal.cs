@@ -49,7 +49,7 @@ internal sealed class LiveRehearsal(Gateway gateway, Worker worker)
         worker.AskAsync(question).WaitAsync(s_patience).GetAwaiter().GetResult();
 
     /// <summary>The ruleset in force, asked where alone it may be: by the worker, between two bursts.</summary>
-    private sealed class AskedRuleset(IRuleset rules, Worker worker) : IRuleset
+    internal sealed class AskedRuleset(IRuleset rules, Worker worker) : IRuleset
     {
         public int RuleCount => rules.RuleCount;
 

@@ -15,6 +15,7 @@ internal sealed class ControlDesk
     /// <summary>Most rows of a list, whatever was asked for.</summary>
     private const int MostRows = 1_000_000;
 
+    private const string NotRoot = "only root may name another file than the one in force";
     private const int LongestConfirm = 86400;
     private static readonly TimeSpan s_workerPatience = TimeSpan.FromSeconds(10);
 
@@ -76,6 +77,10 @@ internal sealed class ControlDesk
                     await _sets.AnswerAsync(request, reply, cancel).ConfigureAwait(false);
                     break;
 
+                case "diff":
+                    await reply.SendAsync(Compare(request, peer), cancel).ConfigureAwait(false);
+                    break;
+
                 case "reload":
                     await reply.SendAsync(await ReloadAsync(request, peer).ConfigureAwait(false), cancel).ConfigureAwait(false);
                     break;
@@ -108,11 +113,26 @@ internal sealed class ControlDesk
             return ControlResponse.Refuse($"confirm takes 1 to {LongestConfirm} seconds");
         }
 
-        // A reading tells of what it finds in a file, and the daemon may read every file.
-        return request.File is { } file && file != Path.GetFullPath(_switch.Current.File) && peer.Uid != 0
-            ? ControlResponse.Refuse("only root may name another file than the one in force")
-            : await _switch.ReloadAsync(request.File, request.Confirm, request.KeepFlows).ConfigureAwait(false);
+        return MayRead(request, peer)
+            ? await _switch.ReloadAsync(request.File, request.Confirm, request.KeepFlows).ConfigureAwait(false)
+            : ControlResponse.Refuse(NotRoot);
     }
+
+    private ControlResponse Compare(ControlRequest request, PeerCredentials peer)
+    {
+        try
+        {
+            return MayRead(request, peer) ? _switch.Compare(request.File) : ControlResponse.Refuse(NotRoot);
+        }
+        catch (Refusal wrong)
+        {
+            return ControlResponse.Refuse(wrong.Message);
+        }
+    }
+
+    /// <summary>A reading tells of what it finds in a file, and the daemon may read every file.</summary>
+    private bool MayRead(ControlRequest request, PeerCredentials peer) =>
+        request.File is not { } file || peer.Uid == 0 || file == Path.GetFullPath(_switch.Current.File);
 
     private async Task<ControlResponse> ExplainAsync(string? line)
     {

@@ -1,7 +1,9 @@
+using System.Diagnostics;
 using System.Globalization;
 using Filter.Ctl.Control;
 using Filter.Engine.Path;
 using Filter.Rules;
+using Filter.Rules.Analysis;
 using Filter.Rules.Policy;
 
 namespace Filter.Ctl.Service;
@@ -17,6 +19,9 @@ internal sealed class RulesetSwitch : IDisposable
     /// <summary>How often it looks whether all flows were judged again, and how many times before it answers nevertheless.</summary>
     private static readonly TimeSpan s_glance = TimeSpan.FromMilliseconds(5);
     private const int MostGlances = 50;
+
+    /// <summary>Most pairs of rules in an answer: it is one line of bounded length.</summary>
+    private const int MostPairs = 2000;
 
     /// <summary>What becomes of a change that waits for the worker.</summary>
     private const int Waits = 0, Taken = 1, GivenUp = 2;
@@ -86,6 +91,22 @@ internal sealed class RulesetSwitch : IDisposable
         {
             _turn.Release();
         }
+    }
+
+    /// <summary>Compares the ruleset in force with a file; of neither a key is looked at, or leaves.</summary>
+    /// <param name="file">Its path; null for the file of the one in force, as it is now.</param>
+    public ControlResponse Compare(string? file)
+    {
+        Ruleset running = Current;
+        RulesetReading reading = _loader.Read(file ?? running.File);
+        string[] findings = [.. reading.Diagnostics.Select(static d => d.ToString())];
+        if (reading.Ruleset is not { } next)
+        {
+            return ControlResponse.Refuse($"{file ?? running.File} is wrong") with { Diagnostics = findings };
+        }
+
+        next.WipeKeys();
+        return new ControlResponse { Diagnostics = findings, Difference = DifferenceReport.Of(RulesetDifference.Between(running, next), MostPairs) };
     }
 
     /// <summary>Gives the ruleset in force to somebody who needs it, with its keys; no other one is put in force meanwhile.</summary>
@@ -193,7 +214,7 @@ internal sealed class RulesetSwitch : IDisposable
             _trial = new Trial(Environment.TickCount64 + (seconds * 1000L), adopted.Before);
         }
 
-        ReloadReport report = Report(RuleChanges.Between(adopted.Before, next), Environment.TickCount64 - began);
+        ReloadReport report = Report(RuleChanges.Between(adopted.Before, next), Environment.TickCount64 - began, adopted.Switched);
         report = await FollowAsync(report, adopted).ConfigureAwait(false);
         if (confirm is null)
         {
@@ -217,16 +238,19 @@ internal sealed class RulesetSwitch : IDisposable
             await FinishSweepAsync().ConfigureAwait(false);
         }
 
-        LiveSet.GoOn(next.LiveSets, Current.LiveSets);
+        LiveSet.GoOn(next.LiveSets, Current.LiveSets, WallClock.Monotonic);
         Action<PacketPath> publish = _gateway.Prepare(next, _sequences.For(next), keepsFlows);
         TaskCompletionSource<(long Ended, long Kept)> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        TimeSpan switched = default;
         int fate = Waits;
         _worker.Post(path =>
         {
             if (Interlocked.CompareExchange(ref fate, Taken, Waits) == Waits)
             {
                 (long, long) before = (path.Counters.Disallowed, path.Counters.Kept);
+                long began = Stopwatch.GetTimestamp();
                 publish(path);
+                switched = Stopwatch.GetElapsedTime(began);
                 done.SetResult(before);
             }
         });
@@ -247,7 +271,7 @@ internal sealed class RulesetSwitch : IDisposable
             set.Seed(WallClock.Monotonic);
         }
 
-        return new Adopted(last, ended, kept);
+        return new Adopted(last, ended, kept, switched);
     }
 
     private async Task FinishSweepAsync()
@@ -284,9 +308,10 @@ internal sealed class RulesetSwitch : IDisposable
 
     private Task<int?> JudgedAgainAsync() => _worker.AskAsync(static path => path.JudgedAgain).WaitAsync(s_workerPatience);
 
-    private ReloadReport Report(RuleChanges changes, long milliseconds) => new()
+    private ReloadReport Report(RuleChanges changes, long milliseconds, TimeSpan switched) => new()
     {
         Milliseconds = milliseconds,
+        Switched = (long)switched.TotalMicroseconds,
         Generation = Generation,
         Added = changes.Added,
         Removed = changes.Removed,
@@ -303,12 +328,12 @@ internal sealed class RulesetSwitch : IDisposable
         string kept = report.Kept > 0 ? $", {report.Kept} kept" : "";
         string progress = report.JudgedAgain is { } judged ? $" so far, {judged}% judged again" : "";
         return string.Create(
-            CultureInfo.InvariantCulture, $"{changes}; {report.Ended} {(report.Ended == 1 ? "flow" : "flows")} ended{kept}{progress}; took {report.Milliseconds} ms");
+            CultureInfo.InvariantCulture, $"{changes}; {report.Ended} {(report.Ended == 1 ? "flow" : "flows")} ended{kept}{progress}; took {report.Milliseconds} ms, of which packets waited {report.Switched} µs");
     }
 
     /// <summary>A change that goes back at a moment of <see cref="Environment.TickCount64"/>.</summary>
     private sealed record Trial(long Deadline, Ruleset? Before);
 
-    /// <summary>What was in force before, and how many flows had been ended and kept until then.</summary>
-    private sealed record Adopted(Ruleset Before, long Ended, long Kept);
+    /// <summary>What was in force before, how many flows had been ended and kept until then, and how long the worker took.</summary>
+    private sealed record Adopted(Ruleset Before, long Ended, long Kept, TimeSpan Switched);
 }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.CommandLine;
 using System.Text.Json;
+using Filter.Ctl.Control;
 using Filter.Ctl.Output;
 using Filter.Rules;
 using Filter.Rules.Analysis;
@@ -133,7 +134,7 @@ internal static class CheckVerb
             }
 
             writer.WriteEndArray();
-            writer.Write("witness", finding.Witness);
+            writer.Write("witness", WitnessReport.Of(finding.Witness));
             writer.WriteEndObject();
         }
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
+using Filter.Ctl.Control;
 using Filter.Ctl.Output;
 using Filter.Ctl.Service;
 using Filter.Rules.Analysis;
@@ -13,8 +14,10 @@ internal static class DiffVerb
     /// <summary>The verb.</summary>
     public static Command Build(Screen screen)
     {
-        Argument<string> before = new("A") { Description = "A ruleset (YAML)" };
-        Argument<string> after = new("B") { Description = "Another" };
+        Argument<string?> before = new("A") { Description = "A ruleset (YAML)", Arity = ArgumentArity.ZeroOrOne };
+        Argument<string?> after = new("B") { Description = "Another; left out with --running", Arity = ArgumentArity.ZeroOrOne };
+        Option<bool> running = new("--running") { Description = "Compare the running rules with A, as before a reload; without A with their own file (another file: root only)" };
+        Option<string> socket = Options.Socket();
         Option<bool> json = Options.Json();
         Command verb = new("diff",
             """
@@ -24,9 +27,21 @@ internal static class DiffVerb
 
             Example:
               filterctl diff office.yaml office-new.yaml
+              filterctl diff --running office-new.yaml
             """)
-        { before, after, json };
-        verb.SetAction(parsed => Run(screen, parsed.GetValue(before)!, parsed.GetValue(after)!, parsed.GetValue(json)));
+        { before, after, running, socket, json };
+        verb.Validators.Add(result =>
+        {
+            bool live = result.GetResult(running)?.GetValueOrDefault<bool>() ?? false;
+            int files = (result.GetResult(before)?.Tokens.Count ?? 0) + (result.GetResult(after)?.Tokens.Count ?? 0);
+            if (live ? files > 1 : files < 2)
+            {
+                result.AddError(live ? "--running takes one file at most" : "two rulesets are compared: diff A B");
+            }
+        });
+        verb.SetAction(parsed => parsed.GetValue(running)
+            ? Ask(screen, parsed.GetValue(before), parsed.GetValue(socket)!, parsed.GetValue(json))
+            : Run(screen, parsed.GetValue(before)!, parsed.GetValue(after)!, parsed.GetValue(json)));
         return verb;
     }
 
@@ -44,7 +59,25 @@ internal static class DiffVerb
         }
 
         second.WipeKeys();
-        RulesetDifference difference = RulesetDifference.Between(first, second);
+        return Answer(screen, DifferenceReport.Of(RulesetDifference.Between(first, second)), json);
+    }
+
+    private static int Ask(Screen screen, string? file, string socket, bool json)
+    {
+        using ControlClient client = ControlClient.Connect(socket);
+        ControlResponse response = client.Ask(new ControlRequest("diff") { File = file is null ? null : Path.GetFullPath(file) }).First();
+        screen.Complain(response.Diagnostics ?? []);
+        if (!response.Ok)
+        {
+            screen.Complain(response.Error ?? "the daemon refused");
+            return Exit.No;
+        }
+
+        return Answer(screen, response.Difference!, json);
+    }
+
+    private static int Answer(Screen screen, DifferenceReport difference, bool json)
+    {
         if (json)
         {
             Tell.Object(screen, writer => Write(writer, difference));
@@ -54,18 +87,17 @@ internal static class DiffVerb
             Show(screen, difference);
         }
 
-        return difference.IsNone ? Exit.Done : Exit.No;
+        return difference.Same ? Exit.Done : Exit.No;
     }
 
-    /// <summary>Tells people.</summary>
-    public static void Show(Screen screen, RulesetDifference difference)
+    private static void Show(Screen screen, DifferenceReport difference)
     {
-        foreach (DifferingPair pair in difference.Pairs)
+        foreach (PairReport pair in difference.Pairs)
         {
-            string packet = pair.Witness?.ToString() ?? "undecided: it would take too long to say whether there is such a packet";
+            string packet = pair.Witness?.Text ?? "undecided: it would take too long to say whether there is such a packet";
             screen.Line(screen.Paint(packet, Tint.Strong));
             screen.Line($"  before: {Decision(screen, pair.Before, pair.BeforeAt, pair.BeforeDoes)}");
-            screen.Line($"  after:  {Decision(screen, pair.After, pair.AfterAt, pair.AfterDoes)}{(pair.IsVerdict ? "" : ", but does something else besides: limit, log, pinhole, helper, timers")}");
+            screen.Line($"  after:  {Decision(screen, pair.After, pair.AfterAt, pair.AfterDoes)}{(pair.BeforeDoes != pair.AfterDoes ? "" : ", but does something else besides: limit, log, pinhole, helper, timers")}");
         }
 
         foreach (string other in difference.Beside)
@@ -73,23 +105,23 @@ internal static class DiffVerb
             screen.Line($"{screen.Paint("also", Tint.Odd)}: {other}");
         }
 
-        if (difference.Pairs.IsEmpty && difference.Comparable)
+        if (difference.Count == 0 && difference.Comparable)
         {
             screen.Line("no packet is treated differently");
         }
         else if (difference.Comparable)
         {
-            screen.Line($"{Tell.Count(difference.Pairs.Length, "pair")} of rules decide differently");
+            screen.Line($"{Tell.Count(difference.Count, "pair")} of rules decide differently"
+                + (difference.Count > difference.Pairs.Count ? $"; {difference.Pairs.Count} are shown" : ""));
         }
     }
 
-    /// <summary>Tells machines.</summary>
-    public static void Write(Utf8JsonWriter writer, RulesetDifference difference)
+    private static void Write(Utf8JsonWriter writer, DifferenceReport difference)
     {
-        writer.WriteBoolean("same"u8, difference.IsNone);
+        writer.WriteBoolean("same"u8, difference.Same);
         writer.WriteBoolean("comparable"u8, difference.Comparable);
         writer.WriteStartArray("pairs"u8);
-        foreach (DifferingPair pair in difference.Pairs)
+        foreach (PairReport pair in difference.Pairs)
         {
             writer.WriteStartObject();
             writer.WriteString("before"u8, pair.Before);

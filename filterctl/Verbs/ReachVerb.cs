@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Filter.Ctl.Control;
 using Filter.Ctl.Output;
 using Filter.Ctl.Service;
 using Filter.Engine.Packets;
@@ -108,7 +109,7 @@ internal static class ReachVerb
             }
 
             writer.WriteEndArray();
-            writer.Write("witness", way.Witness);
+            writer.Write("witness", WitnessReport.Of(way.Witness));
             writer.WriteEndObject();
         }
 

@@ -94,35 +94,33 @@ internal sealed class IPv6Index : AddressIndex
     private const int Few = 8;
 
     private readonly SearchTree<long> _highs;
-    private readonly Group[] _groups;       // one for each upper half, and one behind them
+    private readonly int[] _runs;           // for each upper half its first run, or ~ that if lower halves matter
     private readonly ulong[] _lows;
     private readonly SearchTree<long>?[] _trees;
 
     private IPv6Index(UInt128[] starts)
     {
         List<long> highs = [];
-        List<Group> groups = [];
+        List<int> runs = [];
         _lows = new ulong[starts.Length];
         for (int i = 0; i < starts.Length; i++)
         {
             UInt128 end = starts[i] - 1;
-            ulong high = (ulong)(end >> 64);
+            long high = Signed((ulong)(end >> 64));
             _lows[i] = (ulong)end;
-            if (highs.Count == 0 || highs[^1] != Signed(high))
+            if (highs.Count == 0 || highs[^1] != high)
             {
-                highs.Add(Signed(high));
-                groups.Add(new(high, i));
+                highs.Add(high);
+                runs.Add(i);
             }
         }
 
-        groups.Add(new(0, starts.Length));
-        _groups = [.. groups];
+        runs.Add(starts.Length);
         _highs = new SearchTree<long>([.. highs]);
         _trees = new SearchTree<long>?[highs.Count];
-        long size = _highs.Size + 16L * _groups.Length + 8L * (_lows.Length + _trees.Length);
         for (int i = 0; i < _trees.Length; i++)
         {
-            ReadOnlySpan<ulong> lows = _lows.AsSpan(_groups[i].Start.._groups[i + 1].Start);
+            ReadOnlySpan<ulong> lows = _lows.AsSpan(runs[i]..runs[i + 1]);
             if (lows.Length > Few)
             {
                 long[] keys = new long[lows.Length];
@@ -132,11 +130,12 @@ internal sealed class IPv6Index : AddressIndex
                 }
 
                 _trees[i] = new SearchTree<long>(keys);
-                size += _trees[i]!.Size;
             }
         }
 
-        Size = size;
+        // A single end with all bits set below, as networks up to /64 have it, is passed by no address of its upper half.
+        _runs = [.. runs.Select((run, i) => i == _trees.Length || (runs[i + 1] == run + 1 && _lows[run] == ulong.MaxValue) ? run : ~run)];
+        Size = _highs.Size + 4L * _runs.Length + 8L * (_lows.Length + _trees.Length) + _trees.Sum(static tree => tree?.Size ?? 0);
     }
 
     /// <inheritdoc/>
@@ -168,26 +167,27 @@ internal sealed class IPv6Index : AddressIndex
     public int Find<TLanes>(Address address)
         where TLanes : struct, ILanes
     {
-        int place = _highs.CountBelow<TLanes>(Signed(address.High));
-        ref readonly Group group = ref _groups[place];
-        int run = group.Start;
-        if (group.High != address.High || run == _lows.Length || _lows[run] >= address.Low)
-        {
-            return run;
-        }
+        long high = Signed(address.High);
+        int place = _highs.CountBelow<TLanes>(high), run = _runs[place];
+        return run >= 0 ? run : _highs[place] == high ? ~run + CountBelow<TLanes>(place, address.Low) : ~run;
+    }
 
+    /// <summary>How many ends with an upper half are below an address that has it.</summary>
+    private int CountBelow<TLanes>(int place, ulong low)
+        where TLanes : struct, ILanes
+    {
         if (_trees[place] is { } tree)
         {
-            return run + tree.CountBelow<TLanes>(Signed(address.Low));
+            return tree.CountBelow<TLanes>(Signed(low));
         }
 
-        int end = _groups[place + 1].Start;
-        while (run < end && _lows[run] < address.Low)
+        int first = ~_runs[place], behind = _runs[place + 1], below = 0;
+        foreach (ulong end in _lows.AsSpan(first..(behind < 0 ? ~behind : behind)))
         {
-            run++;
+            below += end < low ? 1 : 0;
         }
 
-        return run;
+        return below;
     }
 
     /// <summary>The set's runs. No IPv6 address lies where IPv4 stands: what ends there may as well go through.</summary>
@@ -215,9 +215,4 @@ internal sealed class IPv6Index : AddressIndex
     private static UInt128 Number(Address address) => new(address.High, address.Low);
 
     private static long Signed(ulong half) => (long)(half ^ 0x8000_0000_0000_0000);
-
-    /// <summary>Ends with one upper half.</summary>
-    /// <param name="High">The upper half.</param>
-    /// <param name="Start">The first of their lower halves.</param>
-    private readonly record struct Group(ulong High, int Start);
 }

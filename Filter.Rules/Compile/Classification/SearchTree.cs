@@ -58,6 +58,9 @@ internal sealed class SearchTree<T>
     /// <summary>Bytes it takes.</summary>
     public long Size => (long)_keys.Length * System.Runtime.CompilerServices.Unsafe.SizeOf<T>();
 
+    /// <summary>A key by its place in the order; behind the last, what is in no order.</summary>
+    public T this[int place] => _keys.Span[_levels[^1] + place];
+
     /// <summary>How many of the keys are below the key.</summary>
     public int CountBelow<TLanes>(T key)
         where TLanes : ILanes

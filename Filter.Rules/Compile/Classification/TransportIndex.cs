@@ -13,8 +13,9 @@ internal sealed class TransportIndex
     private const int Points = TransportFields.Points;
 
     private readonly int[] _services = new int[256];        // of each protocol its class, or ~ the number of its table
-    private readonly int[][] _tables;
-    private readonly int[] _crossings, _sourcePorts;
+    private readonly PointTable[] _tables;
+    private readonly PointTable _sourcePorts;
+    private readonly int[] _crossings;
     private readonly int[]? _pairs, _triples;               // of service and crossing; of that and source port
     private readonly int _crossingClasses, _sourcePortClasses;
 
@@ -24,20 +25,20 @@ internal sealed class TransportIndex
         Line<uint> services = TransportFields.Services(rules);
         Line<uint> crossings = TransportFields.Crossings(rules);
         Line<uint> sourcePorts = TransportFields.SourcePorts(rules);
-        List<int[]> tables = [];
+        List<PointTable> tables = [];
         for (uint protocol = 0; protocol < _services.Length; protocol++)
         {
             int[] classes = services.Classes(protocol * Points, Points);
             _services[protocol] = classes.Length == 1 ? classes[0] : ~tables.Count;
             if (classes.Length > 1)
             {
-                tables.Add(classes);
+                tables.Add(new PointTable(classes));
             }
         }
 
         _tables = [.. tables];
         _crossings = crossings.Classes(0, Ruleset.MostPorts * Ruleset.MostPorts);
-        _sourcePorts = sourcePorts.Classes(0, Points + 1);
+        _sourcePorts = new PointTable(sourcePorts.Classes(0, Points + 1));
         _crossingClasses = crossings.Field.Classes;
         _sourcePortClasses = sourcePorts.Field.Classes;
 
@@ -52,7 +53,7 @@ internal sealed class TransportIndex
             pair is null && crossings.Field.Values > 0 ? crossings.Field : null,
             triple is null && sourcePorts.Field.Values > 0 ? sourcePorts.Field : null,
         ];
-        Size = 4L * (_tables.Sum(static table => table.Length) + _crossings.Length + _sourcePorts.Length + (_pairs?.Length ?? 0) + (_triples?.Length ?? 0));
+        Size = _tables.Sum(static table => table.Size) + _sourcePorts.Size + 4L * (_crossings.Length + (_pairs?.Length ?? 0) + (_triples?.Length ?? 0));
     }
 
     /// <summary>What packets look at: services with all that was made one with them, then crossings and source ports if those stand alone.</summary>
@@ -79,8 +80,40 @@ internal sealed class TransportIndex
         }
 
         crossing = _crossings.Length == 1 ? _crossings[0] : _crossings[facts.Ingress * Ruleset.MostPorts + facts.Egress];
-        sourcePort = _sourcePorts.Length == 1 ? _sourcePorts[0] : _sourcePorts[hasPorts ? facts.Key.SourcePort : Points];
+        sourcePort = _sourcePorts[hasPorts ? facts.Key.SourcePort : Points];
         first = _pairs is { } pairs ? pairs[first * _crossingClasses + crossing] : first;
         return _triples is { } triples ? triples[first * _sourcePortClasses + sourcePort] : first;
     }
+}
+
+/// <summary>The class of each of many points: a byte each where classes are few, so that packets of all ports leave the caches in peace.</summary>
+internal readonly struct PointTable
+{
+    private readonly byte[]? _few;
+    private readonly int[]? _many;
+    private readonly int _only;
+
+    /// <summary>A table.</summary>
+    /// <param name="classes">The class of each point; a single one if all have it.</param>
+    public PointTable(int[] classes)
+    {
+        if (classes.Length == 1)
+        {
+            _only = classes[0];
+        }
+        else if (classes.AsSpan().ContainsAnyExceptInRange(0, byte.MaxValue))
+        {
+            _many = classes;
+        }
+        else
+        {
+            _few = [.. classes.Select(static one => (byte)one)];
+        }
+    }
+
+    /// <summary>Bytes it takes.</summary>
+    public long Size => (_few?.Length ?? 0) + 4L * (_many?.Length ?? 0);
+
+    /// <summary>The point's class.</summary>
+    public int this[int point] => _few is { } few ? few[point] : _many is { } many ? many[point] : _only;
 }

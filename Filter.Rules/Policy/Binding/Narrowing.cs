@@ -58,9 +58,18 @@ internal sealed class Narrowing(Schedules schedules, Diagnostics found)
             both = both with { Conditions = rule.Conditions ?? group.Conditions };
         }
 
+        if (both.Conditions is { } asked && (asked.Source is not null || asked.Destination is not null))
+        {
+            both = both with { Conditions = asked with { Source = Within(asked.Source, both.Source), Destination = Within(asked.Destination, both.Destination) } };
+        }
+
         // What matches nothing comes in by no port.
         return conflict is null ? both : rule with { From = 0 };
     }
+
+    /// <summary>The same beside runs that must hold too: what is fixed says no more than they do.</summary>
+    private static AddressConditions? Within(AddressConditions? end, AddressSet? runs) =>
+        end is null || runs is null ? end : end with { Fixed = end.Fixed.Intersect(runs) };
 
     private AddressSet? Addresses(AddressSet? a, AddressSet? b, SourceMark at)
     {

@@ -71,16 +71,23 @@ public sealed class LiveSet : AddressClass
         Seed(now);
     }
 
-    /// <summary>Makes sets ready to be in force: each goes on from the one of its name, or begins.</summary>
+    /// <summary>
+    /// Makes sets ready to be in force: each goes on from the one of its name, which is in force still, so it is left alone; or begins.
+    /// </summary>
     /// <param name="next">The sets of a ruleset; of one that was in force before they still hold what they held.</param>
     /// <param name="before">The sets in force.</param>
-    public static void GoOn(IEnumerable<LiveSet> next, IReadOnlyCollection<LiveSet> before)
+    /// <param name="now">Nanoseconds on the path's clock.</param>
+    public static void GoOn(IEnumerable<LiveSet> next, IReadOnlyCollection<LiveSet> before, long now)
     {
         foreach (LiveSet set in next)
         {
             if (before.FirstOrDefault(set.IsThatOf) is { } earlier)
             {
                 set.GoOnFrom(earlier);
+            }
+            else
+            {
+                set.Seed(now);
             }
         }
     }

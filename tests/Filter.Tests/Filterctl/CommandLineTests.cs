@@ -81,6 +81,8 @@ public sealed class CommandLineTests
     [InlineData("confirm")]
     [InlineData("stop")]
     [InlineData("explain --running x")]
+    [InlineData("diff --running")]
+    [InlineData("diff --running /no/such.yaml")]
     public void Without_a_daemon_each_verb_says_so_in_one_line(string verb)
     {
         Typed ran = Typed.Run([.. verb.Split(' '), "--socket", "/no/such.sock"]);

@@ -300,6 +300,28 @@ public sealed class DaemonTests
     }
 
     [Fact]
+    public void The_running_rules_are_compared_with_a_file_before_they_are_reloaded()
+    {
+        using World world = World.Bridge();
+        string file = world.Write("own.yaml", Policy("drop") + "rules:\n  - allow: web\n    from: inside\n    service: tcp/80\n");
+        using Daemon daemon = Daemon.Start(world.Filter, file, s_devices);
+        Assert.Equal("no packet is treated differently\n", daemon.Must("diff --running"));
+
+        string next = world.Write("next.yaml", Policy("drop") + "rules:\n  - allow: webs\n    from: inside\n    service: [ tcp/80, tcp/443 ]\n");
+        Ran ran = daemon.Ctl($"diff --running {next}");
+        Assert.Equal(1, ran.Status);
+        Assert.Matches($"^inside: tcp .*:443 syn\n  before: drops by default out \\({file}:5\\)\n  after:  allows by webs \\({next}:7\\)\n1 pair of rules decide differently\n$", ran.Output);
+        JsonElement json = JsonDocument.Parse(daemon.Ctl($"diff --running {next} --json").Output).RootElement;
+        Assert.False(json.GetProperty("same").GetBoolean());
+        Assert.Equal("webs", Assert.Single(json.GetProperty("pairs").EnumerateArray().ToArray()).GetProperty("after").GetString());
+        Assert.Equal(1, daemon.Json("status").GetProperty("status").GetProperty("generation").GetInt32());
+
+        world.Write("next.yaml", "filter: 1\nports: nonsense\n");
+        Assert.Contains($"{next}:2:8: error: ", daemon.Ctl($"diff --running {next}").Errors, StringComparison.Ordinal);
+        Assert.Contains("--running takes one file", daemon.Ctl($"diff --running {next} {file}").Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void An_unconfirmed_reload_goes_back_and_a_confirmed_one_stays()
     {
         using World world = World.Bridge();

@@ -2,9 +2,13 @@ using System.Net.Sockets;
 using System.Text;
 using Filter.Ctl.Control;
 using Filter.Ctl.Output;
+using Filter.Ctl.Rehearsals;
 using Filter.Ctl.Service;
 using Filter.Engine.Flows;
 using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Rules;
+using Filter.Rules.Policy;
 
 namespace Filter.Tests.Filterctl;
 
@@ -85,6 +89,37 @@ public sealed class ServiceTests
         EventFeed feed = new();
         feed.Listen().Dispose();
         Assert.False(feed.Heard);
+    }
+
+    [Fact]
+    public void What_is_asked_of_a_rehearsed_ruleset_is_asked_of_the_one_in_force()
+    {
+        // A member with a default that nobody forwards would be answered as if the ruleset had none of it.
+        Type asked = typeof(LiveRehearsal.AskedRuleset);
+        Assert.All(asked.GetInterfaceMap(typeof(IRuleset)).TargetMethods, method => Assert.Equal(asked, method.DeclaringType));
+    }
+
+    [Theory]
+    [InlineData("""- allow: a""", """- allow: a""", "no rule changed")]
+    [InlineData("- allow: a", "# further down\n  - allow: a", "no rule changed")]
+    [InlineData("- allow: a", "- drop: a", "1 rule changed")]
+    [InlineData("- allow: a\n    source: [ 10.0.0.0/24, 10.0.1.0/24 ]", "- allow: a\n    source: 10.0.0.0/23", "no rule changed")]
+    [InlineData("- allow: a\n    service: [ tcp/1, udp/2 ]\n    source-port: [ 3, 4 ]", "- allow: a\n    source-port: [ 3, 4 ]\n    service: [ udp/2, tcp/1 ]", "no rule changed")]
+    [InlineData("- allow: a\n    service: tcp/1", "- allow: a\n    service: tcp/2", "1 rule changed")]
+    [InlineData("- allow: a\n    size: 1-9\n    dscp: ef", "- allow: a\n    dscp: ef\n    size: 1-9", "no rule changed")]
+    [InlineData("- allow: a\n    size: 1-9\n    dscp: ef", "- allow: a\n    dscp: ef\n    size: 1-8", "1 rule changed")]
+    [InlineData("- allow: a\n    tcp-flags: syn", "- allow: a\n    tcp-flags: syn", "no rule changed")]
+    [InlineData("- allow: a\n  - drop: b", "- drop: b\n  - allow: a", "1 rule moved")]
+    [InlineData("- allow: a\n  - drop: b\n  - drop: c", "- drop: d\n  - allow: e\n  - drop: c\n  - drop: a", "2 rules added, 1 removed, 1 changed, 1 moved")]
+    public void What_a_reload_changes_of_the_rules_is_said_by_name(string before, string after, string said) =>
+        Assert.Equal(said, RuleChanges.Between(Rules(before), Rules(after)).ToString());
+
+    private static Ruleset Rules(string rules)
+    {
+        RulesetReading reading = RulesetFile.Parse("a.yaml",
+            $"filter: 1\nports:\n  out: {{ nic: eth0, side: unprotected }}\n  in: {{ nic: eth1, side: protected }}\nrules:\n  {rules}\n");
+        Assert.True(reading.Ruleset is not null, string.Join('\n', reading.Diagnostics));
+        return reading.Ruleset;
     }
 
     [Theory]

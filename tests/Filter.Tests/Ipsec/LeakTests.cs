@@ -325,6 +325,35 @@ public sealed class LeakTests
             Text(Bridge, AllowAll, policies, "transport", "", "", $"spi: 0x1002, {Keys1}", $"spi: 0x1001, {Keys0}");
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_kept_flow_is_kept_from_the_rules_and_not_from_the_policies(bool swept)
+    {
+        const string Bypass = "    - bypass: all\n", DropAll = "    - drop: all\n";
+        byte[] question = PlainFrames.Udp(s_server, s_client, 20);
+        using Site right = Right(Bridge, AllowAll, ProtectAll, "transport");
+        Assert.Equal(IpProtocol.Esp, PlainFrames.Parsed(Assert.Single(right.Carry("inside", question)["outside"])).Key.Protocol);
+
+        const string NoRules = "  - drop: all\n";
+        Reload(Bypass);
+        Assert.Equal([question], right.Carry("inside", question)["outside"]);
+        Reload(DropAll);
+        Assert.Empty(right.Carry("inside", question));
+        Reload(ProtectAll);
+        Assert.Equal(IpProtocol.Esp, PlainFrames.Parsed(Assert.Single(right.Carry("inside", question)["outside"])).Key.Protocol);
+        Assert.Equal((1, 1, 1), (right.Path.Flows.Count, right.Path.Counters.Kept, right.Path.Counters[DropReason.PolicyDrop]));
+
+        void Reload(string policies)
+        {
+            right.Reload(Text(Bridge, NoRules, policies, "transport", "", "", $"spi: 0x1002, {Keys1}", $"spi: 0x1001, {Keys0}"), keepsFlows: true);
+            if (swept)
+            {
+                right.Tick();
+            }
+        }
+    }
+
     [Fact]
     public void An_ICMP_error_in_the_clear_about_protected_traffic_ends_and_one_that_goes_out_is_sealed()
     {

@@ -54,11 +54,11 @@ internal sealed class Site : IDisposable
     public void Dispose() => _stage.Dispose();
 
     /// <summary>Puts another ruleset in force, its ports the same, as a reload does between two bursts.</summary>
-    internal void Reload(string text)
+    internal void Reload(string text, bool keepsFlows = false)
     {
         Ruleset ruleset = RulesetFile.Parse("site.yaml", text).Ruleset!;
         _stage.Adopt(IpsecDatabases.Build(ruleset.Ipsec, [], _stage.Databases));
-        Path.Publish(RulesetCompiler.Compile(ruleset), _stage);
+        Path.Publish(Path.Prepare(RulesetCompiler.Compile(ruleset), keepsFlows), _stage);
     }
 
     /// <summary>Lets frames arrive together at a port; gives what each port then sent.</summary>

@@ -1,3 +1,5 @@
+using Filter.Rules;
+
 namespace Filter.Tests.Rules;
 
 /// <summary>Finds the rulesets and texts that the repository ships.</summary>
@@ -13,6 +15,9 @@ internal static class SampleFiles
     /// <summary>The broken rulesets, by path from the top.</summary>
     public static IEnumerable<string> Broken =>
         Directory.GetFiles(Path.Combine(Root, "rules/broken"), "*.yaml").Select(static f => "rules/broken/" + Path.GetFileName(f)).Order();
+
+    /// <summary>Reads a sample ruleset with the files that it includes.</summary>
+    public static RulesetReading Read(string path) => RulesetFile.Parse(path, Bytes(path), Path.GetDirectoryName(Path.Combine(Root, path)));
 
     /// <summary>The bytes of a file of the repository.</summary>
     public static byte[] Bytes(string path) => File.ReadAllBytes(Path.Combine(Root, path));

@@ -85,7 +85,7 @@ public sealed class LiveSetTests
         LiveSet first = Make((written, 1000L)), next = Make((later, 1000L));
         first.Begin(0);
         first.Contents.TryAdd([added], 500, 100, 10);
-        LiveSet.GoOn([next], [first]);
+        LiveSet.GoOn([next], [first], 200);
         next.Seed(200);
         next.Advance(200);
         Assert.True(next.Contains(added.First) && next.Contains(later.First) && !next.Contains(written.First));
@@ -94,7 +94,7 @@ public sealed class LiveSetTests
 
         LiveSet same = Make((later, 1000L));
         next.Contents.Delete([later], 600);
-        LiveSet.GoOn([same], [next]);
+        LiveSet.GoOn([same], [next], 600);
         same.Seed(600);
         same.Advance(600);
         Assert.False(same.Contains(later.First));       // deleted by hand: a reload does not bring it back
