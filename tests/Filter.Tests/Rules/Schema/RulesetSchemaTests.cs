@@ -19,10 +19,10 @@ public sealed partial class RulesetSchemaTests
         "bad-defaults", "bad-timers", "no-version", "unknown-key", "wrong-shape", "wrong-version", "no-action",
     ];
 
-    /// <summary>Described before the reader knows them: sets that change, and limits and timers of a rule.</summary>
-    private static readonly string[] s_comingKeys = ["timers", "holds"];
+    /// <summary>Described before the reader knows them: limits and timers of a rule.</summary>
+    private static readonly string[] s_comingKeys = ["timers"];
 
-    private static readonly string[] s_comingPlaces = ["/$defs/changingSet", "/$defs/rule/properties/timers", "/$defs/ruleLimit", "/$defs/ruleLimit/properties/per-source"];
+    private static readonly string[] s_comingPlaces = ["/$defs/rule/properties/timers", "/$defs/ruleLimit", "/$defs/ruleLimit/properties/per-source"];
 
     private static readonly Lazy<JsonSchema> s_schema = new(static () => JsonSchema.FromText(RulesetSchema.Text));
 
