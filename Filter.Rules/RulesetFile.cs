@@ -1,4 +1,5 @@
 using System.Text;
+using Filter.Engine.Ports;
 using Filter.Rules.Compile;
 using Filter.Rules.Policy;
 using Filter.Rules.Policy.Binding;
@@ -24,34 +25,63 @@ public static class RulesetFile
     /// <param name="path">The file, as messages will name it.</param>
     public static RulesetReading Read(string path)
     {
-        byte[] bytes;
+        Diagnostics found = new();
+        return Bytes(path, found) is { } bytes ? Parse(path, bytes, Path.GetDirectoryName(path)) : new RulesetReading(null, found.All);
+    }
+
+    /// <summary>All bytes of a file; null, and an error at its first character, where it cannot be read or is too large.</summary>
+    /// <param name="path">The file, as messages will name it.</param>
+    /// <param name="found">Where findings go.</param>
+    public static byte[]? Bytes(string path, Diagnostics found)
+    {
+        string why;
         try
         {
             FileInfo file = new(path);
-            if (file.Exists && file.Length > SourceText.LongestFile)
+            string real = (file.Exists ? file.ResolveLinkTarget(returnFinalTarget: true) ?? file : file).FullName;
+            if (FileFacts.At(real)?.IsFifo == true)
             {
-                return Unreadable(path, $"the file has {file.Length:N0} bytes; more than {SourceText.LongestFile / (1024 * 1024)} MB is not read");
+                why = "it is a FIFO, which may never end";       // even to open it may take for ever
             }
-
-            using FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
-            using MemoryStream whole = new();
-            stream.CopyTo(whole, LongestPiece, SourceText.LongestFile + 1);
-            bytes = whole.ToArray();
+            else if (file.Exists && file.Length > SourceText.LongestFile)
+            {
+                why = $"the file has {file.Length:N0} bytes; more than {SourceText.LongestFile / (1024 * 1024)} MB is not read";
+            }
+            else
+            {
+                using FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+                return Bytes(stream);
+            }
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            return Unreadable(path, "there is no such file");
+            why = "there is no such file";
         }
         catch (UnauthorizedAccessException)
         {
-            return Unreadable(path, Directory.Exists(path) ? "it is a directory, not a ruleset" : "you may not read it");
+            why = Directory.Exists(path) ? "it is a directory, not a ruleset" : "you may not read it";
         }
         catch (Exception e) when (e is IOException or ArgumentException or NotSupportedException or System.Security.SecurityException)
         {
-            return Unreadable(path, $"it cannot be read: {e.Message}");
+            why = $"it cannot be read: {e.Message}";
         }
 
-        return Parse(path, bytes, Path.GetDirectoryName(path));
+        found.Error(new SourceMark(path, 1, 1), why);
+        return null;
+    }
+
+    /// <summary>What a stream holds, and no more than shows that it is too much: a device may never end.</summary>
+    public static byte[] Bytes(Stream stream)
+    {
+        using MemoryStream whole = new();
+        byte[] piece = new byte[LongestPiece];
+        int read;
+        while (whole.Length <= SourceText.LongestFile && (read = stream.Read(piece, 0, (int)Math.Min(piece.Length, SourceText.LongestFile + 1 - whole.Length))) > 0)
+        {
+            whole.Write(piece, 0, read);
+        }
+
+        return whole.ToArray();
     }
 
     /// <summary>Reads a ruleset from memory.</summary>
@@ -75,18 +105,4 @@ public static class RulesetFile
     /// <inheritdoc cref="Parse(string, ReadOnlySpan{byte}, string?)"/>
     public static RulesetReading Parse(string file, string text, string? directory = null) =>
         Parse(file, Encoding.UTF8.GetBytes(text), directory);
-
-    private static RulesetReading Unreadable(string path, string why) =>
-        new(null, [new Diagnostic(Severity.Error, new SourceMark(path, 1, 1), why, null)]);
-
-    /// <summary>Copies no more than <paramref name="most"/> bytes: a device or a FIFO may never end.</summary>
-    private static void CopyTo(this Stream from, MemoryStream to, int piece, int most)
-    {
-        byte[] buffer = new byte[piece];
-        int read;
-        while (to.Length < most && (read = from.Read(buffer, 0, (int)Math.Min(piece, most - to.Length))) > 0)
-        {
-            to.Write(buffer, 0, read);
-        }
-    }
 }

@@ -83,6 +83,7 @@ internal static class CommandLine
             CheckVerb.Build(screen),
             DiffVerb.Build(screen),
             ReachVerb.Build(screen),
+            FmtVerb.Build(screen),
             TestVerb.Build(screen),
             ExplainVerb.Build(screen),
             ReplayVerb.Build(screen),

@@ -39,6 +39,7 @@ internal sealed class RuleLimits
     private RuleLimits(IRuleset ruleset, int flows, ShareTable? shares, int[] owners, int lastOwner)
     {
         _limits = new RuleLimit[ruleset.RuleCount];
+        Array.Fill(_limits, RuleLimit.None);
         _buckets = new TokenBucket[ruleset.RuleCount];
         _owners = owners.Length == 0 ? new int[ruleset.RuleCount] : owners;
         bool needed = false;
@@ -67,7 +68,7 @@ internal sealed class RuleLimits
     public ShareTable? Shares { get; }
 
     /// <summary>What the rule of that number lets in.</summary>
-    public RuleLimit this[int rule] => (uint)rule < (uint)_limits.Length ? _limits[rule] : default;
+    public RuleLimit this[int rule] => (uint)rule < (uint)_limits.Length ? _limits[rule] : RuleLimit.None;
 
     /// <summary>The share of all flows of a rule.</summary>
     public ShareKey Whole(int rule) => new(default, 0, 0, 0, Management: false) { Rule = _owners[rule] };

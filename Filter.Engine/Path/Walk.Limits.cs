@@ -67,7 +67,7 @@ public sealed partial class PacketPath<TTrace>
     /// </summary>
     private bool FindsPlace(ref Packet packet, in Judgement judgement, long now)
     {
-        RuleLimit limit = judgement.Limited ? _limits[judgement.Rule] : default;
+        RuleLimit limit = judgement.Limited ? _limits[judgement.Rule] : RuleLimit.None;
         return (limit.SourceConnections is not { } ofSource || FindsPlace(ref packet, _limits.OfSource(judgement.Rule, packet.Key), ofSource, now))
             && (limit.Connections is not { } most || FindsPlace(ref packet, _limits.Whole(judgement.Rule), most, now));
     }

@@ -124,10 +124,19 @@ public sealed partial class PacketPath<TTrace>
         bool children = at >= EndOfExpectations;
         int number = children ? at - EndOfExpectations : at;
         ref Flow flow = ref Flows[number];
-        if (flow.Live && flow.Generation != Generation && children == (flow.Parent.Number != 0))
+        if (!flow.Live || flow.Generation == Generation || children != (flow.Parent.Number != 0))
         {
-            JudgeAgain(number, now);
+            return;
         }
+
+        if (flow.Deadline <= now)
+        {
+            Flows.End(number, now);                         // its time was over before: no policy ended it
+            Counters.Expired++;
+            return;
+        }
+
+        JudgeAgain(number, now);
     }
 
     /// <summary>One further, past what was never used.</summary>

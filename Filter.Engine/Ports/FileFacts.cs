@@ -5,28 +5,32 @@ namespace Filter.Engine.Ports;
 
 /// <summary>Whose a file is and what kind of thing, as statx(2) says.</summary>
 /// <param name="Owner">User number.</param>
+/// <param name="Group">Group number.</param>
 /// <param name="Mode">Who may do what.</param>
 /// <param name="IsRegular">An ordinary file.</param>
 /// <param name="IsSocket">A Unix socket.</param>
-public readonly record struct FileFacts(uint Owner, UnixFileMode Mode, bool IsRegular, bool IsSocket)
+/// <param name="IsFifo">A pipe, with a name or without.</param>
+public readonly record struct FileFacts(uint Owner, uint Group, UnixFileMode Mode, bool IsRegular, bool IsSocket, bool IsFifo)
 {
-    private const UnixFileMode Group = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute;
-    private const UnixFileMode Others = UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
+    private const UnixFileMode OfGroup = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute;
+    private const UnixFileMode OfOthers = UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
 
     // linux/stat.h and linux/fcntl.h; struct statx is the same on every machine.
     private const int CurrentFolder = -100;
     private const int EmptyPath = 0x1000;
     private const int NoFollow = 0x100;
-    private const uint TypeModeOwner = 1 | 2 | 8;
+    private const uint TypeModeOwners = 1 | 2 | 8 | 16;
     private const int StatxLength = 256;
     private const int OwnerAt = 20;
+    private const int GroupAt = 24;
     private const int ModeAt = 28;
     private const int TypeMask = 0xf000;
     private const int TypeRegular = 0x8000;
     private const int TypeSocket = 0xc000;
+    private const int TypeFifo = 0x1000;
 
     /// <summary>Whether nobody but its owner may read or change it.</summary>
-    public bool IsForOwnerAlone => (Mode & (Group | Others)) == 0;
+    public bool IsForOwnerAlone => (Mode & (OfGroup | OfOthers)) == 0;
 
     /// <summary>Whether its owner is root, or runs this process.</summary>
     public bool IsOurs => Owner == 0 || Owner == Libc.EffectiveUser();
@@ -55,7 +59,7 @@ public readonly record struct FileFacts(uint Owner, UnixFileMode Mode, bool IsRe
     private static unsafe FileFacts? Read(int folder, string path, int flags)
     {
         byte* facts = stackalloc byte[StatxLength];
-        if (Libc.FileStatus(folder, path, flags, TypeModeOwner, facts) != 0)
+        if (Libc.FileStatus(folder, path, flags, TypeModeOwners, facts) != 0)
         {
             return null;
         }
@@ -63,6 +67,11 @@ public readonly record struct FileFacts(uint Owner, UnixFileMode Mode, bool IsRe
         // The kernel writes numbers in the machine's order.
         int mode = *(ushort*)(facts + ModeAt);
         return new FileFacts(
-            *(uint*)(facts + OwnerAt), (UnixFileMode)(mode & 0xfff), (mode & TypeMask) == TypeRegular, (mode & TypeMask) == TypeSocket);
+            *(uint*)(facts + OwnerAt),
+            *(uint*)(facts + GroupAt),
+            (UnixFileMode)(mode & 0xfff),
+            (mode & TypeMask) == TypeRegular,
+            (mode & TypeMask) == TypeSocket,
+            (mode & TypeMask) == TypeFifo);
     }
 }

@@ -21,17 +21,16 @@ public sealed class CompiledRuleset : IRuleset
     private readonly Conditions?[] _conditions;
     private readonly AddressClass[] _classes;
     private readonly Schedule[] _schedules;
-    private readonly Calendar _calendar;
+    private readonly Calendar? _calendar;
     private readonly Dictionary<string, int> _numbers;
     private readonly ushort[] _etherTypes;
     private readonly bool _passArp;
     private readonly bool _passUnknown;
     private int _minute;
 
-    internal CompiledRuleset(Ruleset source, CompiledRules rules, Judgement[] judgements, RuleName[] names, RuleLimit?[] limits, IReadOnlyList<FlowTimers> timers, Calendar calendar)
+    internal CompiledRuleset(Ruleset source, CompiledRules rules, Judgement[] judgements, RuleName[] names, RuleLimit?[] limits, IReadOnlyList<FlowTimers> timers, Calendar? calendar)
     {
         Source = source;
-        _calendar = calendar;
         _rules = rules;
         _judgements = judgements;
         _names = names;
@@ -43,6 +42,7 @@ public sealed class CompiledRuleset : IRuleset
         _classes = [.. given.SelectMany(static c => new[] { c.Source, c.Destination }).OfType<AddressConditions>()
             .SelectMany(static end => end.AnyOf.Concat(end.NoneOf)).Distinct()];
         _schedules = [.. given.Select(static c => c.Schedule).OfType<Schedule>().Distinct()];
+        _calendar = calendar ?? (_schedules.Length > 0 ? new LocalCalendar() : null);
         _etherTypes = [.. source.Link.EtherTypes];
         _passArp = source.Link.PassArp;
         _passUnknown = source.Link.PassUnknown;
@@ -84,7 +84,7 @@ public sealed class CompiledRuleset : IRuleset
             changed |= one.Advance(now);
         }
 
-        if (_schedules.Length == 0)
+        if (_schedules.Length == 0 || _calendar is null)
         {
             return changed;
         }

@@ -74,10 +74,12 @@ internal sealed class RuleList
 internal sealed record CompiledRules(RuleList Deciding, RuleList Counting, RuleList EachPacket)
 {
     /// <summary>Compiles a ruleset's rules; null where they need too much memory.</summary>
-    public static CompiledRules? Of(Ruleset source, out Oversize? oversize)
+    /// <param name="source">The ruleset.</param>
+    /// <param name="oversize">Where null is returned, what takes more.</param>
+    /// <param name="room">Bytes that their tables may take.</param>
+    public static CompiledRules? Of(Ruleset source, out Oversize? oversize, long room = Classifier.MostBytes)
     {
         List<(int Number, Rule Rule)> all = [.. source.Rules.Select(static (rule, index) => (index + 1, rule))];
-        long room = Classifier.MostBytes;
         return RuleList.Of(all.FindAll(static one => one.Rule.Action != RuleAction.Count), ref room, out oversize) is { } deciding
             && RuleList.Of(all.FindAll(static one => one.Rule.Action == RuleAction.Count), ref room, out oversize) is { } counting
             && RuleList.Of(all.FindAll(static one => one.Rule.EachPacket), ref room, out oversize) is { } eachPacket

@@ -15,7 +15,7 @@ public static class RulesetCompiler
     /// <param name="calendar">What tells its schedules the time; null for the machine's own clock.</param>
     public static CompiledRuleset Compile(Ruleset source, Calendar? calendar = null)
     {
-        CompiledRules rules = CompiledRules.Of(source, out Oversize? oversize) ?? throw new InvalidOperationException(oversize!.Describe(source));
+        CompiledRules rules = CompiledRules.Of(source, out Oversize? oversize) ?? throw new InvalidOperationException(oversize!.Describe(source, Classifier.MostBytes));
         int count = source.Rules.Length;
         Judgement[] judgements = new Judgement[count + 4];
         RuleName[] names = new RuleName[count + 4];
@@ -51,21 +51,24 @@ public static class RulesetCompiler
             names[number] = new RuleName(name, source.File, action.At?.Line ?? 0);
         }
 
-        return new CompiledRuleset(source, rules, judgements, names, limits, timers, calendar ?? new LocalCalendar());
+        return new CompiledRuleset(source, rules, judgements, names, limits, timers, calendar);
     }
 
     /// <summary>
     /// Whether the ruleset can be compiled: its tables must not take more memory than they may. Asked when a ruleset is read,
     /// so that one too large is refused like any other that is wrong.
     /// </summary>
-    internal static bool Fits(Ruleset source, Diagnostics found)
+    /// <param name="source">The ruleset.</param>
+    /// <param name="found">Where the finding goes.</param>
+    /// <param name="most">Bytes that the tables may take.</param>
+    internal static bool Fits(Ruleset source, Diagnostics found, long most = Classifier.MostBytes)
     {
-        if (CompiledRules.Of(source, out Oversize? oversize) is not null)
+        if (CompiledRules.Of(source, out Oversize? oversize, most) is not null)
         {
             return true;
         }
 
-        found.Error(oversize!.Place(source), oversize.Describe(source), Oversize.Remedy);
+        found.Error(oversize!.Place(source), oversize.Describe(source, most), Oversize.Remedy);
         return false;
     }
 

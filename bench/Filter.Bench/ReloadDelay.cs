@@ -58,15 +58,17 @@ internal static class ReloadDelay
         using RulesetSwitch rulesets = new(gateway, worker, loader, first, sequences, new ServiceLog(TextWriter.Null, json: false), stop);
         packets.Start();
         SpinWait.SpinUntil(() => inside.Filled);
-        Reload(rulesets, files[1]);             // what runs for the first time is compiled now
-        Reload(rulesets, files[0]);
+        Reload(rulesets, files[1], out _);      // what runs for the first time is compiled now
+        Reload(rulesets, files[0], out _);
 
         List<long> took = [];
+        long switched = 0;
         TimeSpan paused = GC.GetTotalPauseDuration();
         inside.Begin();
         for (int i = 0; i < reloads; i++)
         {
-            took.Add(Reload(rulesets, files[(i + 1) % 2]));
+            took.Add(Reload(rulesets, files[(i + 1) % 2], out long held));
+            switched = Math.Max(switched, held);
         }
 
         (long Longest, string Told) during = inside.End();
@@ -79,7 +81,7 @@ internal static class ReloadDelay
         packets.Join();
         took.Sort();
         Say($"");
-        Say($"{reloads} reloads of {first.Rules.Length} rules with {gateway.Path.Flows.Count} flows: {took[took.Count / 2]} ms each, at most {took[^1]}; the collector paused {paused.TotalMilliseconds:F0} ms in all");
+        Say($"{reloads} reloads of {first.Rules.Length} rules with {gateway.Path.Flows.Count} flows: {took[took.Count / 2]} ms each, at most {took[^1]}; the worker was held up to {switched} µs, and the collector stopped it {paused.TotalMilliseconds / reloads:F0} ms a reload");
         Say($"delay of a packet, without reloads: {without.Told}");
         Say($"delay of a packet, during reloads:  {during.Told}");
         Say($"flows ended {gateway.Path.Counters.Disallowed}, packets dropped {gateway.Path.Counters[Verdict.Drop]}");
@@ -91,7 +93,7 @@ internal static class ReloadDelay
         return true;
     }
 
-    private static long Reload(RulesetSwitch rulesets, string file)
+    private static long Reload(RulesetSwitch rulesets, string file, out long switched)
     {
         long began = Stopwatch.GetTimestamp();
         ControlResponse answer = rulesets.ReloadAsync(file, null).GetAwaiter().GetResult();
@@ -100,6 +102,7 @@ internal static class ReloadDelay
             throw new InvalidOperationException($"{answer.Error}: {string.Join(' ', answer.Diagnostics ?? [])}");
         }
 
+        switched = answer.Reload!.Switched;
         return (long)Stopwatch.GetElapsedTime(began).TotalMilliseconds;
     }
 

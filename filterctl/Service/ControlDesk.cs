@@ -72,7 +72,7 @@ internal sealed class ControlDesk
                     break;
 
                 case "diff":
-                    await reply.SendAsync(Compare(request, peer), cancel).ConfigureAwait(false);
+                    await reply.SendAsync(await CompareAsync(request, peer).ConfigureAwait(false), cancel).ConfigureAwait(false);
                     break;
 
                 case "reload":
@@ -112,11 +112,11 @@ internal sealed class ControlDesk
             : ControlResponse.Refuse(NotRoot);
     }
 
-    private ControlResponse Compare(ControlRequest request, PeerCredentials peer)
+    private async Task<ControlResponse> CompareAsync(ControlRequest request, PeerCredentials peer)
     {
         try
         {
-            return MayRead(request, peer) ? _switch.Compare(request.File) : ControlResponse.Refuse(NotRoot);
+            return MayRead(request, peer) ? await _switch.CompareAsync(request.File).ConfigureAwait(false) : ControlResponse.Refuse(NotRoot);
         }
         catch (Refusal wrong)
         {

@@ -60,7 +60,7 @@ internal readonly record struct RuleChanges(int Added, int Removed, int Changed,
         ArrivedBy = Like(other.ArrivedBy, one.ArrivedBy),
         Source = Same(one.Source, other.Source) ? one.Source : other.Source,
         Destination = Same(one.Destination, other.Destination) ? one.Destination : other.Destination,
-        Schedule = one.Schedule is { } a && other.Schedule is { } b && a.Name == b.Name ? a : other.Schedule,
+        Also = one.Also is { } a && other.Also is { } b && Same(a, b) ? a : other.Also,
     };
 
     /// <summary>What classes hold changes by itself: they are the same by name.</summary>

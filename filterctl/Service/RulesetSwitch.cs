@@ -33,6 +33,7 @@ internal sealed class RulesetSwitch : IDisposable
     private readonly ServiceLog _log;
     private readonly StopOrder _stop;
     private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly SemaphoreSlim _comparing = new(1, 1);
     private Ruleset _current;
     private volatile Trial? _trial;
 
@@ -95,7 +96,21 @@ internal sealed class RulesetSwitch : IDisposable
 
     /// <summary>Compares the ruleset in force with a file; of neither a key is looked at, or leaves.</summary>
     /// <param name="file">Its path; null for the file of the one in force, as it is now.</param>
-    public ControlResponse Compare(string? file)
+    public async Task<ControlResponse> CompareAsync(string? file)
+    {
+        // One at a time: the packets want a core too.
+        await _comparing.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            return Compare(file);
+        }
+        finally
+        {
+            _comparing.Release();
+        }
+    }
+
+    private ControlResponse Compare(string? file)
     {
         Ruleset running = Current;
         RulesetReading reading = _loader.Read(file ?? running.File);
@@ -180,6 +195,7 @@ internal sealed class RulesetSwitch : IDisposable
         _current.WipeKeys();
         _trial?.Before?.WipeKeys();
         _turn.Dispose();
+        _comparing.Dispose();
     }
 
     private async Task<ControlResponse> ReadAndAdoptAsync(string? file, int? confirm, bool keepsFlows)
@@ -285,10 +301,17 @@ internal sealed class RulesetSwitch : IDisposable
     /// <summary>Waits a moment for flows to be judged again, so that the answer tells what became of them.</summary>
     private async Task<ReloadReport> FollowAsync(ReloadReport report, Adopted since)
     {
-        int? judged = null;
-        for (int looks = 0; looks < MostGlances && (judged = await JudgedAgainAsync().ConfigureAwait(false)) is not null; looks++)
+        int? judged = 0;
+        try
         {
-            await Task.Delay(s_glance).ConfigureAwait(false);
+            for (int looks = 0; looks < MostGlances && (judged = await JudgedAgainAsync().ConfigureAwait(false)) is not null; looks++)
+            {
+                await Task.Delay(s_glance).ConfigureAwait(false);
+            }
+        }
+        catch (TimeoutException)
+        {
+            // The ruleset is in force all the same.
         }
 
         PathCounters counters = _gateway.Path.Counters;

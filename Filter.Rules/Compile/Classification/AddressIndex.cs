@@ -6,13 +6,7 @@ namespace Filter.Rules.Compile.Classification;
 /// <summary>From an address to its run of addresses that meet the same rules. One for each family and each end of a packet.</summary>
 internal abstract class AddressIndex
 {
-    /// <summary>The classes, and the rules' values.</summary>
-    public required Field Field { get; init; }
-
-    /// <summary>The class of each run.</summary>
-    public required int[] ClassOf { get; init; }
-
-    /// <summary>Bytes it takes, without <see cref="ClassOf"/>.</summary>
+    /// <summary>Bytes it takes.</summary>
     public abstract long Size { get; }
 
     /// <summary>The sets' numbers as values of the family: one that has none of its addresses is nothing to it, one that has all is any.</summary>
@@ -27,6 +21,13 @@ internal abstract class AddressIndex
         return values;
     }
 }
+
+/// <summary>What building needs of one end of the rules; of it, lookups keep the index.</summary>
+/// <param name="Index">From an address to its run.</param>
+/// <param name="Field">The classes, and the rules' values.</param>
+/// <param name="ClassOf">The class of each run.</param>
+internal readonly record struct AddressLine<TIndex>(TIndex Index, Field Field, int[] ClassOf)
+    where TIndex : AddressIndex;
 
 /// <summary>IPv4: 32 bits an address, sixteen to a node.</summary>
 internal sealed class IPv4Index : AddressIndex
@@ -50,7 +51,7 @@ internal sealed class IPv4Index : AddressIndex
     /// <summary>Makes the index of one end of the rules.</summary>
     /// <param name="sets">The distinct sets.</param>
     /// <param name="setOf">Of each rule the set's number, or <see cref="Field.Any"/>.</param>
-    public static IPv4Index Of(IReadOnlyList<AddressSet> sets, int[] setOf)
+    public static AddressLine<IPv4Index> Of(IReadOnlyList<AddressSet> sets, int[] setOf)
     {
         Sweep<uint> sweep = new(sets.Count);
         int[] valueOfSet = new int[sets.Count];
@@ -75,7 +76,7 @@ internal sealed class IPv4Index : AddressIndex
         }
 
         Line<uint> line = sweep.Walk(Values(setOf, valueOfSet));
-        return new IPv4Index(line.Starts) { Field = line.Field, ClassOf = line.ClassOf };
+        return new(new IPv4Index(line.Starts), line.Field, line.ClassOf);
     }
 
     /// <summary>The address's run.</summary>
@@ -142,7 +143,7 @@ internal sealed class IPv6Index : AddressIndex
     public override long Size { get; }
 
     /// <inheritdoc cref="IPv4Index.Of"/>
-    public static IPv6Index Of(IReadOnlyList<AddressSet> sets, int[] setOf)
+    public static AddressLine<IPv6Index> Of(IReadOnlyList<AddressSet> sets, int[] setOf)
     {
         Sweep<UInt128> sweep = new(sets.Count);
         int[] valueOfSet = new int[sets.Count];
@@ -160,7 +161,7 @@ internal sealed class IPv6Index : AddressIndex
         }
 
         Line<UInt128> line = sweep.Walk(Values(setOf, valueOfSet));
-        return new IPv6Index(line.Starts) { Field = line.Field, ClassOf = line.ClassOf };
+        return new(new IPv6Index(line.Starts), line.Field, line.ClassOf);
     }
 
     /// <inheritdoc cref="IPv4Index.Find"/>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Filter.Rules.Compile.Classification;
@@ -16,7 +17,7 @@ internal readonly struct Aligned<T>
     /// <summary>A copy.</summary>
     public Aligned(ReadOnlySpan<T> from)
     {
-        int size = Marshal.SizeOf<T>();
+        int size = Unsafe.SizeOf<T>();
         _array = GC.AllocateArray<T>(from.Length + Line / size, pinned: true);
         _start = (int)(-Marshal.UnsafeAddrOfPinnedArrayElement(_array, 0) & (Line - 1)) / size;
         Length = from.Length;

@@ -50,22 +50,31 @@ internal sealed class BlockTable
     /// <summary>Bytes it takes.</summary>
     public long Size => 8L * (_rows.Length + _vectors.Length) + 4L * (_rules.Length + 5 * _lasts.Length + _usual.Length);
 
-    /// <summary>The first rule that matches; -1 if there is none. For packets with three rows: what nearly every lookup is.</summary>
-    /// <param name="a">The row of the source.</param>
-    /// <param name="b">The row of the destination.</param>
-    /// <param name="c">The row of all else.</param>
-    public int First<TLanes>(int a, int b, int c)
+    /// <summary>The first rule that matches; -1 if there is none: what nearly every lookup asks.</summary>
+    /// <typeparam name="TLanes">What the machine has.</typeparam>
+    /// <typeparam name="TFields">Whether there are three fields or five.</typeparam>
+    public int First<TLanes, TFields>(in Candidates of)
         where TLanes : struct, ILanes
+        where TFields : struct, IFieldCount
     {
         ReadOnlySpan<ulong> rows = _rows.Span;
         ReadOnlySpan<uint> references = MemoryMarshal.Cast<ulong, uint>(rows);
         ReadOnlySpan<Vector512<ulong>> vectors = MemoryMarshal.Cast<ulong, Vector512<ulong>>(_vectors.Span);
-        int words = _words, found = Candidates.None;
+        int words = _words, found = Candidates.None, a = of.A, b = of.B, c = of.C;
         int ofA = 2 * (a + 2 * words), ofB = 2 * (b + 2 * words), ofC = 2 * (c + 2 * words);
+        int ofD = 2 * (of.D + 2 * words), ofE = 2 * (of.E + 2 * words);
         for (int word = 0; word < words; word++)
         {
+            ulong live = rows[a + word] & rows[b + word] & rows[c + word], specialD = 0, specialE = 0;
             ulong specialA = rows[a + words + word], specialB = rows[b + words + word], specialC = rows[c + words + word];
-            for (ulong live = rows[a + word] & rows[b + word] & rows[c + word]; live != 0; live &= live - 1)
+            if (TFields.IsFive)
+            {
+                live &= rows[of.D + word] & rows[of.E + word];
+                specialD = rows[of.D + words + word];
+                specialE = rows[of.E + words + word];
+            }
+
+            for (; live != 0; live &= live - 1)
             {
                 int bit = BitOperations.TrailingZeroCount(live), block = word * 64 + bit;
                 ref readonly Head head = ref _heads[block];
@@ -74,10 +83,22 @@ internal sealed class BlockTable
                     return found;
                 }
 
-                int place = TLanes.FirstCommon(
-                    in vectors[Pick(references, ofA, specialA, bit, head.UsualA)],
-                    in vectors[Pick(references, ofB, specialB, bit, head.UsualB)],
-                    in vectors[Pick(references, ofC, specialC, bit, head.UsualC)]);
+                ref readonly Vector512<ulong> inA = ref vectors[Pick(references, ofA, specialA, bit, head.UsualA)];
+                ref readonly Vector512<ulong> inB = ref vectors[Pick(references, ofB, specialB, bit, head.UsualB)];
+                ref readonly Vector512<ulong> inC = ref vectors[Pick(references, ofC, specialC, bit, head.UsualC)];
+                int place;
+                if (TFields.IsFive)
+                {
+                    Vector512<ulong> rest = inC
+                        & vectors[Pick(references, ofD, specialD, bit, _usual[3 * _heads.Length + block])]
+                        & vectors[Pick(references, ofE, specialE, bit, _usual[4 * _heads.Length + block])];
+                    place = TLanes.FirstCommon(in inA, in inB, in rest);
+                }
+                else
+                {
+                    place = TLanes.FirstCommon(in inA, in inB, in inC);
+                }
+
                 if (place >= 0)
                 {
                     found = Math.Min(found, _rules[block * RulesPerBlock + place]);
@@ -87,6 +108,8 @@ internal sealed class BlockTable
             ofA += BitOperations.PopCount(specialA);
             ofB += BitOperations.PopCount(specialB);
             ofC += BitOperations.PopCount(specialC);
+            ofD += BitOperations.PopCount(specialD);
+            ofE += BitOperations.PopCount(specialE);
         }
 
         return found == Candidates.None ? -1 : found;
@@ -95,14 +118,22 @@ internal sealed class BlockTable
     /// <summary>The next rule in order that matches; -1 if there is none.</summary>
     public int Next(ref Candidates of)
     {
+        if (of.Rest != 0 && _rules[of.RestAt + BitOperations.TrailingZeroCount(of.Rest)] is var next && next < of.Limit)
+        {
+            of.Rest &= of.Rest - 1;
+            return of.After = next;
+        }
+
         // Blocks stand in the order of their first rules; those that lie wholly behind are passed once.
-        int passed = of.Passed, found = Candidates.None;
-        while (passed < _lasts.Length && _lasts[passed] <= of.After)
+        int passed = of.Passed, after = of.After, found = Candidates.None;
+        while (passed < _lasts.Length && _lasts[passed] <= after)
         {
             passed++;
         }
 
         of.Passed = passed;
+        of.Limit = Candidates.None;
+        of.Rest = 0;
         for (int word = passed >> 6; word < _words; word++)
         {
             ulong live = Live(of, word) & (word == passed >> 6 ? ulong.MaxValue << passed : ulong.MaxValue);
@@ -111,13 +142,20 @@ internal sealed class BlockTable
                 int block = word * 64 + BitOperations.TrailingZeroCount(live);
                 if (_heads[block].First > found)
                 {
+                    of.Limit = Math.Min(of.Limit, _heads[block].First);
                     return of.After = found;
                 }
 
-                int place = FirstBehind(of, block);
-                if (place >= 0)
+                if (_lasts[block] <= after || FirstBehind(of, block, out int at, out ulong rest) is not (>= 0 and var place))
                 {
-                    found = Math.Min(found, _rules[block * RulesPerBlock + place]);
+                    continue;
+                }
+
+                int rule = _rules[place];
+                of.Limit = Math.Min(of.Limit, Math.Max(rule, found));
+                if (rule < found)
+                {
+                    (found, of.RestAt, of.Rest) = (rule, at, rest);
                 }
             }
         }
@@ -137,33 +175,41 @@ internal sealed class BlockTable
     {
         ReadOnlySpan<ulong> rows = _rows.Span;
         return rows[of.A + word] & rows[of.B + word] & rows[of.C + word]
-            & (of.D < 0 ? ulong.MaxValue : rows[of.D + word]) & (of.E < 0 ? ulong.MaxValue : rows[of.E + word]);
+            & (of.HasFive ? rows[of.D + word] & rows[of.E + word] : ulong.MaxValue);
     }
 
-    /// <summary>The first place of a block that matches in every field there is, and whose rule is behind those that were told.</summary>
-    private int FirstBehind(in Candidates of, int block)
+    /// <summary>The first place of a block that matches in every field there is, and whose rule is behind those that were told; -1 if there is none.</summary>
+    /// <param name="of">The packet.</param>
+    /// <param name="block">The block.</param>
+    /// <param name="at">The place of the word's first bit.</param>
+    /// <param name="rest">What else of that word matches.</param>
+    private int FirstBehind(in Candidates of, int block, out int at, out ulong rest)
     {
-        if (_lasts[block] <= of.After)
+        int from = 0;
+        if (_heads[block].First <= of.After)
         {
-            return -1;
+            from = _rules.AsSpan(block * RulesPerBlock, RulesPerBlock).BinarySearch(of.After + 1);
+            from = from < 0 ? ~from : from;
         }
 
-        int from = _rules.AsSpan(block * RulesPerBlock, RulesPerBlock).BinarySearch(of.After + 1);
-        from = from < 0 ? ~from : from;
         ReadOnlySpan<ulong> a = Vector(of.A, 0, block), b = Vector(of.B, 1, block), c = Vector(of.C, 2, block);
-        ReadOnlySpan<ulong> d = of.D < 0 ? a : Vector(of.D, 3, block), e = of.E < 0 ? a : Vector(of.E, 4, block);
+        ReadOnlySpan<ulong> d = of.HasFive ? Vector(of.D, 3, block) : a, e = of.HasFive ? Vector(of.E, 4, block) : a;
         ulong behind = ulong.MaxValue << from;
         for (int word = from >> 6; word < VectorWords; word++)
         {
             ulong common = a[word] & b[word] & c[word] & d[word] & e[word] & behind;
             if (common != 0)
             {
-                return word * 64 + BitOperations.TrailingZeroCount(common);
+                at = block * RulesPerBlock + word * 64;
+                rest = common & (common - 1);
+                return at + BitOperations.TrailingZeroCount(common);
             }
 
             behind = ulong.MaxValue;
         }
 
+        at = 0;
+        rest = 0;
         return -1;
     }
 
@@ -206,6 +252,36 @@ internal struct Candidates
     /// <summary>Blocks that hold no candidate any more.</summary>
     public int Passed;
 
+    /// <summary>Places behind the last that was told which match as well, as bits of one word; and where its first bit stands.</summary>
+    public ulong Rest;
+
+    /// <inheritdoc cref="Rest"/>
+    public int RestAt;
+
+    /// <summary>Rules from here on may match in other places before <see cref="Rest"/> does.</summary>
+    public int Limit;
+
     /// <summary>Whether there are more than three rows.</summary>
-    public readonly bool IsLong => (D & E) >= 0;
+    public readonly bool HasFive => D >= 0;
+}
+
+/// <summary>How many fields packets look at.</summary>
+internal interface IFieldCount
+{
+    /// <summary>Whether crossing and source port stand alone.</summary>
+    static abstract bool IsFive { get; }
+}
+
+/// <summary>Source, destination, all else.</summary>
+internal readonly struct ThreeFields : IFieldCount
+{
+    /// <inheritdoc/>
+    public static bool IsFive => false;
+}
+
+/// <summary>Source, destination, service, crossing, source port.</summary>
+internal readonly struct FiveFields : IFieldCount
+{
+    /// <inheritdoc/>
+    public static bool IsFive => true;
 }

@@ -33,7 +33,7 @@ internal sealed class Classifier
     /// <param name="most">Bytes that the tables may take.</param>
     public static Classifier? Build(ReadOnlySpan<IndexedRule> rules, out Oversize? oversize, long most = MostBytes)
     {
-        TransportIndex transport = new(rules);
+        TransportIndex transport = TransportIndex.Of(rules, out Field?[] fields, out Field services);
         Distinct<AddressSet> sets = new();
         int[] sources = new int[rules.Length], destinations = new int[rules.Length];
         for (int i = 0; i < rules.Length; i++)
@@ -43,14 +43,14 @@ internal sealed class Classifier
         }
 
         most -= transport.Size;
-        Part<IPv4Index>? v4 = Part(rules, Families.IPv4, IPv4Index.Of(sets.Items, sources), IPv4Index.Of(sets.Items, destinations), transport, most, out oversize);
+        Part<IPv4Index>? v4 = Part(rules, Families.IPv4, IPv4Index.Of(sets.Items, sources), IPv4Index.Of(sets.Items, destinations), fields, services, most, out oversize);
         if (oversize is not null)
         {
             return null;
         }
 
         most -= v4?.Size ?? 0;
-        Part<IPv6Index>? v6 = Part(rules, Families.IPv6, IPv6Index.Of(sets.Items, sources), IPv6Index.Of(sets.Items, destinations), transport, most, out oversize);
+        Part<IPv6Index>? v6 = Part(rules, Families.IPv6, IPv6Index.Of(sets.Items, sources), IPv6Index.Of(sets.Items, destinations), fields, services, most, out oversize);
         return oversize is null ? new Classifier(transport, v4, v6) : null;
     }
 
@@ -116,18 +116,19 @@ internal sealed class Classifier
             return -1;
         }
 
-        if (of.After >= 0 || of.IsLong)
+        if (of.After >= 0)
         {
             return table.Next(ref of);
         }
 
-        int found = table.First<TLanes>(of.A, of.B, of.C);
+        int found = of.HasFive ? table.First<TLanes, FiveFields>(of) : table.First<TLanes, ThreeFields>(of);
         of.After = found < 0 ? Candidates.None : found;
         return found;
     }
 
     private static Part<TIndex>? Part<TIndex>(
-        ReadOnlySpan<IndexedRule> rules, Families family, TIndex sources, TIndex destinations, TransportIndex transport, long most, out Oversize? oversize)
+        ReadOnlySpan<IndexedRule> rules, Families family, AddressLine<TIndex> sources, AddressLine<TIndex> destinations, Field?[] transport, Field services,
+        long most, out Oversize? oversize)
         where TIndex : AddressIndex
     {
         oversize = null;
@@ -135,7 +136,7 @@ internal sealed class Classifier
         for (int i = 0; i < rules.Length; i++)
         {
             if ((rules[i].Families & family) != 0 && sources.Field.ValueOf[i] != Field.Nothing && destinations.Field.ValueOf[i] != Field.Nothing
-                && transport.Services.ValueOf[i] != Field.Nothing && rules[i].From != 0 && rules[i].To != 0)
+                && services.ValueOf[i] != Field.Nothing && rules[i].From != 0 && rules[i].To != 0)
             {
                 own.Add(i);
             }
@@ -146,9 +147,9 @@ internal sealed class Classifier
             return null;
         }
 
-        BlockTableBuilder table = new(Clustering.Of([.. own], sources.Field, destinations.Field, transport.Services));
-        ReadOnlySpan<Field?> fields = [sources.Field, destinations.Field, .. transport.Fields];
-        most -= sources.Size + destinations.Size;
+        BlockTableBuilder table = new(Clustering.Of([.. own], sources.Field, destinations.Field, services));
+        ReadOnlySpan<Field?> fields = [sources.Field, destinations.Field, .. transport];
+        most -= sources.Index.Size + destinations.Index.Size;
         int[]?[] rows = new int[fields.Length][];
         for (int i = 0; i < fields.Length; i++)
         {

@@ -34,6 +34,14 @@ internal sealed class Field
     /// <summary>Of each value, the first and last run that it covers, and how many.</summary>
     public Extent[] Extents { get; init; } = [];
 
+    /// <summary>A field that no rule says anything of.</summary>
+    public static Field Silent(int rules, int classes)
+    {
+        int[] valueOf = new int[rules];
+        Array.Fill(valueOf, Any);
+        return new Field { ValueOf = valueOf, Values = 0, DifferenceStart = new int[classes + 1], Differences = [] };
+    }
+
     /// <summary>The values that cover each class, one bit each: <paramref name="words"/> words a class.</summary>
     public ulong[] Covers(int words)
     {

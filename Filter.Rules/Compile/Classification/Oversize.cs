@@ -1,3 +1,4 @@
+using System.Globalization;
 using Filter.Rules.Policy;
 using Filter.Rules.Syntax;
 
@@ -20,10 +21,13 @@ internal sealed record Oversize(string What, Families Family, int Classes, IRead
     public SourceMark Place(Ruleset ruleset) => Widest.Count > 0 ? ruleset.Rules[Widest[0]].At : new SourceMark(ruleset.File, 1, 1);
 
     /// <summary>What is wrong, in one line.</summary>
-    public string Describe(Ruleset ruleset)
+    /// <param name="ruleset">The ruleset.</param>
+    /// <param name="most">Bytes that its tables may take.</param>
+    public string Describe(Ruleset ruleset, long most)
     {
-        string widest = Widest.Count == 0 ? "" : $"; widest are {string.Join(", ", Widest.Select(rule => Wording.Quote(ruleset.Rules[rule].Name)))}";
-        return $"the rules need more than {Classifier.MostBytes / 1_000_000} MB: their {(Family == Families.IPv4 ? "IPv4" : "IPv6")} {What} overlap in {Classes:N0} ways or more{widest}";
+        string widest = Widest.Count == 0 ? "" : $"; the widest are of {string.Join(", ", Widest.Select(rule => Wording.Quote(ruleset.Rules[rule].Name)))}";
+        return string.Create(CultureInfo.InvariantCulture,
+            $"the rules need more than {most / 1_000_000} MB of memory: their {What} overlap in {Classes:N0} ways for {(Family == Families.IPv4 ? "IPv4" : "IPv6")}{widest}");
     }
 
     /// <summary>The cause.</summary>

@@ -13,11 +13,11 @@ internal sealed class Part<TIndex>
     /// <param name="sources">Where sources are looked up.</param>
     /// <param name="destinations">Where destinations are looked up.</param>
     /// <param name="rows">Of each field, where the row of each class begins.</param>
-    public Part(BlockTable table, TIndex sources, TIndex destinations, int[]?[] rows)
+    public Part(BlockTable table, AddressLine<TIndex> sources, AddressLine<TIndex> destinations, int[]?[] rows)
     {
         Table = table;
-        Sources = sources;
-        Destinations = destinations;
+        Sources = sources.Index;
+        Destinations = destinations.Index;
         SourceRows = [.. sources.ClassOf.Select(one => rows[0]![one])];
         DestinationRows = [.. destinations.ClassOf.Select(one => rows[1]![one])];
         _rows = rows[2..];

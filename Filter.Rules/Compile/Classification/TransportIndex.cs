@@ -19,12 +19,8 @@ internal sealed class TransportIndex
     private readonly int[]? _pairs, _triples;               // of service and crossing; of that and source port
     private readonly int _crossingClasses, _sourcePortClasses;
 
-    /// <summary>Makes the index of rules.</summary>
-    public TransportIndex(ReadOnlySpan<IndexedRule> rules)
+    private TransportIndex(Line<uint> services, Line<uint> crossings, Line<uint> sourcePorts, Product? pair, Product? triple)
     {
-        Line<uint> services = TransportFields.Services(rules);
-        Line<uint> crossings = TransportFields.Crossings(rules);
-        Line<uint> sourcePorts = TransportFields.SourcePorts(rules);
         List<PointTable> tables = [];
         for (uint protocol = 0; protocol < _services.Length; protocol++)
         {
@@ -41,31 +37,41 @@ internal sealed class TransportIndex
         _sourcePorts = new PointTable(sourcePorts.Classes(0, Points + 1));
         _crossingClasses = crossings.Field.Classes;
         _sourcePortClasses = sourcePorts.Field.Classes;
-
-        Services = services.Field;
-        Product? pair = crossings.Field.Values == 0 ? null : Product.Of(services.Field, crossings.Field);
-        Product? triple = sourcePorts.Field.Values == 0 ? null : Product.Of(pair?.Field ?? services.Field, sourcePorts.Field);
         _pairs = pair?.Table;
         _triples = triple?.Table;
-        Fields =
-        [
-            triple?.Field ?? pair?.Field ?? services.Field,
-            pair is null && crossings.Field.Values > 0 ? crossings.Field : null,
-            triple is null && sourcePorts.Field.Values > 0 ? sourcePorts.Field : null,
-        ];
         Size = _tables.Sum(static table => table.Size) + _sourcePorts.Size + 4L * (_crossings.Length + (_pairs?.Length ?? 0) + (_triples?.Length ?? 0));
     }
-
-    /// <summary>What packets look at: services with all that was made one with them, then crossings and source ports if those stand alone.</summary>
-    public IReadOnlyList<Field?> Fields { get; }
-
-    /// <summary>The services alone: by them rules can be told apart.</summary>
-    public Field Services { get; }
 
     /// <summary>Bytes it takes.</summary>
     public long Size { get; }
 
-    /// <summary>The packet's class in each of <see cref="Fields"/>; meaningless in those that there are not.</summary>
+    /// <summary>Makes the index of rules.</summary>
+    /// <param name="rules">The rules.</param>
+    /// <param name="fields">
+    /// What packets look at: services with all that was made one with them; crossings and source ports, both or neither, if
+    /// one of them stands alone.
+    /// </param>
+    /// <param name="services">The services by themselves: by them rules can be told apart.</param>
+    public static TransportIndex Of(ReadOnlySpan<IndexedRule> rules, out Field?[] fields, out Field services)
+    {
+        Line<uint> points = TransportFields.Services(rules);
+        Line<uint> crossings = TransportFields.Crossings(rules);
+        Line<uint> sourcePorts = TransportFields.SourcePorts(rules);
+        bool pairs = crossings.Field.Values > 0, triples = sourcePorts.Field.Values > 0;
+        Product? pair = pairs ? Product.Of(points.Field, crossings.Field) : null;
+        Product? triple = triples ? Product.Of(pair?.Field ?? points.Field, sourcePorts.Field) : null;
+        services = points.Field;
+        fields = [triple?.Field ?? pair?.Field ?? services, null, null];
+        if ((pairs && pair is null) || (triples && triple is null))
+        {
+            fields[1] = pair is null ? crossings.Field : Field.Silent(rules.Length, crossings.Field.Classes);
+            fields[2] = triple is null ? sourcePorts.Field : Field.Silent(rules.Length, sourcePorts.Field.Classes);
+        }
+
+        return new TransportIndex(points, crossings, sourcePorts, pair, triple);
+    }
+
+    /// <summary>The packet's class in each field.</summary>
     /// <param name="facts">The packet. Its ports are below <see cref="Ruleset.MostPorts"/>.</param>
     /// <param name="crossing">The class of the ports it crosses.</param>
     /// <param name="sourcePort">The class of its source port.</param>

@@ -223,7 +223,7 @@ public sealed class RuleLimitTests
             Address source = ipv4 ? from : Address.Parse($"2001:db8:0:{host:x}::");
             if (!model.TryGetValue((rule, source), out TokenBucket bucket))
             {
-                bucket = new TokenBucket(net.Path.Ruleset.Limit(rule)!.Value.SourceRate!.Value);
+                bucket = new TokenBucket(net.Path.Ruleset.Limit(rule)!.SourceRate!.Value);
             }
 
             bool expected = bucket.TryTake(now);

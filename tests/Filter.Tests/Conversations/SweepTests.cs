@@ -37,6 +37,20 @@ public sealed class SweepTests
         net.ExpectsNoDrops();
     }
 
+    [Fact]
+    public void A_flow_whose_time_was_over_was_ended_by_no_policy()
+    {
+        var net = new TestNet(s_web);
+        Asks(net, 4, 4000);
+        Asks(net, 6, 4000);
+        net.Reloads(Rules("web: tcp/443"));
+        while (net.Path.Sweep(2_000_000_000_000, 64))
+        {
+        }
+
+        Assert.Equal((0, 2, 0), (net.Path.Flows.Count, net.Path.Counters.Expired, net.Path.Counters.Disallowed));
+    }
+
     [Theory]
     [InlineData(4)]
     [InlineData(6)]
@@ -226,6 +240,35 @@ public sealed class SweepTests
         }
 
         Assert.Equal(Flows - net.Path.Flows.Count, told + net.Path.Ends.Lost);
+    }
+
+    [Fact]
+    public void Judging_again_allocates_nothing_whether_flows_end_or_stay()
+    {
+        const string Limits = "limits: { per-source: { flows: none }, half-open: none }\n";
+        var net = new TestNet(Rules("web: tcp/443", "dns: udp/53") + Limits, flows: 4096);
+        long least = long.MaxValue;
+        for (int round = 0; round < 20; round++)
+        {
+            for (int i = 0; i < 100; i++)
+            {
+                net.Sends($"inside: udp {Nets.At(4, 1, 10000 + i)} > {Nets.At(4, 2, 53)}");
+                net.Sends($"inside: tcp {Nets.At(4, 1, 10000 + i)} > {Nets.At(4, 2, 443)} syn");
+            }
+
+            Assert.Equal(200, net.Path.Flows.Count);
+            net.Reloads(Rules("dns: udp/53") + Limits);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            while (net.Path.Sweep(1, 64))
+            {
+            }
+
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+            Assert.Equal(100, net.Path.Flows.Count);
+            net.Reloads(Rules("web: tcp/443", "dns: udp/53") + Limits);
+        }
+
+        Assert.Equal(0, least);
     }
 
     [Fact]

@@ -45,6 +45,15 @@ public sealed class ReloadScene : BridgeScene
         """);
 
     protected override string Ruleset => One;
+
+    /// <summary>The same two with ten thousand rules before them, none of which matches.</summary>
+    public (string One, string Other) Large()
+    {
+        string many = string.Concat(Enumerable.Range(0, 10_000).Select(static i => string.Create(CultureInfo.InvariantCulture,
+            $"  - drop: many-{i}\n    source: 10.{i >> 8}.{i & 255}.0/24\n    destination: 172.{16 + (i % 16)}.{i % 251}.0/24\n    service: tcp/{1 + i}\n")));
+        return (World.Write("large.yaml", File.ReadAllText(One).Replace(Head, Head + many, StringComparison.Ordinal)),
+            World.Write("large-other.yaml", File.ReadAllText(Other).Replace(Head, Head + many, StringComparison.Ordinal)));
+    }
 }
 
 /// <summary>Not a packet of a flow that goes on is lost, however often the rules change.</summary>
@@ -52,13 +61,21 @@ public sealed class ReloadScene : BridgeScene
 public sealed class LiveReloadTests(ReloadScene scene) : IClassFixture<ReloadScene>
 {
     [Fact]
-    public void A_hundred_reloads_under_streams_of_both_families_lose_nothing() => Pass(seconds: 5, reloads: 100);
+    public void A_hundred_reloads_under_streams_of_both_families_lose_nothing() => Pass(seconds: 5, reloads: 100, scene.One, scene.Other);
 
     [Fact]
     [Trait("Suite", "long")]
-    public void A_minute_of_reloads_without_a_pause_loses_nothing() => Pass(seconds: 60, reloads: int.MaxValue);
+    public void A_minute_of_reloads_without_a_pause_loses_nothing() => Pass(seconds: 60, reloads: int.MaxValue, scene.One, scene.Other);
 
-    private void Pass(int seconds, int reloads)
+    [Fact]
+    [Trait("Suite", "long")]
+    public void Reloads_of_ten_thousand_rules_lose_nothing_either()
+    {
+        (string one, string other) = scene.Large();
+        Pass(seconds: 60, reloads: 20, one, other);
+    }
+
+    private void Pass(int seconds, int reloads, string one, string other)
     {
         Host client = scene.Client, server = scene.Server;
         Balance balance = scene.Count();
@@ -68,7 +85,7 @@ public sealed class LiveReloadTests(ReloadScene scene) : IClassFixture<ReloadSce
         int done = 0;
         while (done < reloads && time.Elapsed < TimeSpan.FromSeconds(seconds - 1))
         {
-            ControlResponse answer = scene.Filter.Ask(new ControlRequest("reload") { File = done % 2 == 0 ? scene.Other : scene.One });
+            ControlResponse answer = scene.Filter.Ask(new ControlRequest("reload") { File = done % 2 == 0 ? other : one });
             Assert.True(answer.Ok, answer.Error);
             Assert.Equal(0, answer.Reload!.Ended);
             done++;

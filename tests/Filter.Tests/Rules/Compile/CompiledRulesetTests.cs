@@ -6,6 +6,7 @@ using Filter.Engine.Wire;
 using Filter.Rules;
 using Filter.Rules.Compile;
 using Filter.Rules.Policy;
+using Filter.Rules.Syntax;
 
 namespace Filter.Tests.Rules.Compile;
 
@@ -179,6 +180,43 @@ public sealed class CompiledRulesetTests
         string Pick(params string[] words) => words[random.Next(words.Length)];
         string Network() => random.Next(2) == 0 ? $"10.{random.Next(8) * 32}.0.0/11" : $"2001:db8:{random.Next(8):x}::/48";
         Address Host(bool v6) => Address.Parse(v6 ? $"2001:db8:{random.Next(8):x}::1" : $"10.{random.Next(256)}.0.1");
+    }
+
+    [Fact]
+    public void Rules_whose_tables_would_need_more_memory_than_they_may_are_an_error_that_names_the_widest()
+    {
+        StringBuilder text = new("rules:\n");
+        for (int i = 1; i < 250; i++)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"  - allow: r{i}\n    source: 10.0.0.0-10.{i}.{255 - i}.9\n    destination: 10.{i}.0.0/16\n");
+        }
+
+        Ruleset ruleset = RulesetFile.Parse("f.yaml", Head + text).Ruleset!;
+        Diagnostics found = new();
+        Assert.True(RulesetCompiler.Fits(ruleset, found));
+        Assert.False(RulesetCompiler.Fits(ruleset, found, most: 10_000));
+        string error = Assert.Single(found.All).ToString();
+        Assert.Contains("error: the rules need more than 0 MB of memory: their sources overlap in ", error, StringComparison.Ordinal);
+        Assert.Contains(" ways for IPv4; the widest are of 'r249', 'r248', 'r247'\n  hint: let fewer of them overlap", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Many_rules_that_only_their_conditions_tell_apart_are_tried_in_order()
+    {
+        StringBuilder text = new("rules:\n");
+        for (int i = 0; i < 1500; i++)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"  - allow: r{i}\n    source-mac: 02:00:00:00:{i / 256:x2}:{i % 256:x2}\n");
+        }
+
+        CompiledRuleset rules = Compile(text.ToString());
+        OpeningFacts facts = Out("192.0.2.1", "192.0.2.2", IpProtocol.Udp, 53);
+        for (int i = 0; i < 1500; i += 7)
+        {
+            Assert.Equal(($"r{i}", Verdict.Pass), Judge(rules, facts with { SourceMac = 0x0200_0000_0000 + (ulong)i }));
+        }
+
+        Assert.Equal(("default out", Verdict.Drop), Judge(rules, facts with { SourceMac = 0x0200_0000_0000 + 1500 }));
     }
 
     [Fact]
