@@ -90,6 +90,7 @@ internal static class CommandLine
             RunVerb.Build(screen),
             StatusVerb.Build(screen),
             FlowsVerb.Build(screen),
+            SetVerb.Build(screen),
             CountersVerb.Build(screen),
             DropsVerb.Build(screen),
             ReloadVerb.Build(screen),

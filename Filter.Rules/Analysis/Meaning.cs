@@ -65,11 +65,32 @@ internal sealed class Shape
     /// <summary>The axes that it restricts, with the runs it lets through.</summary>
     public IReadOnlyDictionary<int, IReadOnlyList<ValueRange>> Runs => _runs;
 
-    /// <summary>Restricts an axis.</summary>
-    public void Set(AxisName axis, IReadOnlyList<ValueRange> runs) => _runs[(int)axis] = runs;
+    /// <summary>Restricts an axis; further, where it is restricted already.</summary>
+    public void Set(AxisName axis, IReadOnlyList<ValueRange> runs) => Set((int)axis, runs);
 
     /// <summary>Restricts an axis of a class of addresses: 1 where it has the address.</summary>
-    public void Set(int axis, bool has) => _runs[axis] = [has ? new(1, 1) : new(0, 0)];
+    public void Set(int axis, bool has) => Set(axis, [has ? new(1, 1) : new(0, 0)]);
+
+    private void Set(int axis, IReadOnlyList<ValueRange> runs) =>
+        _runs[axis] = _runs.TryGetValue(axis, out IReadOnlyList<ValueRange>? before) ? Both(before, runs) : runs;
+
+    private static List<ValueRange> Both(IReadOnlyList<ValueRange> a, IReadOnlyList<ValueRange> b)
+    {
+        List<ValueRange> both = [];
+        foreach (ValueRange one in a)
+        {
+            foreach (ValueRange other in b)
+            {
+                UInt128 first = UInt128.Max(one.First, other.First), last = UInt128.Min(one.Last, other.Last);
+                if (first <= last)
+                {
+                    both.Add(new(first, last));
+                }
+            }
+        }
+
+        return both;
+    }
 
     /// <summary>One more with the same restrictions.</summary>
     public Shape Copy()
@@ -158,8 +179,7 @@ internal sealed class Meaning(int ports)
         if (rule.Families != Families.Both)
         {
             // Source and destination of a packet are of one family.
-            AddressSet only = (rule.Source ?? AddressSet.Any).Only(rule.Families);
-            shape.Set(AxisName.Source, RunsOf(only));
+            shape.Set(AxisName.Source, RunsOf(AddressSet.Any.Only(rule.Families)));
         }
 
         if (rule.Service is { IsAny: false } service)
@@ -182,7 +202,7 @@ internal sealed class Meaning(int ports)
             shape.Set(AxisName.Vlan, Vlans(vlan));
         }
 
-        return rule.Conditions is { } conditions ? With(shape, conditions, rule.Families) : [shape];
+        return rule.Conditions is { } conditions ? With(shape, conditions) : [shape];
     }
 
     /// <summary>The zones from some ports to others.</summary>
@@ -254,7 +274,7 @@ internal sealed class Meaning(int ports)
             return inner == 0 ? new ValueRange(outer, outer | 0xfff) : new ValueRange(outer | inner, outer | inner);
         })];
 
-    private IEnumerable<Shape> With(Shape shape, Conditions conditions, Families families)
+    private IEnumerable<Shape> With(Shape shape, Conditions conditions)
     {
         if (!conditions.TcpFlags.IsEmpty)
         {
@@ -301,11 +321,12 @@ internal sealed class Meaning(int ports)
             shape.Set(AxisName.Minute, Each(Schedule.Week, schedule.Holds));
         }
 
-        return Ends(shape, conditions.Source, families, source: true).SelectMany(one => Ends(one, conditions.Destination, families, source: false));
+        IEnumerable<Shape> shapes = Ends(shape, conditions.Source, source: true).SelectMany(one => Ends(one, conditions.Destination, source: false));
+        return conditions.Also is { } also ? shapes.SelectMany(one => With(one, also)) : shapes;
     }
 
     /// <summary>What matches by an end: what stands in the ruleset, or what one class or another has.</summary>
-    private IEnumerable<Shape> Ends(Shape shape, AddressConditions? end, Families families, bool source)
+    private IEnumerable<Shape> Ends(Shape shape, AddressConditions? end, bool source)
     {
         if (end is null)
         {
@@ -327,7 +348,7 @@ internal sealed class Meaning(int ports)
         if (!end.Fixed.IsEmpty)
         {
             Shape written = shape.Copy();
-            written.Set(source ? AxisName.Source : AxisName.Destination, RunsOf(end.Fixed.Only(families)));
+            written.Set(source ? AxisName.Source : AxisName.Destination, RunsOf(end.Fixed));
             yield return written;
         }
 

@@ -38,6 +38,5 @@ internal sealed record Treatment(Rule Rule, bool Passes)
     public string Word => Rule.Action switch { RuleAction.Allow => Passes ? "allows" : "drops", RuleAction.Reject => "rejects", _ => "drops" };
 
     /// <summary>As the compiler has it: of ICMP the rule names types, so that obsolete ones pass.</summary>
-    private static bool NamesIcmp(Rule rule) => rule.Service is { IsAny: false } service && service.Services.Any(static s => s.IsIcmp)
-        && !service.Services.Any(static s => s.IsIcmp && s.Ports == PortRange.All);
+    private static bool NamesIcmp(Rule rule) => rule.Service is { NamesIcmp: true };
 }

@@ -31,8 +31,7 @@ public static class RulesetCompiler
             {
                 Midstream = rule.Midstream,
                 Helper = rule.Helper,
-                NamesIcmp = rule.Service is { IsAny: false } service && service.Services.Any(static s => s.IsIcmp)
-                    && !service.Services.Any(static s => s.IsIcmp && s.Ports == PortRange.All),
+                NamesIcmp = rule.Service is { NamesIcmp: true },
                 Management = rule.Management,
                 Counts = rule.Action == RuleAction.Count,
                 EachPacket = rule.EachPacket,

@@ -96,11 +96,14 @@ public sealed record Ruleset
     /// <summary>Sizes.</summary>
     public Limits Limits { get; init; } = new();
 
-    /// <summary>Named sets of addresses.</summary>
+    /// <summary>Named sets of addresses; of those that change, what they hold whatever happens.</summary>
     public IReadOnlyDictionary<string, AddressSet> AddressSets { get; init; } = FrozenDictionary<string, AddressSet>.Empty;
 
     /// <summary>Named sets of services, without the built-in ones.</summary>
     public IReadOnlyDictionary<string, ServiceSet> ServiceSets { get; init; } = FrozenDictionary<string, ServiceSet>.Empty;
+
+    /// <summary>Sets of addresses that change while it is in force.</summary>
+    public ImmutableArray<LiveSet> LiveSets { get; init; } = [];
 
     /// <summary>What no rule matches.</summary>
     public Defaults Defaults { get; init; } = new();

@@ -91,10 +91,11 @@ public readonly record struct Service(byte Protocol, PortRange Ports, byte First
 /// <summary>A set of services; any, or a list of protocols with ports. Immutable.</summary>
 public sealed class ServiceSet
 {
-    private ServiceSet(ImmutableArray<Service> services, bool any)
+    private ServiceSet(ImmutableArray<Service> services, bool any, bool byExclusion = false)
     {
         Services = services;
         IsAny = any;
+        IsByExclusion = byExclusion;
     }
 
     /// <summary>Every protocol.</summary>
@@ -105,6 +106,12 @@ public sealed class ServiceSet
 
     /// <summary>Whether every protocol is in it, those without a name too.</summary>
     public bool IsAny { get; }
+
+    /// <summary>Whether it was written by what is not in it, so that its entries are nobody's wish: none of them names a type of ICMP.</summary>
+    public bool IsByExclusion { get; }
+
+    /// <summary>Whether it names types of ICMP, and not all of a family's at once (RFC 4890 §4.3.5).</summary>
+    public bool NamesIcmp => !IsAny && !IsByExclusion && Services.Any(static s => s.IsIcmp) && !Services.Any(static s => s.IsIcmp && s.Ports == PortRange.All);
 
     /// <summary>The set of these entries.</summary>
     public static ServiceSet Of(IEnumerable<Service> services) =>
@@ -136,6 +143,84 @@ public sealed class ServiceSet
         return false;
     }
 
+    /// <summary>What is in this set and not in the other.</summary>
+    public ServiceSet Except(ServiceSet other)
+    {
+        List<Service> left = [];
+        IEnumerable<Service> mine = IsAny ? Enumerable.Range(0, 256).Select(static p => new Service((byte)p, PortRange.All)) : Services;
+        foreach (Service service in mine)
+        {
+            left.AddRange(other.IsAny ? [] : Without(service, other.Services.Where(s => s.Protocol == service.Protocol)));
+        }
+
+        ServiceSet rest = Of(left);
+        return new(rest.Services, any: false, byExclusion: IsAny || IsByExclusion);
+    }
+
+    /// <summary>One service without some of its protocol: each as runs of ports, or of types with their codes.</summary>
+    private static IEnumerable<Service> Without(Service service, IEnumerable<Service> others)
+    {
+        List<(int First, int Last)> left = [.. Runs(service)];
+        foreach ((int first, int last) in others.SelectMany(Runs))
+        {
+            left = [.. left.SelectMany(run => Outside(run, first, last))];
+        }
+
+        if (!service.IsIcmp)
+        {
+            return left.Select(run => service with { Ports = new((ushort)run.First, (ushort)run.Last) });
+        }
+
+        return left.SelectMany(run => Types(service.Protocol, run.First, run.Last));
+    }
+
+    private static IEnumerable<(int First, int Last)> Outside((int First, int Last) run, int first, int last)
+    {
+        if (run.First < first)
+        {
+            yield return (run.First, Math.Min(run.Last, first - 1));
+        }
+
+        if (run.Last > last)
+        {
+            yield return (Math.Max(run.First, last + 1), run.Last);
+        }
+    }
+
+    private static IEnumerable<(int First, int Last)> Runs(Service service)
+    {
+        if (!service.IsIcmp)
+        {
+            return [IpProtocol.HasPorts(service.Protocol) ? (service.Ports.First, service.Ports.Last) : (0, ushort.MaxValue)];
+        }
+
+        int lastType = Math.Min((int)service.Ports.Last, byte.MaxValue);
+        return service is { FirstCode: 0, LastCode: byte.MaxValue }
+            ? [(service.Ports.First << 8, (lastType << 8) | byte.MaxValue)]
+            : Enumerable.Range(service.Ports.First, lastType - service.Ports.First + 1).Select(type => ((type << 8) | service.FirstCode, (type << 8) | service.LastCode));
+    }
+
+    /// <summary>A run of types with their codes, as services: what begins or ends within a type, and whole types between.</summary>
+    private static IEnumerable<Service> Types(byte protocol, int first, int last)
+    {
+        while (first <= last)
+        {
+            int type = first >> 8, whole = (last + 1) >> 8;
+            if ((first & byte.MaxValue) == 0 && whole > type)
+            {
+                // All types at once are the family's whole.
+                ushort end = type == 0 && whole == 256 ? ushort.MaxValue : (ushort)(whole - 1);
+                yield return new Service(protocol, new((ushort)type, end));
+                first = whole << 8;
+                continue;
+            }
+
+            int code = Math.Min(last, (type << 8) | byte.MaxValue);
+            yield return new Service(protocol, new((ushort)type, (ushort)type), (byte)first, (byte)code);
+            first = code + 1;
+        }
+    }
+
     /// <summary>What is in both.</summary>
     public ServiceSet Intersect(ServiceSet other)
     {
@@ -163,7 +248,7 @@ public sealed class ServiceSet
             }
         }
 
-        return Of(both);
+        return new(Of(both).Services, any: false, byExclusion: IsByExclusion && other.IsByExclusion);
     }
 
     /// <summary>Type by type, as runs of codes; all types at once where both name them so.</summary>

@@ -40,6 +40,11 @@ public sealed record PauseStep(SourceMark At, long Nanoseconds) : TestStep(At);
 /// <param name="Minute">The minute of the week that begins, see <see cref="Schedule"/>.</param>
 public sealed record ClockStep(SourceMark At, int Minute) : TestStep(At);
 
+/// <summary>Sets that change hold these from now on, and nothing else but what the ruleset itself writes.</summary>
+/// <param name="At">Where it stands.</param>
+/// <param name="Held">By set.</param>
+public sealed record HoldsStep(SourceMark At, ImmutableArray<(LiveSet Set, AddressSet Addresses)> Held) : TestStep(At);
+
 /// <summary>One test: it starts with no flows, and its steps follow one another.</summary>
 /// <param name="Name">The conversation's name; a single packet's own line.</param>
 /// <param name="At">Where it starts.</param>

@@ -113,7 +113,7 @@ public sealed class Diagnostics
             List<Diagnostic> sorted = [.. _found.OrderBy(static d => d.At)];       // stable: same place, order of finding
             if (_untold > 0)
             {
-                sorted.Add(new Diagnostic(Severity.Error, sorted[^1].At, $"{_untold} more findings are not shown", null));
+                sorted.Add(new Diagnostic(HasErrors ? Severity.Error : Severity.Warning, sorted[^1].At, $"{_untold} more findings are not shown", null));
             }
 
             return sorted;

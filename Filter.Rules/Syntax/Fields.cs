@@ -190,6 +190,9 @@ internal static class Values
         return null;
     }
 
+    /// <summary>A time in whole seconds, rounded up; null where the text is none.</summary>
+    public static long? Seconds(string text) => Duration(text) is { } time ? (time + 999_999_999) / 1_000_000_000 : null;
+
     /// <summary>Numbers with their units, the larger unit first; at most a year.</summary>
     private static long? Duration(string text)
     {

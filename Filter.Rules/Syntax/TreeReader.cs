@@ -94,7 +94,7 @@ public static class TreeReader
 
             if (now is NodeEvent { Tag.IsEmpty: false } tagged)
             {
-                _found.Error(at, $"the tag {Wording.Quote(tagged.Tag.IsNonSpecific ? "!" : tagged.Tag.Value)} means nothing here", "leave it out");
+                _found.Error(at, $"the tag {Wording.Quote(tagged.Tag.IsNonSpecific ? "!" : tagged.Tag.Value)} means nothing here", tagged.Tag.IsNonSpecific || tagged.Tag.Value.StartsWith('!') ? "leave it out; what is not meant stands behind 'not': [ lan, not printers ]" : "leave it out");
             }
 
             Node node;

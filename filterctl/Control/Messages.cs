@@ -3,7 +3,7 @@ namespace Filter.Ctl.Control;
 /// <summary>
 /// What a verb asks of the daemon: one JSON object a line, at most <see cref="ControlServer.MaxRequest"/> bytes.
 /// </summary>
-/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, reload, confirm or stop.</param>
+/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, set, reload, confirm or stop.</param>
 internal sealed record ControlRequest(string Verb)
 {
     /// <summary>reload, diff: the ruleset's absolute path; null for the one that runs.</summary>
@@ -21,7 +21,16 @@ internal sealed record ControlRequest(string Verb)
     /// <summary>explain: the packet line.</summary>
     public string? Line { get; init; }
 
-    /// <summary>flows, delete: which of them; null for all.</summary>
+    /// <summary>set: which; null for all.</summary>
+    public string? Set { get; init; }
+
+    /// <summary>set: the elements that are added or deleted.</summary>
+    public IReadOnlyList<string>? Elements { get; init; }
+
+    /// <summary>set: how many seconds added elements stay; null for as long as the set says.</summary>
+    public long? Timeout { get; init; }
+
+    /// <summary>flows, delete: which of them; null for all. set: list, add, delete or flush.</summary>
     public string? Match { get; init; }
 
     /// <summary>flows: most rows to give.</summary>
@@ -67,7 +76,10 @@ internal sealed record ControlResponse
     /// <summary>Answer to diff.</summary>
     public DifferenceReport? Difference { get; init; }
 
-    /// <summary>How many flows there are, or were deleted.</summary>
+    /// <summary>A set, or a piece of one, in an answer to set.</summary>
+    public SetReport? Set { get; init; }
+
+    /// <summary>How many flows there are, or were deleted; how many elements were added or left.</summary>
     public long? Count { get; init; }
 
     /// <summary>A packet that ended, for drops.</summary>

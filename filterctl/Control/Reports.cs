@@ -428,3 +428,30 @@ internal sealed record PacketEvent
 /// <param name="Time">When, as ISO 8601.</param>
 /// <param name="Message">What.</param>
 internal sealed record LogLine(string Time, string Message);
+
+/// <summary>A set that changes, or a piece of it.</summary>
+internal sealed record SetReport
+{
+    /// <summary>Its name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>live, names, or prefix-of and the port.</summary>
+    public required string Source { get; init; }
+
+    /// <summary>How many elements it has, beside what the ruleset writes into it for good.</summary>
+    public required long Count { get; init; }
+
+    /// <summary>Most elements; null where nobody adds any.</summary>
+    public long? Size { get; init; }
+
+    /// <summary>What is wrong with it; null where nothing is.</summary>
+    public string? Trouble { get; init; }
+
+    /// <summary>Elements.</summary>
+    public required IReadOnlyList<ElementReport> Elements { get; init; }
+}
+
+/// <summary>An element of a set.</summary>
+/// <param name="Element">An address, a prefix or a range.</param>
+/// <param name="Left">Seconds that it stays; null for ever.</param>
+internal sealed record ElementReport(string Element, long? Left);

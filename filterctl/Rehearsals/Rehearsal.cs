@@ -63,6 +63,11 @@ internal sealed class Rehearsal : IDisposable
         _counting = CountingIn(ruleset);
         _burst.Now = 1_000_000_000_000;
         _calendar.Set(minute, _burst.Now);
+        foreach (LiveSet set in ruleset.LiveSets)
+        {
+            set.Begin(_burst.Now);          // it may have been rehearsed before
+        }
+
         _gateway = Gateway.Compose(
             ruleset, Gateway.PortsInMemory(ruleset), new StepRecorder(_steps), Math.Min(Flows, ruleset.Limits.Flows), calendar: _calendar);
         _gateway.Path.Events.Muted = true;
@@ -129,6 +134,17 @@ internal sealed class Rehearsal : IDisposable
     public void SetClock(int minute)
     {
         _calendar.Set(minute, _burst.Now);
+        _rehearsed.Tick(_burst.Now);
+    }
+
+    /// <summary>Sets that change hold these from now on.</summary>
+    public void SetHeld(HoldsStep holds)
+    {
+        foreach ((LiveSet set, AddressSet addresses) in holds.Held)
+        {
+            set.Contents.Replace(addresses.Ranges.ToArray());
+        }
+
         _rehearsed.Tick(_burst.Now);
     }
 

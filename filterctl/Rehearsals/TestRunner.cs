@@ -45,6 +45,10 @@ internal static class TestRunner
             {
                 rehearsal.SetClock(clock.Minute);
             }
+            else if (step is HoldsStep holds)
+            {
+                rehearsal.SetHeld(holds);
+            }
             else if (step is PacketStep packet && Check(rehearsal, packet) is { } wrong)
             {
                 failure = wrong;

@@ -26,10 +26,12 @@ internal sealed class ControlDesk
     private readonly StopOrder _stop;
     private readonly Reporter _reporter;
     private readonly LiveRehearsal _rehearsal;
+    private readonly SetDesk _sets;
 
     /// <summary>A desk for a running daemon.</summary>
-    public ControlDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets, EventFeed feed, StopOrder stop)
+    public ControlDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets, EventFeed feed, StopOrder stop, NameResolver names)
     {
+        _sets = new SetDesk(rulesets, names);
         _gateway = gateway;
         _worker = worker;
         _switch = rulesets;
@@ -69,6 +71,10 @@ internal sealed class ControlDesk
 
                 case "explain":
                     await reply.SendAsync(await ExplainAsync(request.Line).ConfigureAwait(false), cancel).ConfigureAwait(false);
+                    break;
+
+                case "set":
+                    await _sets.AnswerAsync(request, reply, cancel).ConfigureAwait(false);
                     break;
 
                 case "diff":

@@ -29,6 +29,8 @@ internal sealed class Daemon : IDisposable
     private readonly Thread _thread;
     private readonly Sequences _sequences;
     private readonly RulesetSwitch _switch;
+    private readonly NameResolver _names;
+    private readonly PortNetworks _networks = new();
     private readonly StopOrder _stop = new();
     private readonly HashSet<Port> _failed = [];
     private string? _workerFailure;
@@ -40,6 +42,12 @@ internal sealed class Daemon : IDisposable
         _settings = settings;
         _log = log;
         _sequences = sequences;
+        _names = new NameResolver(log);
+        foreach (LiveSet set in ruleset.LiveSets)
+        {
+            set.Begin(WallClock.Monotonic);
+        }
+
         _devices = Devices.Open(ruleset, new NicGate(settings.State ?? NicGate.DefaultDirectory));
         try
         {
@@ -106,6 +114,7 @@ internal sealed class Daemon : IDisposable
         _gateway.Dispose();
         _poller.Dispose();
         _switch.Dispose();
+        _names.Dispose();
         _stop.Dispose();
     }
 
@@ -113,7 +122,7 @@ internal sealed class Daemon : IDisposable
     {
         EventFeed feed = new();
         using Systemd systemd = Systemd.FromEnvironment();
-        ControlDesk desk = new(_gateway, _worker, _switch, feed, _stop);
+        ControlDesk desk = new(_gateway, _worker, _switch, feed, _stop, _names);
         ControlServer server = new(socket, access, desk.AnswerAsync);
         using (EventPump pump = new(_gateway.Path, _gateway.Ports, feed, _log, () => _switch.Current.Rules.Any(static rule => rule.Log)))
         {
@@ -166,6 +175,8 @@ internal sealed class Daemon : IDisposable
 
             _sequences.Renew(_gateway.Ipsec, _log);
             _switch.LookAtTrial();
+            _names.Look(_switch.Current);
+            _networks.Look(_switch.Current);
             FeedWatchdog(systemd);
         }
     }

@@ -254,6 +254,7 @@ internal sealed class RulesetSwitch : IDisposable
             await FinishSweepAsync().ConfigureAwait(false);
         }
 
+        LiveSet.GoOn(next.LiveSets, Current.LiveSets, WallClock.Monotonic);
         Action<PacketPath> publish = _gateway.Prepare(next, _sequences.For(next), keepsFlows);
         TaskCompletionSource<(long Ended, long Kept)> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
         TimeSpan switched = default;
@@ -281,6 +282,11 @@ internal sealed class RulesetSwitch : IDisposable
         (long ended, long kept) = await done.Task.ConfigureAwait(false);
         Ruleset last = Interlocked.Exchange(ref _current, next);
         Generation++;
+        foreach (LiveSet set in next.LiveSets.Where(static set => set.Source == LiveSource.Control))
+        {
+            set.Seed(WallClock.Monotonic);
+        }
+
         return new Adopted(last, ended, kept, switched);
     }
 

@@ -32,6 +32,11 @@ internal sealed class Clustering
     /// <param name="services">Their services.</param>
     public static List<ArraySegment<int>> Of(ReadOnlySpan<int> rules, Field source, Field destination, Field services)
     {
+        if (rules.Length <= BlockTable.RulesPerBlock)
+        {
+            return [new(rules.ToArray())];
+        }
+
         Clustering clustering = new(rules, source, destination, services);
         Axis bySource = clustering._axes[1], byDestination = clustering._axes[2];
         int middle = clustering.Part(0, rules.Length, rule => bySource.IsWide(rule));

@@ -7,6 +7,12 @@ namespace Filter.Rules.Policy.Binding;
 /// <content>A rule is for both families unless it says otherwise: one that only looks so is worth a word.</content>
 internal sealed partial class RulesReader
 {
+    /// <summary>The most rules of one family alone that are told of one by one.</summary>
+    private const int MostOfOneFamily = 20;
+
+    private int _ofOneFamily;
+    private SourceMark _firstUntold;
+
     private static Families FamiliesOf(AddressSet? set) => set?.Families ?? Families.Both;
 
     private static Families FamiliesOf(ServiceSet? set) => set is { IsAny: false }
@@ -23,7 +29,23 @@ internal sealed partial class RulesReader
         {
             (string one, string other) = family == Families.IPv4 ? ("IPv4", "IPv6") : ("IPv6", "IPv4");
             string what = rule.Name.Length > 0 ? $"the rule {Wording.Quote(rule.Name)}" : "the group";
-            found.Warn(rule.At, $"{what} is for {one} alone, as {why} is", $"name what it is in {other} too, or say that it is meant so: family: {one.ToLowerInvariant()}");
+            if (++_ofOneFamily <= MostOfOneFamily)
+            {
+                found.Warn(rule.At, $"{what} is for {one} alone, as {why} is", $"name what it is in {other} too, or say that it is meant so: family: {one.ToLowerInvariant()}");
+            }
+            else if (_ofOneFamily == MostOfOneFamily + 1)
+            {
+                _firstUntold = rule.At;
+            }
+        }
+    }
+
+    /// <summary>Who writes for one family alone need not hear it of every rule.</summary>
+    private void WarnOfFurtherFamilies()
+    {
+        if (_ofOneFamily > MostOfOneFamily)
+        {
+            found.Warn(_firstUntold, $"{_ofOneFamily - MostOfOneFamily} more rules from here on are for one family alone", "where that is meant, put them into a group that says so: family: ipv4");
         }
     }
 

@@ -9,20 +9,32 @@ namespace Filter.Rules.Policy.Binding;
 internal sealed partial class RulesReader
 {
     /// <summary>A rule that has no name yet and does nothing, with all that it matches.</summary>
-    private Rule Matches(Fields fields) => new()
+    private Rule Matches(Fields fields)
+    {
+        AddressValue? source = sets.Addresses(fields["source"], "'source'"), destination = sets.Addresses(fields["destination"], "'destination'");
+        Conditions? asked = conditions.Read(fields);
+        if (source is { IsFixed: false } || destination is { IsFixed: false })
+        {
+            asked = (asked ?? new Conditions()) with { Source = source?.Conditions, Destination = destination?.Conditions };
+        }
+
+        return Matches(fields, source?.Most, destination?.Most, asked);
+    }
+
+    private Rule Matches(Fields fields, AddressSet? source, AddressSet? destination, Conditions? asked) => new()
     {
         Name = "",
         At = fields.At,
         Action = RuleAction.Drop,
         From = Zones(fields["from"], "'from'"),
         To = Zones(fields["to"], "'to'"),
-        Source = sets.Addresses(fields["source"], "'source'"),
-        Destination = sets.Addresses(fields["destination"], "'destination'"),
+        Source = source,
+        Destination = destination,
         Service = sets.Service(fields["service"], "'service'"),
         SourcePorts = Ports(fields["source-port"]),
         Families = Values.Word(fields["family"], "'family'", found, ("ipv4", Families.IPv4), ("ipv6", Families.IPv6)) ?? Families.Both,
         Vlan = Vlan(fields["vlan"]),
-        Conditions = conditions.Read(fields),
+        Conditions = asked,
     };
 
     private ushort Zones(Node? node, string what)

@@ -28,6 +28,7 @@ internal sealed partial class RulesReader(
     {
         List<Rule> rules = [];
         Read(node, Group.None, rules);
+        WarnOfFurtherFamilies();
         return [.. rules];
     }
 

@@ -29,7 +29,7 @@ internal static class RulesetReader
         PortsReader ports = new(found);
         ImmutableArray<PortConfig> portConfigs = ports.Read(fields.Required("ports", "a ruleset names the ports it stands between"));
         RunMode mode = fields["ports"] is MapNode ? ports.Mode(fields.KeyAt("ports")) : RunMode.Bridge;
-        Sets sets = new(fields["sets"], found);
+        Sets sets = new(fields["sets"], new LiveSetReader(portConfigs, ports.Names, folders, found), found);
         IpsecNames policies = new(fields["ipsec"]);
         Schedules schedules = new(fields["schedules"], found);
         ConditionsReader conditions = new(schedules, policies, found);
@@ -44,7 +44,7 @@ internal static class RulesetReader
         path = path with { Admission = AdmissionReader.Read(portConfigs, linkFields, path.Admission, found) };
         Defaults defaults = ReadDefaults(fields["defaults"], limitsReader, ref path, found);
         IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(folders, found), found).Read(fields["ipsec"]);
-        ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, new PacketLines(ports.Names, portConfigs, policies, found), found).Read(fields["tests"]);
+        ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, sets, new PacketLines(ports.Names, portConfigs, policies, found), found).Read(fields["tests"]);
         Ruleset ruleset = new()
         {
             File = file,
@@ -55,6 +55,7 @@ internal static class RulesetReader
             Limits = limits,
             AddressSets = sets.AddressSets,
             ServiceSets = sets.ServiceSets,
+            LiveSets = [.. sets.LiveSets],
             Defaults = defaults,
             Rules = ruleList,
             Ipsec = ipsec,

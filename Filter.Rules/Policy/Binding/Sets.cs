@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using Filter.Engine.Packets;
 using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy.Binding;
@@ -17,12 +18,14 @@ internal sealed class Sets
 
     private readonly Dictionary<string, Named> _named = new(StringComparer.Ordinal);
     private readonly List<Named> _open = [];
+    private readonly LiveSetReader _live;
     private readonly Diagnostics _found;
     private long _entries;
     private bool _spent;
 
-    public Sets(Node? node, Diagnostics found)
+    public Sets(Node? node, LiveSetReader live, Diagnostics found)
     {
+        _live = live;
         _found = found;
         if (node is null)
         {
@@ -50,6 +53,10 @@ internal sealed class Sets
             {
                 found.Error(key.At, $"{Wording.Quote(name.Value)} reads like an address or a number", "start the name of a set with a letter");
             }
+            else if (name.Value == "not")
+            {
+                found.Error(key.At, "'not' takes away what stands behind it", "choose another name for the set");
+            }
             else
             {
                 _named.Add(name.Value, new Named(name, value));
@@ -73,16 +80,19 @@ internal sealed class Sets
         Broken,
     }
 
-    /// <summary>The sets of addresses.</summary>
+    /// <summary>The sets of addresses; of those that change what is in them whatever happens.</summary>
     public IReadOnlyDictionary<string, AddressSet> AddressSets =>
-        _named.Values.Where(static s => s.Kind == Kind.Addresses).ToFrozenDictionary(static s => s.Name.Value, static s => s.Addresses);
+        _named.Values.Where(static s => s.Kind == Kind.Addresses).ToFrozenDictionary(static s => s.Name.Value, static s => s.Addresses.Fixed);
 
     /// <summary>The sets of services.</summary>
     public IReadOnlyDictionary<string, ServiceSet> ServiceSets =>
         _named.Values.Where(static s => s.Kind == Kind.Services).ToFrozenDictionary(static s => s.Name.Value, static s => s.Services);
 
-    /// <summary>What a source, a destination or a selector says; null for any. One that is a single name shares that set.</summary>
-    public AddressSet? Addresses(Node? node, string what)
+    /// <summary>The sets that change.</summary>
+    public IReadOnlyList<LiveSet> LiveSets => _live.All;
+
+    /// <summary>What a source or a destination says; null for any. One that is a single name shares that set.</summary>
+    public AddressValue? Addresses(Node? node, string what)
     {
         if (node is null)
         {
@@ -90,37 +100,71 @@ internal sealed class Sets
         }
 
         IReadOnlyList<Node> entries = Entries(node, what);
-        List<AddressRange> ranges = [];
+        Collecting collecting = new();
         foreach (Node entry in entries)
         {
-            if (Values.Text(entry, $"an entry of {what}", _found) is not { } text)
+            if (Entry(entry, what, out bool not) is not { } text)
             {
+                collecting.SaysWhat();
                 continue;
             }
 
             if (text.Value == "any")
             {
-                return null;
+                if (!not)
+                {
+                    return null;
+                }
+
+                NotAny(text);
+                continue;
+            }
+
+            if (!not)
+            {
+                collecting.SaysWhat();
             }
 
             if (Find(text, Kind.Addresses) is not { } set)
             {
                 if (!_named.ContainsKey(text.Value))
                 {
-                    ranges.AddRange(Address(text));
+                    collecting.Add(Address(text), not);
                 }
             }
-            else if (entries.Count == 1)
+            else if (entries.Count == 1 && !not)
             {
                 return set.Addresses;
             }
-            else if (Spend(set.Addresses.Ranges.Length, text.At))
+            else if (Spend(set.Addresses.Fixed.Ranges.Length, text.At))
             {
-                ranges.AddRange(set.Addresses.Ranges);
+                collecting.Add(text.Value, set.Addresses, not);
             }
         }
 
-        return AddressSet.Of(ranges);
+        AddressValue value = collecting.Addresses();
+        if (value is { IsFixed: true, Fixed.IsEmpty: true } && entries.Count > 0 && !_found.HasErrors)
+        {
+            _found.Error(node.At, $"{what} takes away all that it names, and matches nothing", "leave out what stands behind 'not', or name more");
+        }
+
+        return value;
+    }
+
+    /// <summary>As <see cref="Addresses"/>, where nothing may change.</summary>
+    public AddressSet? FixedAddresses(Node? node, string what, string why)
+    {
+        if (Addresses(node, what) is not { } value)
+        {
+            return null;
+        }
+
+        if (!value.IsFixed)
+        {
+            _found.Error(node!.At, $"{what} names a set that changes: {value.AnyOf.Concat(value.NoneOf).First().Name}", why);
+        }
+
+        return value.Fixed;
     }
 
     /// <summary>What a service says; null for any. One that is a single name shares that set.</summary>
@@ -132,38 +176,60 @@ internal sealed class Sets
         }
 
         IReadOnlyList<Node> entries = Entries(node, what);
-        List<Service> services = [];
+        Collecting collecting = new();
         foreach (Node entry in entries)
         {
-            if (Values.Text(entry, $"an entry of {what}", _found) is not { } text)
+            if (Entry(entry, what, out bool not) is not { } text)
             {
                 continue;
             }
 
             if (text.Value == "any")
             {
-                return null;
+                if (!not)
+                {
+                    return null;
+                }
+
+                NotAny(text);
+                continue;
             }
 
             if (Find(text, Kind.Services) is not { } set)
             {
                 if (!_named.ContainsKey(text.Value))
                 {
-                    services.AddRange(ServiceOf(text));
+                    collecting.Add(ServiceOf(text), not);
                 }
             }
-            else if (entries.Count == 1)
+            else if (entries.Count == 1 && !not)
             {
                 return set.Services;
             }
             else if (Spend(set.Services.Services.Length, text.At))
             {
-                services.AddRange(set.Services.Services);
+                collecting.Add(set.Services.Services, not);
             }
         }
 
-        return ServiceSet.Of(services);
+        return collecting.Services();
     }
+
+    /// <summary>An entry's text without `not`.</summary>
+    private Located<string>? Entry(Node entry, string what, out bool not)
+    {
+        const string Not = "not ";
+        not = false;
+        if (Values.Text(entry, $"an entry of {what}", _found) is not { } text)
+        {
+            return null;
+        }
+
+        not = text.Value.StartsWith(Not, StringComparison.Ordinal);
+        return not ? new Located<string>(text.Value[Not.Length..].Trim(), text.At) : text;
+    }
+
+    private void NotAny(Located<string> text) => _found.Error(text.At, "'not any' leaves nothing", "name what is not meant");
 
     private IReadOnlyList<Node> Entries(Node node, string what)
     {
@@ -252,10 +318,15 @@ internal sealed class Sets
         }
 
         _open.Add(set);
-        List<AddressRange> ranges = [];
-        List<Service> services = [];
-        IReadOnlyList<Node> entries = Values.Each(set.Node);
-        if (entries.Count == 0 || set.Node is ScalarNode { IsAbsent: true })
+        Collecting collecting = new();
+        Node? list = set.Node;
+        if (set.Node is MapNode map)
+        {
+            set.Kind = _live.Read(set.Name, map, collecting, out list) switch { null => Kind.Broken, true => Kind.Addresses, _ => Kind.Open };
+        }
+
+        IReadOnlyList<Node> entries = Values.Each(list);
+        if (set.Node is not MapNode && (entries.Count == 0 || set.Node is ScalarNode { IsAbsent: true }))
         {
             _found.Error(set.Name.At, $"the set {Wording.Quote(set.Name.Value)} is empty", "give it entries: [ 192.0.2.0/24 ] or [ tcp/443 ]");
             set.Kind = Kind.Broken;
@@ -264,19 +335,26 @@ internal sealed class Sets
 
         foreach (Node entry in entries)
         {
-            if (Values.Text(entry, "an entry of a set", _found) is not { } text)
+            if (Entry(entry, "a set", out bool not) is not { } text)
             {
                 set.Kind = Kind.Broken;
+                continue;
             }
-            else if (_named.TryGetValue(text.Value, out Named? inner))
+
+            if (!not)
             {
-                TakeSet(set, inner, text, ranges, services);
+                collecting.SaysWhat();
+            }
+
+            if (_named.TryGetValue(text.Value, out Named? inner))
+            {
+                TakeSet(set, inner, text, collecting, not);
             }
             else if (AddressWords.LooksLikeOne(text.Value))
             {
                 if (Takes(set, Kind.Addresses, text) && Spend(1, text.At))
                 {
-                    ranges.AddRange(AddressWords.Read(text, _found));
+                    collecting.Add(AddressWords.Read(text, _found), not);
                 }
             }
             else if (text.Value == "any")
@@ -288,7 +366,7 @@ internal sealed class Sets
             {
                 if (Takes(set, Kind.Services, text) && Spend(1, text.At))
                 {
-                    services.AddRange(ServiceWords.Read(text, _found));
+                    collecting.Add(ServiceWords.Read(text, _found), not);
                 }
             }
             else
@@ -298,14 +376,14 @@ internal sealed class Sets
             }
         }
 
-        set.Addresses = AddressSet.Of(ranges);
-        set.Services = ServiceSet.Of(services);
+        set.Addresses = set.Kind == Kind.Addresses ? collecting.Addresses() : AddressValue.Nothing;
+        set.Services = collecting.Services();
         set.Kind = set.Kind == Kind.Open ? Kind.Broken : set.Kind;
         set.Done = true;
         _open.RemoveAt(_open.Count - 1);
     }
 
-    private void TakeSet(Named set, Named inner, Located<string> text, List<AddressRange> ranges, List<Service> services)
+    private void TakeSet(Named set, Named inner, Located<string> text, Collecting collecting, bool not)
     {
         if (_open.Contains(inner))
         {
@@ -329,11 +407,19 @@ internal sealed class Sets
             return;
         }
 
-        int size = inner.Kind == Kind.Addresses ? inner.Addresses.Ranges.Length : inner.Services.Services.Length;
-        if (Takes(set, inner.Kind, text) && Spend(size, text.At))
+        int size = inner.Kind == Kind.Addresses ? inner.Addresses.Fixed.Ranges.Length : inner.Services.Services.Length;
+        if (!Takes(set, inner.Kind, text) || !Spend(size, text.At))
         {
-            ranges.AddRange(inner.Addresses.Ranges);
-            services.AddRange(inner.Services.Services);
+            return;
+        }
+
+        if (inner.Kind == Kind.Addresses)
+        {
+            collecting.Add(text.Value, inner.Addresses, not);
+        }
+        else
+        {
+            collecting.Add(inner.Services.Services, not);
         }
     }
 
@@ -376,7 +462,7 @@ internal sealed class Sets
 
         public bool Done { get; set; }
 
-        public AddressSet Addresses { get; set; } = AddressSet.Empty;
+        public AddressValue Addresses { get; set; } = AddressValue.Nothing;
 
         public ServiceSet Services { get; set; } = ServiceSet.Of([]);
     }

@@ -5,12 +5,12 @@ using Filter.Rules.Syntax;
 namespace Filter.Rules.Policy.Binding;
 
 /// <summary>Reads <c>tests:</c>.</summary>
-internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines lines, Diagnostics found)
+internal sealed class TestsReader(IReadOnlyCollection<string> rules, Sets sets, PacketLines lines, Diagnostics found)
 {
     private static readonly string[] s_verdicts = ["pass", "drop", "reject", "held", "answered"];
     private static readonly string[] s_packetKeys = [.. s_verdicts, "by", "counted-by", "reason", "ipsec"];
-    private static readonly string[] s_stepKeys = [.. s_packetKeys, "after", "at"];
-    private static readonly string[] s_entryKeys = [.. s_packetKeys, "conversation", "steps", "at"];
+    private static readonly string[] s_stepKeys = [.. s_packetKeys, "after", "at", "holds"];
+    private static readonly string[] s_entryKeys = [.. s_packetKeys, "conversation", "steps", "at", "holds"];
     private static readonly string[] s_reasons = [.. Enum.GetValues<DropReason>().Where(static r => r != DropReason.None).Select(static r => r.Name())];
 
     /// <summary>The tests in order.</summary>
@@ -31,7 +31,7 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
             }
             else if (Packet(fields, "a test") is { } step)
             {
-                tests.Add(new TestEntry(step.Line.Value, fields.At, false, [.. Clock(fields), step]));
+                tests.Add(new TestEntry(step.Line.Value, fields.At, false, [.. Given(fields), step]));
             }
         }
 
@@ -42,7 +42,7 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
     {
         fields.Refuse("belongs to a step of the conversation", "move it under 'steps'", s_packetKeys);
         Located<string>? name = Values.Text(fields.Required("conversation", "say in a few words what it shows"), "'conversation'", found);
-        List<TestStep> steps = [.. Clock(fields)];
+        List<TestStep> steps = [.. Given(fields)];
         IReadOnlyList<Node> nodes = Values.List(fields.Required("steps"), "'steps'", found);
         if (nodes.Count == 0 && fields["steps"] is ListNode empty)
         {
@@ -58,24 +58,50 @@ internal sealed class TestsReader(IReadOnlyCollection<string> rules, PacketLines
 
             if (step.Has("after"))
             {
-                step.Refuse("cannot stand beside 'after'", "make two steps of it", [.. s_packetKeys, "at"]);
+                step.Refuse("cannot stand beside 'after'", "make two steps of it", [.. s_packetKeys, "at", "holds"]);
                 if (Values.Duration(step["after"], "'after'", found) is { } pause)
                 {
                     steps.Add(new PauseStep(step.At, pause));
                 }
             }
-            else if (step.Has("at") && !s_packetKeys.Any(step.Has))
+            else if ((step.Has("at") || step.Has("holds")) && !s_packetKeys.Any(step.Has))
             {
-                steps.AddRange(Clock(step));
+                steps.AddRange(Given(step));
             }
             else if (Packet(step, "a step") is { } packet)
             {
-                steps.AddRange(Clock(step));
+                steps.AddRange(Given(step));
                 steps.Add(packet);
             }
         }
 
         return new TestEntry(name?.Value ?? "", fields.At, true, [.. steps]);
+    }
+
+    /// <summary>What else is so from now on: the hour, what sets hold.</summary>
+    private IEnumerable<TestStep> Given(Fields fields) => [.. Clock(fields), .. Holds(fields)];
+
+    private IEnumerable<TestStep> Holds(Fields fields)
+    {
+        if (fields["holds"] is not { } node)
+        {
+            return [];
+        }
+
+        string[] known = [.. sets.LiveSets.Select(static set => set.SetName)];
+        if (Fields.Of(node, "'holds'", found, known) is not { } held)
+        {
+            return [];
+        }
+
+        return
+        [
+            new HoldsStep(fields.KeyAt("holds"),
+            [
+                .. sets.LiveSets.Where(set => held[set.SetName] is not null)
+                    .Select(set => (set, sets.FixedAddresses(held[set.SetName], $"what {Wording.Quote(set.SetName)} holds", "name addresses") ?? AddressSet.Any)),
+            ]),
+        ];
     }
 
     /// <summary>The clock on the wall, where it is set.</summary>

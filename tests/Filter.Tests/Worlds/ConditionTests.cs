@@ -46,6 +46,31 @@ public sealed class ConditionTests(ConditionScene scene) : IClassFixture<Conditi
     }
 
     [Fact]
+    public void A_count_that_logs_writes_a_line_under_its_own_name_and_the_rule_below_decides()
+    {
+        using World world = World.Bridge();
+        string file = world.Write("counts.yaml", """
+            filter: 1
+            ports:
+              outside: { nic: eth0, side: unprotected }
+              inside: { nic: eth1, side: protected }
+            rules:
+              - count: pings-seen
+                service: ping
+                log: true
+              - allow: pings
+                service: ping
+
+            """);
+        using Daemon daemon = Daemon.Start(world.Filter, file, ["outside=eth0", "inside=eth1"]);
+        world.Client.Pings(World.Gateway4, "-c2 -i0.01");
+        daemon.Process.Says($"counted 'inside: icmp {World.Client4} > {World.Gateway4} echo-request");
+        Assert.Contains($"by pings-seen ({file}:6)", daemon.Process.Said, StringComparison.Ordinal);
+        Assert.DoesNotContain("pass '", daemon.Process.Said, StringComparison.Ordinal);
+        Assert.Equal(0, daemon.Process.End());
+    }
+
+    [Fact]
     [Trait("Suite", "long")]
     public void A_connection_ends_at_the_minute_at_which_its_rules_time_does()
     {

@@ -130,6 +130,16 @@ public sealed class GroupTests
         Assert.Equal(warning, reading.Diagnostics.SingleOrDefault()?.Message);
     }
 
+    [Fact]
+    public void Who_writes_for_one_family_alone_hears_it_of_twenty_rules_and_then_once()
+    {
+        string rules = string.Concat(Enumerable.Range(0, 5000).Select(static i => $"  - {{ allow: r{i}, source: old }}\n"));
+        RulesetReading reading = RulesetFile.Parse("f.yaml", Head + "rules:\n" + rules);
+        Assert.Equal((21, 0), (reading.Diagnostics.Count, reading.ErrorCount));
+        Assert.Equal("4980 more rules from here on are for one family alone", reading.Diagnostics[^1].Message);
+        Assert.Equal(reading.Ruleset!.Rules[20].At, reading.Diagnostics[^1].At);
+    }
+
     private static Ruleset Read(string rules)
     {
         RulesetReading reading = RulesetFile.Parse("f.yaml", Head + rules);
