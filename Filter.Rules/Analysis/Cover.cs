@@ -25,6 +25,7 @@ internal sealed class Cover(int steps)
     public const int ManySteps = 2_000_000;
 
     private readonly List<int[]> _rooms = [];
+    private int[] _axes = [];
     private int _left;
 
     /// <summary>The boxes that the last answer of "no" rests on, among perhaps more than are needed.</summary>
@@ -43,7 +44,7 @@ internal sealed class Cover(int steps)
             boxes[i] = layer[others[i]];
         }
 
-        Answer answer = Spares(box, boxes, out room);
+        Answer answer = Spares(box, boxes, layer.Axes, out room);
         if (answer == Answer.No)
         {
             int[] used = [.. Used];
@@ -58,8 +59,13 @@ internal sealed class Cover(int steps)
     }
 
     /// <summary>Whether a point of the box is in none of the others.</summary>
-    public Answer Spares(RankSet[] box, RankSet[][] others, out RankSet[]? room)
+    /// <param name="box">The box.</param>
+    /// <param name="others">The others.</param>
+    /// <param name="axes">The axes on which they have less than all.</param>
+    /// <param name="room">A box of such points.</param>
+    public Answer Spares(RankSet[] box, RankSet[][] others, int[] axes, out RankSet[]? room)
     {
+        _axes = axes;
         _left = steps;
         Used.Clear();
         int[] all = Room(0, others.Length);
@@ -111,7 +117,7 @@ internal sealed class Cover(int steps)
 
         Used.Add(best);
         RankSet[] taken = others[best], rest = [.. box];
-        for (int axis = 0; axis < box.Length; axis++)
+        foreach (int axis in _axes)
         {
             RankSet outside = rest[axis].Except(taken[axis]);
             if (outside.IsEmpty)
@@ -134,25 +140,23 @@ internal sealed class Cover(int steps)
     }
 
     /// <summary>Which part of the box the other takes: 0 for none, 1 for all, in between only roughly.</summary>
-    private static double Share(RankSet[] other, RankSet[] box)
+    private double Share(RankSet[] other, RankSet[] box)
     {
         double share = 1;
         bool all = true;
-        for (int axis = 0; axis < box.Length; axis++)
+        foreach (int axis in _axes)
         {
-            RankSet mine = box[axis], its = other[axis];
-            if (its.Contains(mine))
-            {
-                continue;
-            }
-
-            if (!its.Overlaps(mine))
+            int mine = box[axis].Count, common = box[axis].Common(other[axis]);
+            if (common == 0)
             {
                 return 0;
             }
 
-            all = false;
-            share *= (double)mine.Intersect(its).Count / mine.Count;
+            if (common < mine)
+            {
+                all = false;
+                share *= (double)common / mine;
+            }
         }
 
         return all ? 1 : Math.Clamp(share, double.Epsilon, 0.999999);

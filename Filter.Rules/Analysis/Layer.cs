@@ -1,11 +1,10 @@
 using System.Numerics;
-using System.Runtime.InteropServices;
 
 namespace Filter.Rules.Analysis;
 
 /// <summary>
 /// The boxes of one ruleset's rules in one kind of packet, in their order; last the defaults, which leave nothing over. Each side of
-/// a box lies in an array of its own, so that many boxes are looked at in one step.
+/// a box lies in an array of its own, so that many boxes are looked at in one step; axes on which no box says anything are not looked at.
 /// </summary>
 internal sealed class Layer
 {
@@ -14,35 +13,39 @@ internal sealed class Layer
     private readonly int[][] _lasts;
     private readonly bool[] _ragged;
 
-    /// <summary>A layer of boxes, each of as many axes.</summary>
+    /// <summary>A layer of boxes.</summary>
     /// <param name="boxes">In the order in which rules are asked.</param>
     /// <param name="owners">The rule of each box; a rule's boxes stand together.</param>
     /// <param name="treatments">What each box's rule does; equal numbers mean the same.</param>
-    /// <param name="axes">How many axes.</param>
-    public Layer(RankSet[][] boxes, int[] owners, int[] treatments, int axes)
+    /// <param name="whole">The box that they all are in.</param>
+    public Layer(RankSet[][] boxes, int[] owners, int[] treatments, RankSet[] whole)
     {
         _boxes = boxes;
         Owners = owners;
         Treatments = treatments;
+        Axes = [.. Enumerable.Range(0, whole.Length).Where(axis => boxes.Any(box => !box[axis].Contains(whole[axis])))];
         int room = (boxes.Length + Vector<int>.Count - 1) / Vector<int>.Count * Vector<int>.Count;
-        _firsts = new int[axes][];
-        _lasts = new int[axes][];
+        _firsts = new int[Axes.Length][];
+        _lasts = new int[Axes.Length][];
         _ragged = new bool[boxes.Length];
-        for (int axis = 0; axis < axes; axis++)
+        for (int at = 0; at < Axes.Length; at++)
         {
             // Behind the last box stand some that have nothing.
-            _firsts[axis] = new int[room];
-            _lasts[axis] = new int[room];
-            Array.Fill(_firsts[axis], int.MaxValue);
-            Array.Fill(_lasts[axis], int.MinValue);
+            int[] firsts = _firsts[at] = new int[room], lasts = _lasts[at] = new int[room];
+            Array.Fill(firsts, int.MaxValue);
+            Array.Fill(lasts, int.MinValue);
             for (int i = 0; i < boxes.Length; i++)
             {
-                _firsts[axis][i] = boxes[i][axis].First;
-                _lasts[axis][i] = boxes[i][axis].Last;
-                _ragged[i] |= boxes[i][axis].Runs > 1;
+                RankSet ranks = boxes[i][Axes[at]];
+                firsts[i] = ranks.First;
+                lasts[i] = ranks.Last;
+                _ragged[i] |= ranks.Runs > 1;
             }
         }
     }
+
+    /// <summary>The axes on which a box has less than all.</summary>
+    public int[] Axes { get; }
 
     /// <summary>The rule of each box.</summary>
     public int[] Owners { get; }
@@ -56,31 +59,34 @@ internal sealed class Layer
     /// <summary>A box.</summary>
     public RankSet[] this[int box] => _boxes[box];
 
-    /// <summary>The first box from <paramref name="from"/> on that has the point and is not of this rule; -1 for none.</summary>
-    public int FirstAt(ReadOnlySpan<int> point, int from = 0, int without = -1)
+    /// <summary>A rule's boxes; they stand together.</summary>
+    public IEnumerable<int> BoxesOf(int rule)
     {
-        for (int block = from / Vector<int>.Count * Vector<int>.Count; block < _boxes.Length; block += Vector<int>.Count)
+        int at = Array.BinarySearch(Owners, rule);
+        if (at < 0)
         {
-            Vector<int> has = Vector<int>.AllBitsSet;
-            for (int axis = 0; axis < point.Length && has != Vector<int>.Zero; axis++)
-            {
-                Vector<int> rank = new(point[axis]);
-                has &= Vector.LessThanOrEqual(new Vector<int>(_firsts[axis], block), rank)
-                    & Vector.GreaterThanOrEqual(new Vector<int>(_lasts[axis], block), rank);
-            }
+            yield break;
+        }
 
-            if (has == Vector<int>.Zero)
-            {
-                continue;
-            }
+        while (at > 0 && Owners[at - 1] == rule)
+        {
+            at--;
+        }
 
-            for (int i = 0; i < Vector<int>.Count; i++)
+        for (; at < Count && Owners[at] == rule; at++)
+        {
+            yield return at;
+        }
+    }
+
+    /// <summary>The first box that has the point.</summary>
+    public int FirstAt(ReadOnlySpan<int> point)
+    {
+        for (int box = 0; box < _boxes.Length; box++)
+        {
+            if (Has(box, point))
             {
-                int box = block + i;
-                if (has[i] != 0 && box >= from && Owners[box] != without && (!_ragged[box] || Has(box, point)))
-                {
-                    return box;
-                }
+                return box;
             }
         }
 
@@ -90,13 +96,20 @@ internal sealed class Layer
     /// <summary>The boxes that share a point with this one, in order.</summary>
     public void Overlapping(RankSet[] with, List<int> into)
     {
+        bool ragged = false;
+        foreach (int axis in Axes)
+        {
+            ragged |= with[axis].Runs > 1;
+        }
+
         for (int block = 0; block < _boxes.Length; block += Vector<int>.Count)
         {
             Vector<int> meets = Vector<int>.AllBitsSet;
-            for (int axis = 0; axis < with.Length && meets != Vector<int>.Zero; axis++)
+            for (int at = 0; at < Axes.Length && meets != Vector<int>.Zero; at++)
             {
-                meets &= Vector.LessThanOrEqual(new Vector<int>(_firsts[axis], block), new Vector<int>(with[axis].Last))
-                    & Vector.GreaterThanOrEqual(new Vector<int>(_lasts[axis], block), new Vector<int>(with[axis].First));
+                RankSet side = with[Axes[at]];
+                meets &= Vector.LessThanOrEqual(new Vector<int>(_firsts[at], block), new Vector<int>(side.Last))
+                    & Vector.GreaterThanOrEqual(new Vector<int>(_lasts[at], block), new Vector<int>(side.First));
             }
 
             if (meets == Vector<int>.Zero)
@@ -106,21 +119,35 @@ internal sealed class Layer
 
             for (int i = 0; i < Vector<int>.Count; i++)
             {
-                if (meets[i] != 0 && Boxes.Overlap(_boxes[block + i], with))
+                int box = block + i;
+                if (meets[i] != 0 && ((!ragged && !_ragged[box]) || Boxes.Overlap(_boxes[box], with)))
                 {
-                    into.Add(block + i);
+                    into.Add(box);
                 }
             }
         }
     }
 
-    private bool Has(int box, ReadOnlySpan<int> point)
+    /// <summary>Whether the box has the point.</summary>
+    public bool Has(int box, ReadOnlySpan<int> point)
     {
-        for (int axis = 0; axis < point.Length; axis++)
+        for (int at = 0; at < Axes.Length; at++)
         {
-            if (!_boxes[box][axis].Contains(point[axis]))
+            int rank = point[Axes[at]];
+            if (rank < _firsts[at][box] || rank > _lasts[at][box])
             {
                 return false;
+            }
+        }
+
+        if (_ragged[box])
+        {
+            foreach (int axis in Axes)
+            {
+                if (!_boxes[box][axis].Contains(point[axis]))
+                {
+                    return false;
+                }
             }
         }
 

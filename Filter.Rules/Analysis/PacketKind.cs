@@ -10,6 +10,9 @@ internal enum Carried
     /// <summary>TCP: has ports and flags.</summary>
     Tcp,
 
+    /// <summary>TCP from the middle of a connection, where rules may pick one up.</summary>
+    TcpMiddle,
+
     /// <summary>UDP, UDP-Lite, SCTP, DCCP: has ports.</summary>
     Ports,
 
@@ -40,13 +43,18 @@ internal sealed record PacketKind(bool IPv4, Carried Carried, bool Opened)
     ]);
 
     /// <summary>Bytes of the headers: the shortest packet.</summary>
-    public int Headers => (IPv4 ? 20 : 40) + Carried switch { Carried.Tcp => 20, Carried.Ports => 8, Carried.Other => 0, _ => 8 };
+    public int Headers => (IPv4 ? 20 : 40) + Carried switch { Carried.Tcp or Carried.TcpMiddle => 20, Carried.Ports => 8, Carried.Other => 0, _ => 8 };
 
     /// <summary>Every kind that there is under these rulesets.</summary>
-    public static IEnumerable<PacketKind> All(bool opened)
+    public static IEnumerable<PacketKind> All(bool opened, bool midstream)
     {
         foreach (Carried carried in Enum.GetValues<Carried>())
         {
+            if (carried == Carried.TcpMiddle && !midstream)
+            {
+                continue;
+            }
+
             foreach (bool ipv4 in new[] { true, false })
             {
                 yield return new(ipv4, carried, Opened: false);
@@ -69,7 +77,7 @@ internal sealed record PacketKind(bool IPv4, Carried Carried, bool Opened)
         shape.Set(AxisName.Source, Meaning.RunsOf(family.Except(s_noSource)));
         shape.Set(AxisName.Destination, Meaning.RunsOf(family));
         shape.Set(AxisName.Service, Services());
-        shape.Set(AxisName.SourcePort, Carried is Carried.Tcp or Carried.Ports ? [new(1, 65535)] : [new(Meaning.NoPort, Meaning.NoPort)]);
+        shape.Set(AxisName.SourcePort, Carried is Carried.Tcp or Carried.TcpMiddle or Carried.Ports ? [new(1, 65535)] : [new(Meaning.NoPort, Meaning.NoPort)]);
         ushort from = ushort.MaxValue, to = ushort.MaxValue;
         if (Opened)
         {
@@ -79,7 +87,12 @@ internal sealed record PacketKind(bool IPv4, Carried Carried, bool Opened)
         }
 
         shape.Set(AxisName.Zones, meaning.Zones(from, to));
-        shape.Set(AxisName.Flags, Carried == Carried.Tcp ? Openings() : [new(Meaning.NoFlags, Meaning.NoFlags)]);
+        shape.Set(AxisName.Flags, Carried switch
+        {
+            Carried.Tcp => Flags(TcpFlags.Syn),
+            Carried.TcpMiddle => Flags(TcpFlags.Ack),
+            _ => [new(Meaning.NoFlags, Meaning.NoFlags)],
+        });
         shape.Set(AxisName.Headers, IPv4 ? [new(0, 0)] : [new(0, 15)]);
         shape.Set(AxisName.Size, [new((UInt128)Headers, ushort.MaxValue)]);
         shape.Set(AxisName.SourceMac, Opened ? [new(0, 0)] : [new(1, LinkAddress.Broadcast)]);
@@ -88,14 +101,14 @@ internal sealed record PacketKind(bool IPv4, Carried Carried, bool Opened)
         return shape;
     }
 
-    /// <summary>SYN, and what may stand beside it: what opens a connection.</summary>
-    private static List<ValueRange> Openings()
+    /// <summary>SYN or ACK, and what may stand beside it: what opens a connection, or goes on with one.</summary>
+    private static List<ValueRange> Flags(TcpFlags set)
     {
         const TcpFlags Free = TcpFlags.Psh | TcpFlags.Urg | TcpFlags.Ece | TcpFlags.Cwr;
         List<ValueRange> openings = [];
         for (int flags = 0; flags <= byte.MaxValue; flags++)
         {
-            if (((TcpFlags)flags & ~Free) == TcpFlags.Syn)
+            if (((TcpFlags)flags & ~Free) == set)
             {
                 openings.Add(new((UInt128)flags, (UInt128)flags));
             }
@@ -113,7 +126,7 @@ internal sealed record PacketKind(bool IPv4, Carried Carried, bool Opened)
         for (int protocol = 0; protocol <= byte.MaxValue; protocol++)
         {
             bool icmp = protocol is IpProtocol.Icmp or IpProtocol.IcmpV6;
-            Carried carried = protocol == IpProtocol.Tcp ? Carried.Tcp : IpProtocol.HasPorts((byte)protocol) ? Carried.Ports : Carried.Other;
+            Carried carried = protocol == IpProtocol.Tcp ? (Carried == Carried.TcpMiddle ? Carried : Carried.Tcp) : IpProtocol.HasPorts((byte)protocol) ? Carried.Ports : Carried.Other;
             UInt128 at = (UInt128)protocol << 16;
             if (!icmp && carried == Carried)
             {

@@ -5,7 +5,14 @@ internal sealed class RankSet
 {
     private readonly int[] _bounds;
 
-    private RankSet(int[] bounds) => _bounds = bounds;
+    private RankSet(int[] bounds)
+    {
+        _bounds = bounds;
+        for (int i = 0; i < bounds.Length; i += 2)
+        {
+            Count += bounds[i + 1] - bounds[i] + 1;
+        }
+    }
 
     /// <summary>No rank.</summary>
     public static RankSet Empty { get; } = new([]);
@@ -23,19 +30,7 @@ internal sealed class RankSet
     public int Last => _bounds[^1];
 
     /// <summary>How many ranks.</summary>
-    public int Count
-    {
-        get
-        {
-            int count = 0;
-            for (int i = 0; i < _bounds.Length; i += 2)
-            {
-                count += _bounds[i + 1] - _bounds[i] + 1;
-            }
-
-            return count;
-        }
-    }
+    public int Count { get; }
 
     /// <summary>One run.</summary>
     public static RankSet Of(int first, int last) => new([first, last]);
@@ -99,6 +94,32 @@ internal sealed class RankSet
         }
 
         return true;
+    }
+
+    /// <summary>How many ranks they share.</summary>
+    public int Common(RankSet other)
+    {
+        if (ReferenceEquals(this, other))
+        {
+            return Count;
+        }
+
+        int common = 0, a = 0, b = 0;
+        while (a < _bounds.Length && b < other._bounds.Length)
+        {
+            int first = Math.Max(_bounds[a], other._bounds[b]), last = Math.Min(_bounds[a + 1], other._bounds[b + 1]);
+            common += Math.Max(0, last - first + 1);
+            if (_bounds[a + 1] < other._bounds[b + 1])
+            {
+                a += 2;
+            }
+            else
+            {
+                b += 2;
+            }
+        }
+
+        return common;
     }
 
     /// <summary>Whether they share a rank.</summary>

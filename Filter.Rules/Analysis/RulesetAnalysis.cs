@@ -55,121 +55,103 @@ public sealed class RulesetAnalysis
             return null;
         }
 
-        bool reached = false, open = false, needed = false;
-        SortedSet<int> blame = [];
-        (Region Region, int Box)? first = null;
+        bool reached = false, unsure = false, undecided = false;
+        List<(Region Region, int Box, int[] By)> covered = [];
+        SortedSet<int> instead = [];
+        Witness? witness = null;
+        List<int> meeting = [], above = [];
         foreach (Region region in _space.Regions)
         {
             Layer layer = region.Layers[0];
-            foreach (int box in BoxesOf(layer, number))
+            foreach (int box in layer.BoxesOf(number))
             {
-                first ??= (region, box);
-                switch (Reached(layer, number, box, rule.EachPacket, cover, blame))
+                meeting.Clear();
+                layer.Overlapping(layer[box], meeting);
+                above.Clear();
+                foreach (int other in meeting)
                 {
-                    case Answer.Yes: reached = true; break;
-                    case Answer.Undecided: open = true; break;
-                    default: break;
+                    // What follows an opening comes to a rule that looks at each packet by others that do.
+                    if (layer.Owners[other] < number && (!rule.EachPacket || _ruleset.Rules[layer.Owners[other]].EachPacket))
+                    {
+                        above.Add(other);
+                    }
+                }
+
+                Asked asked = new(region, box, number, meeting, above);
+                int[]? point = PointReached(asked);
+                Answer comes = point is not null ? Answer.Yes : cover.Spares(layer, layer[box], CollectionsMarshal.AsSpan(above), out _);
+                reached |= comes == Answer.Yes;
+                unsure |= comes == Answer.Undecided;
+                if (comes == Answer.No)
+                {
+                    covered.Add((region, box, [.. cover.Used.Order()]));
+                    continue;
+                }
+
+                if (rule.EachPacket)
+                {
+                    continue;           // it also looks at what follows an opening
+                }
+
+                Answer needed = Needed(asked, cover, out RankSet[]? room, out int next);
+                if (needed == Answer.Yes)
+                {
+                    return null;
+                }
+
+                undecided |= needed == Answer.Undecided;
+                if (room is not null)
+                {
+                    instead.Add(next);
+                    witness ??= Witnesses.Of(_space, region.Kind, room);
                 }
             }
-        }
-
-        if (first is not { } some)
-        {
-            return new Finding(FindingKind.Unreachable, rule, [], $"no packet that can be reaches the rule {Wording.Quote(rule.Name)}: errors of ICMP go with their flows, and no other packet is like that", null);
         }
 
         if (!reached)
         {
-            return open
-                ? new Finding(FindingKind.Undecided, rule, [], $"undecided: whether any packet reaches the rule {Wording.Quote(rule.Name)}", null)
-                : Unreachable(rule, blame, some.Region, some.Box);
+            return unsure ? new Finding(FindingKind.Undecided, rule, [], $"undecided: whether any packet reaches the rule {Wording.Quote(rule.Name)}", null)
+                : covered.Count > 0 ? Unreachable(rule, covered, cover)
+                : new Finding(FindingKind.Unreachable, rule, [], $"no packet that can be reaches the rule {Wording.Quote(rule.Name)}: errors of ICMP go with their flows, and no other packet is like that", null);
         }
 
-        if (rule.EachPacket)
-        {
-            return null;            // it also looks at what follows an opening
-        }
-
-        Finding? undecided = null;
-        blame.Clear();
-        Witness? witness = null;
-        foreach (Region region in _space.Regions)
-        {
-            foreach (int box in BoxesOf(region.Layers[0], number))
-            {
-                Answer answer = Needed(region.Layers[0], number, box, cover, out RankSet[]? room, out int next);
-                if (answer == Answer.Yes)
-                {
-                    needed = true;
-                    break;
-                }
-
-                if (answer == Answer.Undecided)
-                {
-                    undecided ??= new Finding(FindingKind.Undecided, rule, [], $"undecided: whether the rule {Wording.Quote(rule.Name)} changes anything", null);
-                }
-                else if (room is not null)
-                {
-                    blame.Add(next);
-                    witness ??= Witnesses.Of(_space, region.Kind, room);
-                }
-            }
-
-            if (needed)
-            {
-                return null;
-            }
-        }
-
-        return undecided ?? new Finding(
-            FindingKind.Redundant, rule, Names(blame), $"the rule {Wording.Quote(rule.Name)} changes nothing: without it {List(Places(blame))} would do the same", witness);
+        return rule.EachPacket ? null
+            : undecided ? new Finding(FindingKind.Undecided, rule, [], $"undecided: whether the rule {Wording.Quote(rule.Name)} changes anything", null)
+            : new Finding(FindingKind.Redundant, rule, Names(instead), $"the rule {Wording.Quote(rule.Name)} changes nothing: without it {List(Places(instead))} would do the same", witness);
     }
 
-    /// <summary>Whether a packet in the box comes to it.</summary>
-    private Answer Reached(Layer layer, int rule, int box, bool eachPacket, Cover cover, SortedSet<int> blame)
+    /// <summary>A point of the box that comes to it, where one is found by looking at a few.</summary>
+    private int[]? PointReached(in Asked asked)
     {
-        RankSet[] mine = layer[box];
-        if (!eachPacket)
+        foreach (int[] point in Points(asked.Layer[asked.Box], asked.Rule))
         {
-            foreach (int[] point in Points(mine, rule))
+            if (!Any(asked.Layer, asked.Above, point))
             {
-                if (layer.Owners[layer.FirstAt(point)] == rule)
-                {
-                    return Answer.Yes;
-                }
+                return point;
             }
         }
 
-        List<int> meeting = [];
-        layer.Overlapping(mine, meeting);
-        // What follows an opening comes to a rule that looks at each packet by others that do.
-        meeting.RemoveAll(other => layer.Owners[other] >= rule || (eachPacket && !_ruleset.Rules[layer.Owners[other]].EachPacket));
-        Answer answer = cover.Spares(layer, mine, CollectionsMarshal.AsSpan(meeting), out _);
-        if (answer == Answer.No)
-        {
-            blame.UnionWith(Fewest(layer, mine, [.. cover.Used.Order()], cover).Select(one => layer.Owners[one]));
-        }
-
-        return answer;
+        return null;
     }
 
     /// <summary>
-    /// Whether a packet that the rule decides would be treated otherwise without it. If not, a box that it decides and
-    /// who would decide instead.
+    /// Whether a packet that the rule decides would be treated otherwise without it, or counted by a rule that does not see it now. If
+    /// not, a box that it decides and who would decide instead.
     /// </summary>
-    private Answer Needed(Layer layer, int rule, int box, Cover cover, out RankSet[]? room, out int next)
+    private Answer Needed(in Asked asked, Cover cover, out RankSet[]? room, out int next)
     {
-        RankSet[] mine = layer[box];
-        int does = layer.Treatments[box];
+        Layer layer = asked.Layer;
+        RankSet[] mine = layer[asked.Box];
+        int does = layer.Treatments[asked.Box], rule = asked.Rule;
         (room, next) = (null, -1);
-        foreach (int[] sample in Points(mine, rule))
+        foreach (int[] sample in Points(mine, asked.Rule))
         {
-            if (layer.Owners[layer.FirstAt(sample)] != rule)
+            if (Any(layer, asked.Above, sample))
             {
                 continue;
             }
 
-            int other = layer.FirstAt(sample, box, rule);
+            int other = asked.Meeting.Find(m => layer.Owners[m] > rule && layer.Has(m, sample));
             if (layer.Treatments[other] != does)
             {
                 return Answer.Yes;
@@ -181,11 +163,9 @@ public sealed class RulesetAnalysis
             }
         }
 
-        List<int> meeting = [];
-        layer.Overlapping(mine, meeting);
         List<int> others = [];
         Answer sum = Answer.No;
-        foreach (int other in meeting)
+        foreach (int other in asked.Meeting)
         {
             int owner = layer.Owners[other];
             if (owner == rule)
@@ -193,17 +173,23 @@ public sealed class RulesetAnalysis
                 continue;
             }
 
-            if (owner > rule && layer.Treatments[other] != does)
+            if (owner > rule)
             {
-                // A packet of both that nobody else takes before the other does.
-                Answer answer = cover.Spares(layer, Boxes.Intersect(mine, layer[other])!, CollectionsMarshal.AsSpan(others), out RankSet[]? spared);
-                if (answer == Answer.Yes)
+                RankSet[] both = Boxes.Intersect(mine, layer[other])!;
+                IEnumerable<RankSet[]> differing = layer.Treatments[other] != does ? [both]
+                    : asked.Region.Counting.Where(c => c.Rule > rule && c.Rule < owner).Select(c => Boxes.Intersect(both, c.Box)).OfType<RankSet[]>();
+                foreach (RankSet[] one in differing)
                 {
-                    (room, next) = (spared, owner);
-                    return answer;
-                }
+                    // A packet of both that nobody else takes before the other does.
+                    Answer answer = cover.Spares(layer, one, CollectionsMarshal.AsSpan(others), out RankSet[]? spared);
+                    if (answer == Answer.Yes)
+                    {
+                        (room, next) = (spared, owner);
+                        return answer;
+                    }
 
-                sum = answer == Answer.Undecided ? answer : sum;
+                    sum = answer == Answer.Undecided ? answer : sum;
+                }
             }
 
             if (Boxes.Contains(layer[other], mine))
@@ -215,6 +201,19 @@ public sealed class RulesetAnalysis
         }
 
         return sum;
+    }
+
+    private static bool Any(Layer layer, List<int> boxes, int[] point)
+    {
+        foreach (int box in boxes)
+        {
+            if (layer.Has(box, point))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>Of boxes that cover another together, a few that still do; none of them can be left out.</summary>
@@ -233,8 +232,10 @@ public sealed class RulesetAnalysis
         return covering;
     }
 
-    private Finding Unreachable(Rule rule, SortedSet<int> blame, Region region, int box)
+    private Finding Unreachable(Rule rule, List<(Region Region, int Box, int[] By)> covered, Cover cover)
     {
+        SortedSet<int> blame = [.. covered.SelectMany(one => Fewest(one.Region.Layers[0], one.Region.Layers[0][one.Box], [.. one.By], cover).Select(by => one.Region.Layers[0].Owners[by]))];
+        (Region region, int box, _) = covered[0];
         string who = List(Places(blame));
         string what = blame.Count == 1 ? $"{who} takes everything that it matches" : $"{who} together take everything that it matches";
         bool other = blame.Any(b => b >= _ruleset.Rules.Length || _ruleset.Rules[b].Action != rule.Action);
@@ -294,46 +295,46 @@ public sealed class RulesetAnalysis
         return found;
     }
 
-    /// <summary>A rule's boxes in a layer; they stand together.</summary>
-    private static IEnumerable<int> BoxesOf(Layer layer, int rule)
-    {
-        int at = Array.BinarySearch(layer.Owners, rule);
-        if (at < 0)
-        {
-            yield break;
-        }
-
-        while (at > 0 && layer.Owners[at - 1] == rule)
-        {
-            at--;
-        }
-
-        for (; at < layer.Count && layer.Owners[at] == rule; at++)
-        {
-            yield return at;
-        }
-    }
-
-    /// <summary>Corners and other points of a box, the same each time.</summary>
+    /// <summary>Corners and other points of a box, the same each time; one array for all of them.</summary>
     private IEnumerable<int[]> Points(RankSet[] box, int seed)
     {
-        yield return Boxes.Corner(box);
-        Random random = new(seed);
+        int[] point = Boxes.Corner(box);
+        yield return point;
+        ulong random = ((ulong)seed << 1) | 1;
+        int Next(int below)
+        {
+            random = (random * 6364136223846793005) + 1442695040888963407;
+            return (int)((random >> 33) % (ulong)below);
+        }
+
         for (int i = 1; i < Samples; i++)
         {
-            int[] point = new int[box.Length];
             for (int axis = 0; axis < box.Length; axis++)
             {
-                (int first, int last) = box[axis].Run(random.Next(box[axis].Runs));
-                point[axis] = random.Next(4) switch { 0 => first, 1 => last, _ => random.Next(first, last + 1) };
-                if (_space.NameOf(axis) > (int)AxisName.Zones && i < Samples / 2)
+                if (box[axis].Count == 1 || (_space.NameOf(axis) > (int)AxisName.Zones && i < Samples / 2))
                 {
                     point[axis] = box[axis].First;          // what few rules ask for is left as it mostly is
+                    continue;
                 }
+
+                (int first, int last) = box[axis].Run(Next(box[axis].Runs));
+                point[axis] = Next(4) switch { 0 => first, 1 => last, _ => first + Next(last - first + 1) };
             }
 
             yield return point;
         }
+    }
+
+    /// <summary>A box of a rule, and what it meets.</summary>
+    /// <param name="Region">The kind of packet.</param>
+    /// <param name="Box">Its number.</param>
+    /// <param name="Rule">Its rule.</param>
+    /// <param name="Meeting">All boxes that have a point of it, in order.</param>
+    /// <param name="Above">Those of rules above that are asked before.</param>
+    private readonly record struct Asked(Region Region, int Box, int Rule, List<int> Meeting, List<int> Above)
+    {
+        /// <summary>Where its box lies.</summary>
+        public Layer Layer => Region.Layers[0];
     }
 
     private ImmutableArray<string> Names(IEnumerable<int> rules) => [.. rules.Select(NameOf)];

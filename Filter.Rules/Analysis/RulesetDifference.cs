@@ -51,49 +51,64 @@ public sealed record RulesetDifference(ImmutableArray<DifferingPair> Pairs, Immu
     {
         Space space = Space.Of([before, after]);
         (bool[] mine, bool[] its) = Alignment.Common(before, after, space);
-        Dictionary<(int, int), DifferingPair> found = [];
-        Cover cover = new(Cover.ManySteps);
-        List<int> meeting = [], above = [];
+        SortedDictionary<int, DifferingPair>[] found = new SortedDictionary<int, DifferingPair>[mine.Length];
+        Parallel.For(0, found.Length, static () => new Cover(Cover.ManySteps), (rule, _, cover) =>
+        {
+            found[rule] = Of(rule, space, mine[rule], its, cover);
+            return cover;
+        }, static _ => { });
+        return [.. found.SelectMany(static of => of.Values)];
+    }
+
+    /// <summary>The pairs of one rule.</summary>
+    private static SortedDictionary<int, DifferingPair> Of(int rule, Space space, bool common, bool[] its, Cover cover)
+    {
+        SortedDictionary<int, DifferingPair> found = [];
+        List<int> meeting = [];
         foreach (Region region in space.Regions)
         {
             Layer first = region.Layers[0], second = region.Layers[1];
-            for (int box = 0; box < first.Count; box++)
+            foreach (int box in first.BoxesOf(rule))
             {
                 meeting.Clear();
                 second.Overlapping(first[box], meeting);
-                int rule = first.Owners[box];
-                List<int>? earlier = null;
-                foreach (int other in meeting)
+                List<RankSet[]>? above = null;
+                for (int i = 0; i < meeting.Count; i++)
                 {
-                    int owner = second.Owners[other];
-                    if (first.Treatments[box] == second.Treatments[other] || (mine[rule] && its[owner])
-                        || (found.TryGetValue((rule, owner), out DifferingPair? known) && known.Witness is not null))
+                    int other = meeting[i], owner = second.Owners[other];
+                    if (first.Treatments[box] == second.Treatments[other] || (common && its[owner])
+                        || (found.TryGetValue(owner, out DifferingPair? known) && known.Witness is not null))
                     {
                         continue;
                     }
 
-                    if (earlier is null)
+                    above ??= Above(first, box);
+                    RankSet[] both = Boxes.Intersect(first[box], second[other])!;
+                    List<RankSet[]> others = [.. above];
+                    for (int j = 0; j < i && second.Owners[meeting[j]] < owner; j++)
                     {
-                        earlier = [];
-                        first.Overlapping(first[box], earlier);
+                        others.Add(second[meeting[j]]);
                     }
 
-                    RankSet[] both = Boxes.Intersect(first[box], second[other])!;
-                    RankSet[][] others =
-                    [
-                        .. earlier.Where(e => first.Owners[e] < rule).Select(e => first[e]),
-                        .. meeting.Where(m => second.Owners[m] < owner).Select(m => second[m]),
-                    ];
-                    Answer answer = cover.Spares(both, others, out RankSet[]? room);
+                    Answer answer = cover.Spares(both, [.. others], region.Axes, out RankSet[]? room);
                     if (answer != Answer.No)
                     {
-                        found[(rule, owner)] = Describe(space, before, after, region, rule, owner, first.Treatments[box], second.Treatments[other], room);
+                        found[owner] = Describe(
+                            space, space.Rulesets[0], space.Rulesets[1], region, rule, owner, first.Treatments[box], second.Treatments[other], room);
                     }
                 }
             }
         }
 
-        return [.. found.OrderBy(static pair => pair.Key).Select(static pair => pair.Value)];
+        return found;
+    }
+
+    /// <summary>The boxes of rules above that meet this one.</summary>
+    private static List<RankSet[]> Above(Layer layer, int box)
+    {
+        List<int> meeting = [];
+        layer.Overlapping(layer[box], meeting);
+        return [.. meeting.TakeWhile(one => layer.Owners[one] < layer.Owners[box]).Select(one => layer[one])];
     }
 
     private static DifferingPair Describe(

@@ -7,7 +7,12 @@ namespace Filter.Rules.Analysis;
 /// <param name="Kind">The kind.</param>
 /// <param name="Whole">All packets of the kind.</param>
 /// <param name="Layers">Of each ruleset, in the order given.</param>
-internal sealed record Region(PacketKind Kind, RankSet[] Whole, ImmutableArray<Layer> Layers);
+/// <param name="Counting">Boxes of rules that only count, of the first ruleset, with their rules.</param>
+internal sealed record Region(PacketKind Kind, RankSet[] Whole, ImmutableArray<Layer> Layers, ImmutableArray<(int Rule, RankSet[] Box)> Counting)
+{
+    /// <summary>The axes on which a box of any layer has less than all.</summary>
+    public int[] Axes { get; } = [.. Layers.SelectMany(static layer => layer.Axes).Distinct().Order()];
+}
 
 /// <summary>
 /// The space in which one or two rulesets are looked at: its axes are cut where any of them does, so what they say can be compared. They must
@@ -58,8 +63,11 @@ internal sealed class Space
         Ruleset first = rulesets[0];
         Meaning meaning = new(first.Ports.Length);
         int policies = rulesets.Max(static r => r.Ipsec?.Policies.Length ?? 0);
-        Shape[][][] shapes = [.. rulesets.Select(r => r.Rules.Select(rule => Decides(rule) ? meaning.Of(rule).ToArray() : []).ToArray())];
-        PacketKind[] kinds = [.. PacketKind.All(policies > 0)];
+        Shape[][][] shapes = [.. rulesets.Select(r => r.Rules.Select(rule => meaning.Of(rule).ToArray()).ToArray())];
+        PacketKind[] kinds = [.. PacketKind.All(policies > 0, rulesets.Any(static r => r.Rules.Any(static rule => rule.Midstream)))];
+        int[][] watched = Watched(rulesets);
+        // A rule that another ruleset calls otherwise is not told from it by its limit.
+        HashSet<string> limited = [.. rulesets.Select(static r => r.Rules.Where(static rule => rule.Limit is not null).Select(static rule => rule.Name)).Aggregate(static (a, b) => a.Intersect(b))];
         Shape[] wholes = [.. kinds.Select(kind => kind.Of(meaning, first.Ports, policies))];
         Shape[] directions = Directions(meaning, first);
         HashSet<int> used = [.. shapes.SelectMany(static s => s).SelectMany(static s => s).Concat(wholes).SelectMany(static shape => shape.Runs.Keys), .. beside?.Runs.Keys ?? []];
@@ -79,8 +87,11 @@ internal sealed class Space
         Region[] regions = [.. kinds.Select((kind, k) =>
         {
             RankSet[] whole = laying.BoxOf(wholes[k])!;
-            IEnumerable<Layer> layers = rulesets.Select((ruleset, r) => LayerOf(ruleset, shapes[r], kind, whole, directions, laying, treatments));
-            return new Region(kind, whole, [.. layers]);
+            IEnumerable<Layer> layers = rulesets.Select((ruleset, r) => LayerOf(ruleset, shapes[r], watched[r], limited, kind, whole, directions, laying, treatments));
+            IEnumerable<(int, RankSet[])> counting = Enumerable.Range(0, shapes[0].Length).Where(rule => !Decides(first.Rules[rule]))
+                .SelectMany(rule => shapes[0][rule].Select(shape => (rule, laying.BoxOf(shape) is { } box ? Boxes.Intersect(box, whole) : null)))
+                .Where(static one => one.Item2 is not null).Select(static one => (one.rule, one.Item2!));
+            return new Region(kind, whole, [.. layers], [.. counting]);
         })];
         return new Space(meaning, axes, named, [.. regions], [.. treatments.OrderBy(static t => t.Value).Select(static t => t.Key)], rulesets);
     }
@@ -106,8 +117,27 @@ internal sealed class Space
         return [Zones((inside, outside)), Zones((outside, inside)), Zones((inside, inside), (outside, outside))];
     }
 
+    /// <summary>
+    /// Of each rule, and last of the defaults, how many rules that look at each packet watch what it lets in: those above it. Rulesets that do not
+    /// have the same ones cannot be compared so, which is told beside.
+    /// </summary>
+    private static int[][] Watched(ImmutableArray<Ruleset> rulesets)
+    {
+        bool alike = rulesets.Select(static r => Surroundings.EachPacket(r)).Distinct().Count() == 1;
+        return [.. rulesets.Select(ruleset =>
+        {
+            int[] watched = new int[ruleset.Rules.Length + 1];
+            for (int rule = 0; rule < ruleset.Rules.Length && alike; rule++)
+            {
+                watched[rule + 1] = watched[rule] + (ruleset.Rules[rule].EachPacket ? 1 : 0);
+            }
+
+            return watched;
+        })];
+    }
+
     private static Layer LayerOf(
-        Ruleset ruleset, Shape[][] shapes, PacketKind kind, RankSet[] whole, Shape[] directions, Laying laying, Dictionary<Treatment, int> treatments)
+        Ruleset ruleset, Shape[][] shapes, int[] watched, HashSet<string> limited, PacketKind kind, RankSet[] whole, Shape[] directions, Laying laying, Dictionary<Treatment, int> treatments)
     {
         List<RankSet[]> boxes = [];
         List<int> owners = [], does = [];
@@ -129,19 +159,19 @@ internal sealed class Space
 
         for (int rule = 0; rule < shapes.Length; rule++)
         {
-            foreach (Shape shape in shapes[rule])
+            for (int i = 0; i < shapes[rule].Length && Decides(ruleset.Rules[rule]); i++)
             {
-                Add(shape, rule, () => Treatment.Of(ruleset.Rules[rule], kind.Carried));
+                Add(shapes[rule][i], rule, () => Treatment.Of(ruleset.Rules[rule], kind.Carried, watched[rule], limited.Contains(ruleset.Rules[rule].Name)));
             }
         }
 
         DefaultAction[] defaults = [ruleset.Defaults.Out, ruleset.Defaults.In, ruleset.Defaults.Across];
         for (int i = 0; i < defaults.Length; i++)
         {
-            Add(directions[i], shapes.Length + i, () => Treatment.Of(defaults[i], kind.Carried));
+            Add(directions[i], shapes.Length + i, () => Treatment.Of(defaults[i], kind.Carried, watched[^1]));
         }
 
-        return new Layer([.. boxes], [.. owners], [.. does], whole.Length);
+        return new Layer([.. boxes], [.. owners], [.. does], whole);
     }
 
     /// <summary>Shapes become boxes; runs that many share become ranks once.</summary>

@@ -65,7 +65,8 @@ internal static class Surroundings
             ("limits: solicitations", before.Path.Admission.Solicitations, after.Path.Admission.Solicitations),
             ("link", Link(before), Link(after)),
             ("ipsec", Ipsec(before), Ipsec(after)),
-            ("rules that look at each packet", Text(before, static r => r.EachPacket), Text(after, static r => r.EachPacket)),
+            ("sets that change", Classes(before), Classes(after)),
+            ("rules that look at each packet", EachPacket(before), EachPacket(after)),
             ("rules that count", Text(before, static r => r.Action == RuleAction.Count), Text(after, static r => r.Action == RuleAction.Count)),
         ];
         foreach ((string what, object? mine, object? its) in parts)
@@ -76,6 +77,16 @@ internal static class Surroundings
             }
         }
     }
+
+    /// <summary>What classes of addresses are, that rules name. What they hold belongs to no ruleset.</summary>
+    private static string Classes(Ruleset ruleset) => string.Join('\n', ruleset.Rules
+        .SelectMany(static rule => rule.Conditions?.All() ?? [])
+        .SelectMany(static one => new[] { one.Source, one.Destination }.OfType<AddressConditions>())
+        .SelectMany(static end => end.AnyOf.Concat(end.NoneOf))
+        .Select(static one => one.ToString()).Distinct().Order(StringComparer.Ordinal));
+
+    /// <summary>The rules that look at each packet, in words that two rulesets have in common where they have these rules.</summary>
+    public static string EachPacket(Ruleset ruleset) => Text(ruleset, static rule => rule.EachPacket);
 
     private static string Described(PortConfig port) =>
         $"{(port.Kind == PortKind.Nic ? "nic" : "tap")} {port.Device}, {port.Driver}, {port.Role.ToString().ToLowerInvariant()}{(port.Antispoof ? ", antispoof" : "")}, mtu {port.Mtu?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "as is"}, "
@@ -97,7 +108,7 @@ internal static class Surroundings
     private static string Text(Ruleset ruleset, Func<Rule, bool> which)
     {
         Meaning meaning = new(ruleset.Ports.Length);
-        return string.Join('\n', ruleset.Rules.Where(which).Select(rule => $"{rule.Name} {rule.Action} {rule.Log} "
+        return string.Join('\n', ruleset.Rules.Where(which).Select(rule => $"{rule.Name} {rule.Action} {rule.Log} {rule.Limit} "
             + string.Join(" or ", meaning.Of(rule).Select(shape => string.Join(' ', shape.Runs.OrderBy(static r => r.Key).Select(r => $"{r.Key}:{string.Join(',', r.Value)}"))))));
     }
 }

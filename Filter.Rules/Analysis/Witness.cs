@@ -76,7 +76,7 @@ internal static class Witnesses
             Destination = destination,
             SourcePort = hasPorts ? (ushort)Value(AxisName.SourcePort, UsualSourcePort) : (ushort)0,
             DestinationPort = hasPorts ? (ushort)service : (ushort)0,
-            Flags = protocol == IpProtocol.Tcp ? (TcpFlags)Value(AxisName.Flags, (int)TcpFlags.Syn) : TcpFlags.None,
+            Flags = protocol == IpProtocol.Tcp ? (TcpFlags)Value(AxisName.Flags, (int)(kind.Carried == Carried.TcpMiddle ? TcpFlags.Ack : TcpFlags.Syn)) : TcpFlags.None,
             IcmpType = icmp ? type : (byte)0,
             IcmpCode = icmp ? (byte)service : (byte)0,
             Length = Fixed(AxisName.Size, 0) is null ? 0 : Math.Max(0, size - kind.Headers),

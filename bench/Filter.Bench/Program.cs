@@ -8,7 +8,12 @@ if (args is ["flood", var device, var receiver, var target, var count, var rate]
 else if (args is ["rules", ..])
 {
     RulesBench.Run(args.Length > 1 ? args[1] : "");
+    AnalysisBench.Run(args.Length > 1 ? args[1] : "");
     ReloadDelay.Run();
+}
+else if (args is ["analysis", ..])
+{
+    AnalysisBench.Run(args.Length > 1 ? args[1] : "");
 }
 else if (args is ["reload", ..])
 {

@@ -25,6 +25,9 @@ public sealed class HostPart(string name, Address host, int length, AddressClass
 
     /// <inheritdoc/>
     public override bool Advance(long now) => within?.Advance(now) == true;
+
+    /// <summary>What it is, in words that mean the same wherever they are equal.</summary>
+    public override string ToString() => $"{name}: {host}/{length} within {within}";
 }
 
 /// <summary>A set that holds sets that change, beside what it writes itself.</summary>
@@ -55,4 +58,8 @@ public sealed class JoinedSet(string name, AddressSet most, AddressConditions co
 
         return changed;
     }
+
+    /// <summary>What it is, in words that mean the same wherever they are equal.</summary>
+    public override string ToString() =>
+        $"{name}: of {most} also {conditions.Fixed}, any of ({string.Join("; ", conditions.AnyOf)}), none of ({string.Join("; ", conditions.NoneOf)})";
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using Filter.Engine.Packets;
 using Filter.Rules.Syntax;
 
@@ -103,6 +104,10 @@ public sealed class LiveSet : AddressClass
 
     /// <summary>Whether a set of an earlier ruleset is this one: of the same name, and told by the same.</summary>
     public bool IsThatOf(LiveSet before) => before.SetName == SetName && before.Source == Source && before.Port == Port;
+
+    /// <summary>What it is, in words that mean the same wherever they are equal; not what it holds.</summary>
+    public override string ToString() =>
+        string.Create(CultureInfo.InvariantCulture, $"{SetName}: {Source} {string.Join(' ', Names)} {Port} {Timeout} {Size} of {Written}, first {string.Join(' ', First)}");
 
     /// <inheritdoc/>
     public override bool Contains(Address address) => _image.Contains(address, _now);

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Wire;
 using Filter.Rules.Analysis;
 using Filter.Rules.Compile;
 using Filter.Rules.Policy;
@@ -17,11 +19,11 @@ public sealed class RulesetAnalysisTests
         for (int round = 0; round < Fuzzing.Rounds(40); round++)
         {
             Ruleset ruleset = TinyWorld.Random(random, random.Next(2, 12));
-            (string Rule, string Does)[] before = TinyWorld.Decisions(ruleset);
+            (string Rule, string Does)[] before = TinyWorld.Decisions(ruleset, counted: true);
             HashSet<string> decides = [.. before.Select(static d => d.Rule)];
             ImmutableArray<Finding> found = RulesetAnalysis.Of(ruleset);
             Assert.DoesNotContain(found, static f => f.Kind == FindingKind.Undecided);
-            foreach (Rule rule in ruleset.Rules)
+            foreach (Rule rule in ruleset.Rules.Where(static r => r.Action != RuleAction.Count))
             {
                 string place = $"seed {seed}, round {round}, {rule.Name}:\n{string.Join('\n', ruleset.Rules)}";
                 bool isReached = decides.Contains(rule.Name);
@@ -32,7 +34,7 @@ public sealed class RulesetAnalysisTests
                     continue;
                 }
 
-                (string Rule, string Does)[] without = TinyWorld.Decisions(ruleset with { Rules = ruleset.Rules.Remove(rule) });
+                (string Rule, string Does)[] without = TinyWorld.Decisions(ruleset with { Rules = ruleset.Rules.Remove(rule) }, counted: true);
                 bool changes = before.Zip(without).Any(static pair => pair.First.Does != pair.Second.Does);
                 Assert.True(!changes == found.Any(f => f.Rule == rule && f.Kind == FindingKind.Redundant), $"changes is {changes}; {place}");
                 redundant += changes ? 0 : 1;
@@ -77,6 +79,69 @@ public sealed class RulesetAnalysisTests
                 }
             }
         }
+    }
+
+    [Fact]
+    public void What_groups_say_of_an_end_must_all_hold_whatever_the_sets_contain()
+    {
+        AddressConditions a = new(AddressSet.Empty, [new Unknown("a")], []), b = new(AddressSet.Empty, [new Unknown("b")], []), not = new(AddressSet.Empty, [], [new Unknown("a")]);
+        Assert.Equal(["Redundant both"], Found(
+            Allow("both") with { Conditions = new() { Source = a, Also = new() { Source = b } } },
+            Allow("one") with { Conditions = new() { Source = a } },
+            Allow("other end") with { Conditions = new() { Destination = a } }));
+        Assert.Equal(["Unreachable never"], Found(Allow("never") with { Conditions = new() { Source = not, Also = new() { Source = a } } }));
+
+        Address one = Address.Parse("192.0.2.1"), two = Address.Parse("192.0.2.2");
+        AddressConditions written = new(AddressSet.Of([new(one, two)]), [new Unknown("a")], []);
+        Assert.Equal(["Unreachable drops"], Found(
+            Allow("a set and two") with { Conditions = new() { Source = written } },
+            Allow("drops") with { Action = RuleAction.Drop, Source = AddressSet.Of([new(two, two)]), Families = Families.IPv4 }));
+    }
+
+    [Fact]
+    public void A_rule_is_needed_if_without_it_others_would_count_or_watch_what_it_lets_in()
+    {
+        Service dns = new(IpProtocol.Udp, new(53, 53)), ssh = new(IpProtocol.Tcp, new(22, 22));
+        Rule narrow = Allow("dns") with { Service = ServiceSet.Of([dns]) }, wide = Allow("all");
+        Rule counts = Allow("counts") with { Action = RuleAction.Count, Service = ServiceSet.Of([dns]) };
+        Assert.Equal(["Redundant dns"], Found(narrow, wide));
+        Assert.Equal(["Redundant dns"], Found(counts, narrow, wide));
+        Assert.Equal(["Redundant dns"], Found(narrow, counts with { Service = ServiceSet.Of([ssh]) }, wide));
+        Assert.Empty(Found(narrow, counts, wide));
+        Rule watches = Allow("watches") with { Action = RuleAction.Drop, EachPacket = true, Service = ServiceSet.Of([ssh]) };
+        Assert.Equal(["Redundant dns"], Found(watches, narrow, wide));
+        Assert.Empty(Found(narrow, watches, wide));
+        RuleLimit limit = new(new RateLimit(1_000_000, 5));
+        Assert.Empty(Found(narrow with { Limit = limit }, wide with { Limit = limit }));
+    }
+
+    [Fact]
+    public void Where_connections_are_picked_up_in_their_middle_rules_meet_what_is_no_opening()
+    {
+        Rule middle = Allow("middle") with { Midstream = true, Conditions = new() { TcpFlags = [new(TcpFlags.Syn | TcpFlags.Ack, TcpFlags.Ack)] } };
+        Assert.Empty(Found(middle));
+        Assert.Equal(["Unreachable middle"], Found(middle with { Midstream = false }));
+        Rule all = Allow("all") with { Service = ServiceSet.Of([new Service(IpProtocol.Tcp, PortRange.All)]), Midstream = true };
+        DifferingPair[] pairs =
+        [
+            Assert.Single(RulesetDifference.Between(TinyWorld.Of([all]), TinyWorld.Of([middle with { Action = RuleAction.Drop }, all])).Pairs),
+            Assert.Single(RulesetDifference.Between(TinyWorld.Of([all]), TinyWorld.Of([all with { Midstream = false }])).Pairs),
+        ];
+        Assert.All(pairs, static pair => Assert.True(pair.IsVerdict && pair.Witness!.Line.Flags == TcpFlags.Ack, pair.ToString()));
+    }
+
+    private static Rule Allow(string name) => new() { Name = name, At = new("tiny.yaml", 1, 1), Action = RuleAction.Allow };
+
+    /// <summary>What is found, but for IPv6: it is not asked for here.</summary>
+    private static IEnumerable<string> Found(params Rule[] rules) =>
+        RulesetAnalysis.Of(TinyWorld.Of([.. rules])).Where(static f => f.Kind != FindingKind.ForgottenIpv6).Select(static f => $"{f.Kind} {f.Rule.Name}");
+
+    /// <summary>Addresses of which nobody knows.</summary>
+    private sealed class Unknown(string name) : AddressClass
+    {
+        public override string Name => name;
+
+        public override bool Contains(Address address) => false;
     }
 
     private static CompiledRuleset Alone(Ruleset ruleset, Rule rule) => RulesetCompiler.Compile(ruleset with { Rules = [rule] });

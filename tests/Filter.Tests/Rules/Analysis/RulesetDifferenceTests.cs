@@ -74,6 +74,15 @@ public sealed class RulesetDifferenceTests
     }
 
     [Fact]
+    public void Sets_that_change_are_what_they_are_called_and_one_that_is_written_otherwise_is_told()
+    {
+        const string Sets = "sets:\n  guests: { live: true, size: 100 }\nrules:\n  - allow: web\n    source: guests\n    destination: [ 0.0.0.0/0, ::/0 ]\n    service: web\n";
+        Assert.True(RulesetDifference.Between(Read(Sets), Read(Sets.Replace("allow: web", "allow: guests-web", StringComparison.Ordinal))).IsNone);
+        RulesetDifference difference = RulesetDifference.Between(Read(Sets), Read(Sets.Replace("size: 100", "size: 200", StringComparison.Ordinal)));
+        Assert.Equal(["sets that change: described otherwise"], difference.Beside);
+    }
+
+    [Fact]
     public void Other_ports_cannot_be_compared()
     {
         RulesetReading other = RulesetFile.Parse("g.yaml", "filter: 1\nports:\n  wan: { nic: eth1, side: unprotected }\n  inside: { nic: eth0, side: protected }\n");

@@ -51,7 +51,7 @@ internal static class TinyWorld
 
     public static Rule RandomRule(Random random, int number)
     {
-        RuleAction action = random.Next(5) switch { 0 => RuleAction.Drop, 1 => RuleAction.Reject, _ => RuleAction.Allow };
+        RuleAction action = random.Next(11) switch { 0 or 1 => RuleAction.Drop, 2 or 3 => RuleAction.Reject, 4 => RuleAction.Count, _ => RuleAction.Allow };
         bool hasPorts = random.Next(6) == 0;
         Conditions? conditions = random.Next(4) switch
         {
@@ -79,8 +79,8 @@ internal static class TinyWorld
         };
     }
 
-    /// <summary>Which rule decides on each packet, and what it then does.</summary>
-    public static (string Rule, string Does)[] Decisions(Ruleset ruleset)
+    /// <summary>Which rule decides on each packet, and what it then does; where wanted, also which rules count it.</summary>
+    public static (string Rule, string Does)[] Decisions(Ruleset ruleset, bool counted = false)
     {
         CompiledRuleset compiled = RulesetCompiler.Compile(ruleset);
         return [.. Packets.Select(facts =>
@@ -89,7 +89,13 @@ internal static class TinyWorld
             string name = compiled.Name(judgement.Rule).Name;
             bool forbidden = facts.Key.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6 && !judgement.NamesIcmp
                 && IcmpClasses.Of(facts.Key.Protocol, facts.IcmpType) == IcmpClass.Named;
-            return (name, $"{(judgement.Verdict == Verdict.Pass && forbidden ? "Forbidden" : judgement.Verdict)} {judgement.Pinhole} {judgement.Log}");
+            string does = $"{(judgement.Verdict == Verdict.Pass && forbidden ? "Forbidden" : judgement.Verdict)} {judgement.Pinhole} {judgement.Log}";
+            for (int rule = 0; counted && (rule = compiled.Next(RuleKinds.Counting, facts, rule)) != 0 && rule < judgement.Rule;)
+            {
+                does += $", counted by {compiled.Name(rule).Name}";
+            }
+
+            return (name, does);
         })];
     }
 
