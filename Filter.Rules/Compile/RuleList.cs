@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Filter.Engine.Packets;
 using Filter.Rules.Compile.Classification;
 using Filter.Rules.Policy;
@@ -73,11 +75,32 @@ internal sealed class RuleList
 /// <param name="EachPacket">Those that look at each packet of a flow.</param>
 internal sealed record CompiledRules(RuleList Deciding, RuleList Counting, RuleList EachPacket)
 {
+    /// <summary>Rules are compiled when they are read, to see that they fit; whoever compiles them again gets the same, as long as they are there.</summary>
+    private static readonly ConditionalWeakTable<Rule[], CompiledRules> s_known = [];
+
     /// <summary>Compiles a ruleset's rules; null where they need too much memory.</summary>
     /// <param name="source">The ruleset.</param>
     /// <param name="oversize">Where null is returned, what takes more.</param>
     /// <param name="room">Bytes that their tables may take.</param>
     public static CompiledRules? Of(Ruleset source, out Oversize? oversize, long room = Classifier.MostBytes)
+    {
+        oversize = null;
+        Rule[]? rules = ImmutableCollectionsMarshal.AsArray(source.Rules);
+        if (rules is not null && room == Classifier.MostBytes && s_known.TryGetValue(rules, out CompiledRules? known))
+        {
+            return known;
+        }
+
+        CompiledRules? compiled = Build(source, out oversize, room);
+        if (compiled is not null && rules is not null)
+        {
+            s_known.AddOrUpdate(rules, compiled);
+        }
+
+        return compiled;
+    }
+
+    private static CompiledRules? Build(Ruleset source, out Oversize? oversize, long room)
     {
         List<(int Number, Rule Rule)> all = [.. source.Rules.Select(static (rule, index) => (index + 1, rule))];
         return RuleList.Of(all.FindAll(static one => one.Rule.Action != RuleAction.Count), ref room, out oversize) is { } deciding
