@@ -85,6 +85,7 @@ internal static class CommandLine
             ReachVerb.Build(screen),
             FmtVerb.Build(screen),
             TestVerb.Build(screen),
+            SchemaVerb.Build(screen),
             ExplainVerb.Build(screen),
             ReplayVerb.Build(screen),
             RunVerb.Build(screen),

@@ -13,6 +13,12 @@ internal enum Listed
 
     /// <summary>The half-open flows to its destination.</summary>
     Destination,
+
+    /// <summary>Flows of its rule that are not proven.</summary>
+    Rule,
+
+    /// <summary>Those of them that its source has opened.</summary>
+    RuleSource,
 }
 
 /// <summary>A flow's neighbours in a list by age; 0 for none.</summary>
@@ -22,7 +28,7 @@ internal struct AgeLink
 }
 
 /// <summary>A flow's links, one for each <see cref="Listed"/>.</summary>
-[InlineArray(3)]
+[InlineArray(5)]
 internal struct AgeLinks
 {
     private AgeLink _link;

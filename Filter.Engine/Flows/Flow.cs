@@ -147,6 +147,9 @@ public struct Flow
     /// <summary>How much it has shown of itself.</summary>
     public FlowStanding Standing;
 
+    /// <summary>Whose timers it has: of <see cref="IRuleset.Timers"/>, from 1, under its <see cref="Generation"/>; 0 for the policy's.</summary>
+    public byte Timers;
+
     /// <summary>How hard pressed the table was when its deadline was set; see the walk's limits.</summary>
     internal byte Pressure;
 
@@ -182,6 +185,9 @@ public struct Flow
 
     /// <summary>The shares that it counts in; see <see cref="ShareTable"/>. The destination's is 0 once it is not half-open.</summary>
     internal int SourceShare, DestinationShare;
+
+    /// <summary>The shares that it counts in of what its rule lets in, at all and of its source; 0 where that has no limit.</summary>
+    internal int RuleShare, RuleSourceShare;
 
     /// <summary>Its neighbours among flows that may be given up.</summary>
     internal AgeLinks Links;

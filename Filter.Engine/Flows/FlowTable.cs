@@ -185,6 +185,7 @@ public sealed class FlowTable
         record.Standing = own.Standing;
         (record.TimerNext, record.TimerPrevious, record.TimerSlot) = (own.TimerNext, own.TimerPrevious, own.TimerSlot);
         (record.SourceShare, record.DestinationShare, record.Links) = (own.SourceShare, own.DestinationShare, own.Links);
+        (record.RuleShare, record.RuleSourceShare) = (own.RuleShare, own.RuleSourceShare);
         (record.Helper, record.Helped, record.Expectation) = (default, 0, 0);
         if (flow.Standing != own.Standing)
         {

@@ -57,7 +57,7 @@ public enum FlowTimer : byte
 }
 
 /// <summary>How long a flow lives without a packet, by its state; nanoseconds. Immutable.</summary>
-public sealed class FlowTimers
+public sealed class FlowTimers : IEquatable<FlowTimers>
 {
     /// <summary>Nanoseconds of a second.</summary>
     private const long Second = 1_000_000_000;
@@ -122,6 +122,24 @@ public sealed class FlowTimers
 
     /// <summary>The same with another time for one timer.</summary>
     public FlowTimers With(FlowTimer timer, long nanoseconds) => new(_times.SetItem((int)timer, nanoseconds));
+
+    /// <inheritdoc/>
+    public bool Equals(FlowTimers? other) => other is not null && _times.AsSpan().SequenceEqual(other._times.AsSpan());
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as FlowTimers);
+
+    /// <inheritdoc/>
+    public override int GetHashCode()
+    {
+        HashCode hash = default;
+        foreach (long time in _times)
+        {
+            hash.Add(time);
+        }
+
+        return hash.ToHashCode();
+    }
 
     private static long Nanoseconds(int seconds) => seconds == Never ? long.MaxValue : seconds * Second;
 

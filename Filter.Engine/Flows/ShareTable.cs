@@ -15,6 +15,9 @@ namespace Filter.Engine.Flows;
 /// <param name="Management">Of rules marked so.</param>
 public readonly record struct ShareKey(Address Address, uint Segment, ushort Port, byte Protocol, bool Management)
 {
+    /// <summary>Whose flows alone are meant, of rules with limits; 0 for all.</summary>
+    internal int Rule { get; init; }
+
     /// <summary>The opener's; an IPv6 host has a whole /64 to choose sources from.</summary>
     public static ShareKey OfSource(in FlowKey key, bool management) =>
         new(key.Source.IsIPv4 ? key.Source : new Address(key.Source.High, 0), key.Segment, 0, 0, management);
@@ -167,5 +170,5 @@ internal sealed class ShareTable
     }
 
     private uint Bucket(in ShareKey key) => (uint)_hash.Of(
-        new FlowKey(key.Address, default, key.Management ? (ushort)1 : (ushort)0, key.Port, key.Protocol, key.Segment)) & _mask;
+        new FlowKey(key.Address, new Address(0, (uint)key.Rule), key.Management ? (ushort)1 : (ushort)0, key.Port, key.Protocol, key.Segment)) & _mask;
 }

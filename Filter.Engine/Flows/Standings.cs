@@ -15,6 +15,9 @@ internal sealed class Standings(Flow[] flows)
     /// <summary>Services, with the half-open flows to them, by age.</summary>
     public ShareTable Destinations { get; } = new(flows.Length - 1);
 
+    /// <summary>Rules whose flows are counted, and sources there; null where no rule ever asked for it.</summary>
+    public ShareTable? Rules { get; set; }
+
     /// <summary>Flows that may be given up.</summary>
     public int Unproven { get; private set; }
 
@@ -37,7 +40,21 @@ internal sealed class Standings(Flow[] flows)
         ref Flow record = ref flows[flow];
         Leave(flow, ref record);
         Sources.Return(record.SourceShare);
+        if ((record.RuleShare | record.RuleSourceShare) != 0)
+        {
+            Return(record.RuleShare);
+            Return(record.RuleSourceShare);
+        }
+
         Management -= record.Management ? 1 : 0;
+    }
+
+    /// <summary>A flow counts in these shares of its rule's, and in no other; one that it is in already, it keeps its age in.</summary>
+    public void Count(int flow, ShareKey? whole, ShareKey? source)
+    {
+        ref Flow record = ref flows[flow];
+        Move(flow, ref record, ref record.RuleShare, whole, Listed.Rule);
+        Move(flow, ref record, ref record.RuleSourceShare, source, Listed.RuleSource);
     }
 
     /// <summary>A flow that has shown more of itself, or has ended.</summary>
@@ -77,6 +94,12 @@ internal sealed class Standings(Flow[] flows)
         Unproven++;
         ref AgeList ofTable = ref ListOf(record);
         ref AgeList ofSource = ref Sources[record.SourceShare].Openings;
+        if ((record.RuleShare | record.RuleSourceShare) != 0)
+        {
+            EnterRule(flow, record, record.RuleShare, Listed.Rule);
+            EnterRule(flow, record, record.RuleSourceShare, Listed.RuleSource);
+        }
+
         if (record.Standing == FlowStanding.Ended)
         {
             ofTable.EnterFirst(flows, flow, Listed.Table);
@@ -104,11 +127,77 @@ internal sealed class Standings(Flow[] flows)
         Unproven--;
         ListOf(record).Leave(flows, flow, Listed.Table);
         Sources[record.SourceShare].Openings.Leave(flows, flow, Listed.Source);
+        if ((record.RuleShare | record.RuleSourceShare) != 0)
+        {
+            LeaveRule(flow, record.RuleShare, Listed.Rule);
+            LeaveRule(flow, record.RuleSourceShare, Listed.RuleSource);
+        }
+
         if (record.DestinationShare != 0)
         {
             Destinations[record.DestinationShare].Openings.Leave(flows, flow, Listed.Destination);
             Destinations.Return(record.DestinationShare);
             record.DestinationShare = 0;
+        }
+    }
+
+    private void Move(int flow, ref Flow record, ref int share, ShareKey? key, Listed list)
+    {
+        ShareTable rules = Rules!;
+        if (share != 0 && rules[share].Key == key)
+        {
+            return;
+        }
+
+        if (record.Standing != FlowStanding.Proven)
+        {
+            LeaveRule(flow, share, list);
+        }
+
+        Return(share);
+        share = 0;
+        if (key is { } own)
+        {
+            share = rules.Reach(own);
+            rules.Take(share);
+            if (record.Standing != FlowStanding.Proven)
+            {
+                EnterRule(flow, record, share, list);
+            }
+        }
+    }
+
+    private void Return(int share)
+    {
+        if (share != 0)
+        {
+            Rules!.Return(share);
+        }
+    }
+
+    private void EnterRule(int flow, in Flow record, int share, Listed list)
+    {
+        if (share == 0)
+        {
+            return;
+        }
+
+        ref AgeList openings = ref Rules![share].Openings;
+        if (record.Standing == FlowStanding.Ended)
+        {
+            openings.EnterFirst(flows, flow, list);
+        }
+        else
+        {
+            openings.Enter(flows, flow, list);
+        }
+    }
+
+    private void LeaveRule(int flow, int share, Listed list)
+    {
+        if (share != 0)
+        {
+            Rules![share].Openings.Leave(flows, flow, list);
         }
     }
 

@@ -96,6 +96,8 @@ public enum DropReason : byte
     Rejected,
     /// <summary>The rule's rate limit is spent.</summary>
     RateLimited,
+    /// <summary>The rule has let in as many flows as it may at once, all proven; or of this source.</summary>
+    ConnectionLimit,
     /// <summary>The packet belongs to no flow and can't open one (a stray ACK, an echo reply …).</summary>
     NoFlow,
     /// <summary>It belongs to a flow that ended by its timer a while ago, and opens none.</summary>

@@ -1,4 +1,5 @@
 using Filter.Engine.Algs;
+using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 
 namespace Filter.Engine.Path;
@@ -62,6 +63,9 @@ public readonly record struct Judgement(
 
     /// <summary>The rule looks at each packet of the flows that rules below it let in.</summary>
     public bool EachPacket { get; init; }
+
+    /// <summary>Which of <see cref="IRuleset.Timers"/>, from 1, its flows have; 0 for those of the policy.</summary>
+    public byte Timers { get; init; }
 }
 
 /// <summary>Rules that do more than judge openings. Of each kind a ruleset may have none, and then nobody asks.</summary>
@@ -137,6 +141,9 @@ public interface IRuleset
     /// <summary>The rule's name and place.</summary>
     RuleName Name(int rule);
 
-    /// <summary>The rule's rate limit; null for none.</summary>
-    RateLimit? Limit(int rule);
+    /// <summary>How much the rule lets in; null for no limit.</summary>
+    RuleLimit? Limit(int rule);
+
+    /// <summary>The timers that rules set for their flows; at most 255.</summary>
+    IReadOnlyList<FlowTimers> Timers => [];
 }

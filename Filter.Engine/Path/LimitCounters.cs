@@ -17,6 +17,9 @@ public enum Limit : byte
     /// <summary>New flows a second of one source.</summary>
     SourceRate,
 
+    /// <summary>Flows that a rule lets in at once, of one source or at all.</summary>
+    RuleFlows,
+
     /// <summary>Answers a second.</summary>
     Answers,
 }

@@ -1,3 +1,5 @@
+using Filter.Engine.Flows;
+
 namespace Filter.Engine.Path;
 
 /// <summary>
@@ -6,12 +8,13 @@ namespace Filter.Engine.Path;
 /// </summary>
 public sealed class Publication
 {
-    internal Publication(IRuleset ruleset, RuleBook follows, RuleBook rules, RateLimits limits)
+    internal Publication(IRuleset ruleset, RuleBook follows, RuleBook rules, RuleLimits limits, FlowLifetimes[] lifetimes)
     {
         Ruleset = ruleset;
         Follows = follows;
         Rules = rules;
         Limits = limits;
+        Lifetimes = lifetimes;
     }
 
     /// <summary>The ruleset.</summary>
@@ -22,5 +25,7 @@ public sealed class Publication
 
     internal RuleBook Rules { get; }
 
-    internal RateLimits Limits { get; }
+    internal RuleLimits Limits { get; }
+
+    internal FlowLifetimes[] Lifetimes { get; }
 }

@@ -20,6 +20,7 @@ public sealed class RuleBook
     private readonly int _forgotten;
     private readonly long[] _packets;
     private readonly long[] _ended;
+    private readonly long[] _limited;
     private readonly IReadOnlyList<string> _policies = [];
     private readonly ushort[] _arrivals = [];
     private RuleBook? _before;
@@ -48,6 +49,7 @@ public sealed class RuleBook
         _forgotten = forgotten;
         _packets = new long[names.Length];
         _ended = new long[names.Length];
+        _limited = new long[names.Length];
         Rules = rules;
     }
 
@@ -75,20 +77,24 @@ public sealed class RuleBook
     /// <summary>Flows of the rule of that number that a new policy ended, since the start.</summary>
     public long Ended(int rule) => Of(_ended, Earlier()?.Ended, rule);
 
+    /// <summary>Packets that the limits of the rule of that number kept out, since the start.</summary>
+    public long Limited(int rule) => Of(_limited, Earlier()?.Limited, rule);
+
     /// <summary>Every rule's counts: what is behind the last rule stands for rules that are gone.</summary>
-    public (long[] Packets, long[] Ended) Take()
+    public (long[] Packets, long[] Ended, long[] Limited) Take()
     {
-        long[] packets = [.. _packets], ended = [.. _ended];
+        long[] packets = [.. _packets], ended = [.. _ended], limited = [.. _limited];
         if (Earlier() is { } earlier)
         {
             for (int rule = 0; rule < packets.Length; rule++)
             {
                 packets[rule] += earlier.Packets[rule];
                 ended[rule] += earlier.Ended[rule];
+                limited[rule] += earlier.Limited[rule];
             }
         }
 
-        return (packets, ended);
+        return (packets, ended, limited);
     }
 
     /// <summary>What a number of the book before stands for here.</summary>
@@ -114,6 +120,16 @@ public sealed class RuleBook
         if ((uint)rule < (uint)ended.Length)
         {
             ended[rule]++;
+        }
+    }
+
+    /// <summary>Counts a packet that a limit kept out.</summary>
+    internal void CountLimited(int rule)
+    {
+        long[] limited = _limited;
+        if ((uint)rule < (uint)limited.Length)
+        {
+            limited[rule]++;
         }
     }
 
@@ -202,12 +218,13 @@ public sealed class RuleBook
             return Volatile.Read(ref _carried);
         }
 
-        Carried carried = new(new long[Count], new long[Count]);
-        (long[] packets, long[] ended) = before.Take();
+        Carried carried = new(new long[Count], new long[Count], new long[Count]);
+        (long[] packets, long[] ended, long[] limited) = before.Take();
         for (int rule = 0; rule < packets.Length; rule++)
         {
             carried.Packets[Renumber(rule)] += packets[rule];
             carried.Ended[Renumber(rule)] += ended[rule];
+            carried.Limited[Renumber(rule)] += limited[rule];
         }
 
         Volatile.Write(ref _carried, carried);
@@ -215,5 +232,5 @@ public sealed class RuleBook
         return carried;
     }
 
-    private sealed record Carried(long[] Packets, long[] Ended);
+    private sealed record Carried(long[] Packets, long[] Ended, long[] Limited);
 }

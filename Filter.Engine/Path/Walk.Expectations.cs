@@ -33,7 +33,10 @@ public sealed partial class PacketPath<TTrace>
         packet.Egress = egress;
         packet.Rule = expectation.Rule;
         packet.Log = expectation.Log;
-        judgement = new Judgement(Verdict.Pass, expectation.Rule, expectation.Pinhole, Limited: false, expectation.Log, IsDefault: false);
+        judgement = new Judgement(Verdict.Pass, expectation.Rule, expectation.Pinhole, Limited: false, expectation.Log, IsDefault: false)
+        {
+            Timers = Ruleset[expectation.Rule].Timers,      // as its parent's
+        };
         if (TTrace.On)
         {
             _trace.Note(packet, "expected", $"by flow {_trace.Known(expectation.Parent.Number)} ({Describe(expectation)}), let in by '{Counters.Rules.Name(expectation.Rule).Name}'");
@@ -348,6 +351,7 @@ public sealed partial class PacketPath<TTrace>
         ref Expectation expectation = ref Flows.Expectations[flow.Expectation];
         Counters.Kept += expectation.Kept && !flow.Kept ? 1 : 0;
         flow.Rule = expectation.Rule;
+        flow.Timers = Ruleset[flow.Rule].Timers;
         flow.Log = expectation.Log;
         flow.Kept = expectation.Kept;
         flow.Generation = Generation;

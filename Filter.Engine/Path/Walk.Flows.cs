@@ -243,7 +243,7 @@ public sealed partial class PacketPath<TTrace>
 
         OpeningFacts opening = Facts(packet, (byte)BitOperations.TrailingZeroCount(packet.Egress));
         Flows.Remove(ended);
-        if (!Admit(ref packet, judgement.Management, now))
+        if (!FindsPlace(ref packet, judgement, now) || !Admit(ref packet, judgement.Management, now))
         {
             Flows.Expectations.Release(expectedBy);
             return;
@@ -252,12 +252,18 @@ public sealed partial class PacketPath<TTrace>
         int number = Flows.Add(opening, now, long.MaxValue, judgement.Management);
         ref Flow flow = ref Flows[number];
         flow.Rule = judgement.Rule;
+        flow.Timers = judgement.Timers;
         flow.Pinhole = judgement.Pinhole;
         flow.Log = judgement.Log;
         flow.Generation = Generation;
         flow.Judged = asked;
         flow.Allowed = packet.Egress;
         Bind(number, judgement, expectedBy);
+        if (expectedBy == 0)
+        {
+            CountInRule(number);
+        }
+
         if (Ipsec is { } stage)
         {
             DecideIpsec(ref flow, stage);

@@ -88,12 +88,13 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>Charges the rule's limit; false where it is spent, and the packet dropped.</summary>
     private bool Charge(ref Packet packet, in Judgement judgement, long now)
     {
-        if (!judgement.Limited || _limits.TryTake(judgement.Rule, now))
+        if (!judgement.Limited || _limits.TryTake(judgement.Rule, packet.Key, now))
         {
             return true;
         }
 
         packet.Drop(DropReason.RateLimited);
+        Counters.Rules.CountLimited(judgement.Rule);
         Tell(packet, "rules", "its rate limit is spent");
         return false;
     }
@@ -195,6 +196,7 @@ public sealed partial class PacketPath<TTrace>
         }
 
         flow.Rule = judgement.Rule;
+        flow.Timers = judgement.Timers;
         flow.Pinhole = judgement.Pinhole;
         flow.Log = judgement.Log;
         flow.Generation = Generation;
@@ -202,6 +204,7 @@ public sealed partial class PacketPath<TTrace>
         flow.Judged = flow.Allowed;
         flow.Allowed = allowed;
         Bind(number, judgement);
+        CountInRule(number);                                // nobody is refused who is there: limits are for what opens
         if (Ipsec is { } stage)
         {
             DecideIpsec(ref flow, stage);
@@ -219,6 +222,7 @@ public sealed partial class PacketPath<TTrace>
         {
             Counters.Kept += flow.Kept ? 0 : 1;
             flow.Rule = rule;
+            flow.Timers = Ruleset[rule].Timers;
             flow.Generation = Generation;
             flow.Kept = true;
             if (Ipsec is { } stage)

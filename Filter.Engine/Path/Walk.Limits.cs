@@ -61,6 +61,50 @@ public sealed partial class PacketPath<TTrace>
             || Refuse(ref packet, DropReason.TableFull, Limit.Table, to);
     }
 
+    /// <summary>
+    /// Whether the rule has room for another flow, of this source and at all. As everywhere, what is not proven is given up for
+    /// it, the source's own first: so whoever opens in another's name keeps that one out of nothing.
+    /// </summary>
+    private bool FindsPlace(ref Packet packet, in Judgement judgement, long now)
+    {
+        RuleLimit limit = judgement.Limited ? _limits[judgement.Rule] : RuleLimit.None;
+        return (limit.SourceConnections is not { } ofSource || FindsPlace(ref packet, _limits.OfSource(judgement.Rule, packet.Key), ofSource, now))
+            && (limit.Connections is not { } most || FindsPlace(ref packet, _limits.Whole(judgement.Rule), most, now));
+    }
+
+    private bool FindsPlace(ref Packet packet, in ShareKey key, int most, long now)
+    {
+        ShareTable shares = _limits.Shares!;
+        ref Share share = ref shares[shares.Reach(key)];
+        // Two, as above: so that a limit that a reload lowered is reached in the end.
+        for (int i = 0; i < 2 && share.Flows >= most; i++)
+        {
+            if (!GiveUp(share.Openings.Oldest, Limit.RuleFlows, ShareKey.OfSource(packet.Key, management: false), now))
+            {
+                Counters.Rules.CountLimited(packet.Rule);
+                return Refuse(ref packet, DropReason.ConnectionLimit, Limit.RuleFlows, ShareKey.OfSource(packet.Key, management: false));
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>A flow counts for the rule that lets it in, from now on.</summary>
+    private void CountInRule(int number)
+    {
+        if (Flows.Standings.Rules is null)
+        {
+            return;
+        }
+
+        ref readonly Flow flow = ref Flows[number];
+        RuleLimit limit = _limits[flow.Rule];
+        Flows.Standings.Count(
+            number,
+            limit.Connections is null ? null : _limits.Whole(flow.Rule),
+            limit.SourceConnections is null ? null : _limits.OfSource(flow.Rule, flow.Key));
+    }
+
     /// <summary>What is over makes room first, then what nobody has proven.</summary>
     private bool MakeRoom(bool management, in ShareKey to, long now)
     {
@@ -161,7 +205,9 @@ public sealed partial class PacketPath<TTrace>
                 next = standings.Next(flow);
                 ref Flow record = ref Flows[flow];
                 int more = _pressure - record.Pressure;
-                if (more > 0 && record.Deadline - Cut(record, Lifetime(record), more) <= now)
+                // What a rule of an earlier ruleset had set is known no more: the sweep comes to it soon.
+                bool known = record.Timers == 0 || record.Generation == Generation;
+                if (more > 0 && known && record.Deadline - Cut(record, Lifetime(record), more) <= now)
                 {
                     Flows.End(flow, now);
                     Counters.Expired++;

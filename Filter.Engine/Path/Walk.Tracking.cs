@@ -150,5 +150,5 @@ public sealed partial class PacketPath<TTrace>
         Tell(packet, "track", last ? "the answer that was owed: the pinhole closes" : "passes");
     }
 
-    private long Lifetime(in Flow flow) => _lifetimes.Of(flow);
+    private long Lifetime(in Flow flow) => _lifetimes[flow.Timers].Of(flow);
 }

@@ -36,8 +36,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private readonly int[] _mtus = new int[16];
     private readonly PacketFacts[] _kept = new PacketFacts[Burst.Intake];
     private readonly ushort _protected;
-    private RateLimits _limits;
-    private FlowLifetimes _lifetimes;
+    private RuleLimits _limits;
+    private FlowLifetimes[] _lifetimes;
     private long _removals;
     private bool _timely;
 
@@ -49,13 +49,14 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _reassembler = new Reassembler(settings.Fragments, Counters);
         _bridge = new Bridge(settings.Ports, settings.Local);
         _neighbours = new Neighbours(settings.Local, Counters);
-        _limits = new RateLimits(settings.Ruleset);
+        _limits = new RuleLimits(settings.Ruleset, Flows.Capacity);
+        Flows.Standings.Rules = _limits.Shares;
         _oldest = Counters.Rules;
         _solicitations = new Solicitations(Policy.Admission.Solicitations);
         _kinds = settings.Ruleset.Kinds;
         AdoptLimits();
         AdoptAnswers();
-        Adopt(settings.Ruleset.Policy.Timers);
+        Adopt(LifetimesOf(settings.Ruleset));
         Ipsec = settings.Ipsec;
         foreach (Port port in settings.Ports)
         {
@@ -114,7 +115,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     public override Publication Prepare(IRuleset ruleset, bool keepsFlows = false)
     {
         RuleBook before = Counters.Rules, rules = before.Follow(ruleset, keepsFlows);
-        return new Publication(ruleset, before, rules, new RateLimits(ruleset, Ruleset, rules));
+        return new Publication(ruleset, before, rules, new RuleLimits(ruleset, Flows.Capacity, _limits, rules), LifetimesOf(ruleset));
     }
 
     /// <inheritdoc/>
@@ -127,9 +128,10 @@ public sealed partial class PacketPath<TTrace> : PacketPath
 
         ready.Limits.GoOnFrom(_limits);
         _limits = ready.Limits;
+        Flows.Standings.Rules = _limits.Shares;
         Ruleset = ready.Ruleset;
         _kinds = Ruleset.Kinds;
-        Adopt(Policy.Timers);
+        Adopt(ready.Lifetimes);
         _solicitations.Adopt(Policy.Admission.Solicitations);
         AdoptLimits();
         AdoptAnswers();
@@ -149,10 +151,24 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         }
     }
 
-    [MemberNotNull(nameof(_lifetimes))]
-    private void Adopt(FlowTimers timers)
+    /// <summary>The policy's lifetimes, and behind them those of rules that set their own; up to the largest number there can be.</summary>
+    private static FlowLifetimes[] LifetimesOf(IRuleset ruleset)
     {
-        _lifetimes = new FlowLifetimes(timers);
+        var lifetimes = new FlowLifetimes[byte.MaxValue + 1];
+        Array.Fill(lifetimes, new FlowLifetimes(ruleset.Policy.Timers));
+        for (int i = 0; i < ruleset.Timers.Count; i++)
+        {
+            lifetimes[i + 1] = new FlowLifetimes(ruleset.Timers[i]);
+        }
+
+        return lifetimes;
+    }
+
+    [MemberNotNull(nameof(_lifetimes))]
+    private void Adopt(FlowLifetimes[] lifetimes)
+    {
+        _lifetimes = lifetimes;
+        FlowTimers timers = Policy.Timers;
         _reassembler.Adopt(timers[FlowTimer.FragmentsIpv4], timers[FlowTimer.FragmentsIpv6]);
     }
 

@@ -1,3 +1,4 @@
+using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
@@ -16,7 +17,7 @@ public sealed class CompiledRuleset : IRuleset
     private readonly CompiledRules _rules;
     private readonly Judgement[] _judgements;
     private readonly RuleName[] _names;
-    private readonly RateLimit?[] _limits;
+    private readonly RuleLimit?[] _limits;
     private readonly Conditions?[] _conditions;
     private readonly AddressClass[] _classes;
     private readonly Schedule[] _schedules;
@@ -27,13 +28,14 @@ public sealed class CompiledRuleset : IRuleset
     private readonly bool _passUnknown;
     private int _minute;
 
-    internal CompiledRuleset(Ruleset source, CompiledRules rules, Judgement[] judgements, RuleName[] names, RateLimit?[] limits, Calendar? calendar)
+    internal CompiledRuleset(Ruleset source, CompiledRules rules, Judgement[] judgements, RuleName[] names, RuleLimit?[] limits, IReadOnlyList<FlowTimers> timers, Calendar? calendar)
     {
         Source = source;
         _rules = rules;
         _judgements = judgements;
         _names = names;
         _limits = limits;
+        Timers = timers;
         Policies = [.. source.Ipsec?.Policies.Select(static policy => policy.Name) ?? []];
         _conditions = [.. source.Rules.Select(static rule => rule.Conditions)];
         IEnumerable<Conditions> given = _conditions.OfType<Conditions>().SelectMany(static conditions => conditions.All());
@@ -112,7 +114,10 @@ public sealed class CompiledRuleset : IRuleset
     public RuleName Name(int rule) => (uint)rule < (uint)_names.Length ? _names[rule] : default;
 
     /// <inheritdoc/>
-    public RateLimit? Limit(int rule) => (uint)rule < (uint)_limits.Length ? _limits[rule] : null;
+    public RuleLimit? Limit(int rule) => (uint)rule < (uint)_limits.Length ? _limits[rule] : null;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<FlowTimers> Timers { get; }
 
     /// <summary>The number of the rule of that name, so that what is counted by name survives a reload; 0 for none.</summary>
     public int Find(string name) => _numbers.GetValueOrDefault(name);

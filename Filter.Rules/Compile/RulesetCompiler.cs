@@ -1,3 +1,4 @@
+using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Rules.Compile.Classification;
@@ -18,7 +19,9 @@ public static class RulesetCompiler
         int count = source.Rules.Length;
         Judgement[] judgements = new Judgement[count + 4];
         RuleName[] names = new RuleName[count + 4];
-        RateLimit?[] limits = new RateLimit?[count + 4];
+        RuleLimit?[] limits = new RuleLimit?[count + 4];
+        List<FlowTimers> timers = [.. source.Rules.Select(static rule => rule.Timers).OfType<FlowTimers>().Distinct()];
+        Dictionary<FlowTimers, byte> timed = timers.Index().ToDictionary(static t => t.Item, static t => (byte)(t.Index + 1));
         names[0] = new RuleName("none", source.File, 0);
         for (int i = 0; i < count; i++)
         {
@@ -32,6 +35,7 @@ public static class RulesetCompiler
                 Management = rule.Management,
                 Counts = rule.Action == RuleAction.Count,
                 EachPacket = rule.EachPacket,
+                Timers = rule.Timers is null ? (byte)0 : timed[rule.Timers],
             };
             names[number] = new RuleName(rule.Name, rule.At.File, rule.At.Line);
             limits[number] = rule.Limit;
@@ -46,7 +50,7 @@ public static class RulesetCompiler
             names[number] = new RuleName(name, source.File, action.At?.Line ?? 0);
         }
 
-        return new CompiledRuleset(source, rules, judgements, names, limits, calendar);
+        return new CompiledRuleset(source, rules, judgements, names, limits, timers, calendar);
     }
 
     /// <summary>

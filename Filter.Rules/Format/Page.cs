@@ -62,7 +62,10 @@ internal sealed class Page(string text, List<Piece> pieces)
 
             if (i < pieces.Count)
             {
-                lineStart = text.LastIndexOf('\n', Math.Max(0, pieces[i].Start - 1), Math.Max(0, pieces[i].Start - lineStart)) is >= 0 and var at ? at + 1 : lineStart;
+                // From the piece before on: a line may be as long as the file.
+                int from = i == 0 ? 0 : pieces[i - 1].Start;
+                int at = text.AsSpan(from, pieces[i].Start - from).LastIndexOf('\n');
+                lineStart = at >= 0 ? from + at + 1 : lineStart;
                 _columns.Add(pieces[i].Start - lineStart);
                 end = pieces[i].End;
             }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Filter.Engine.Algs;
+using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Rules.Syntax;
@@ -122,8 +123,11 @@ public sealed record Rule
     /// <summary>Whether its flows may use the part of the table that is kept for such.</summary>
     public bool Management { get; init; }
 
-    /// <summary>How many new flows it may match; null for no limit.</summary>
-    public RateLimit? Limit { get; init; }
+    /// <summary>How much it lets in; null for no limit.</summary>
+    public RuleLimit? Limit { get; init; }
+
+    /// <summary>The times of the flows that it lets in; null for those of the ruleset.</summary>
+    public FlowTimers? Timers { get; init; }
 
     /// <summary>Whether each match is told to the log.</summary>
     public bool Log { get; init; }

@@ -210,8 +210,9 @@ internal sealed record CountReport(string Name, long Packets);
 /// <param name="Line">Its line; 0 for a default that is not written.</param>
 /// <param name="Packets">Packets it decided, those of its flows included, since the start.</param>
 /// <param name="Ended">Flows it had let in and a new policy ended, since the start.</param>
+/// <param name="Limited">Packets that its limits kept out, since the start; they are among <paramref name="Packets"/>.</param>
 /// <param name="Gone">The ruleset in force has no rule of this name; its place is where it last was. Else null.</param>
-internal sealed record RuleReport(string Name, string File, int Line, long Packets, long Ended, bool? Gone);
+internal sealed record RuleReport(string Name, string File, int Line, long Packets, long Ended, long Limited, bool? Gone);
 
 /// <summary>What a reload did.</summary>
 internal sealed record ReloadReport

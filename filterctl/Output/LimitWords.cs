@@ -9,13 +9,14 @@ namespace Filter.Ctl.Output;
 /// <summary>How limits, and those whom they bite, are spelt.</summary>
 internal static class LimitWords
 {
-    /// <summary>table, half-open, source-flows, source-rate, answers.</summary>
+    /// <summary>table, half-open, source-flows, source-rate, rule-flows, answers.</summary>
     public static string Word(this Limit limit) => limit switch
     {
         Limit.Table => "table",
         Limit.HalfOpen => "half-open",
         Limit.SourceFlows => "source-flows",
         Limit.SourceRate => "source-rate",
+        Limit.RuleFlows => "rule-flows",
         _ => "answers",
     };
 

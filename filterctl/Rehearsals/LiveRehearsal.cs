@@ -1,4 +1,5 @@
 using Filter.Ctl.Service;
+using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Ports;
@@ -80,6 +81,8 @@ internal sealed class LiveRehearsal(Gateway gateway, Worker worker)
 
         public RuleName Name(int rule) => rules.Name(rule);
 
-        public RateLimit? Limit(int rule) => rules.Limit(rule);
+        public RuleLimit? Limit(int rule) => rules.Limit(rule);
+
+        public IReadOnlyList<FlowTimers> Timers => rules.Timers;
     }
 }

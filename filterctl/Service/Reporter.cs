@@ -89,7 +89,7 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
     public IReadOnlyList<RuleReport> Rules()
     {
         RuleBook book = gateway.Path.Counters.Rules;
-        (long[] packets, long[] ended) = book.Take();
+        (long[] packets, long[] ended, long[] limited) = book.Take();
         List<RuleReport> rules = [];
         for (int rule = 1; rule < book.Count; rule++)
         {
@@ -97,7 +97,7 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             if (!gone || packets[rule] + ended[rule] > 0)
             {
                 RuleName name = book.Name(rule);
-                rules.Add(new RuleReport(name.Name, name.File, name.Line, packets[rule], ended[rule], gone ? true : null));
+                rules.Add(new RuleReport(name.Name, name.File, name.Line, packets[rule], ended[rule], limited[rule], gone ? true : null));
             }
         }
 

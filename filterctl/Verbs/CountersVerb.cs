@@ -71,11 +71,11 @@ internal static class CountersVerb
             screen.Table(reasons);
         }
 
-        Grid rules = new("RULE", ">PACKETS", ">FLOWS ENDED", "PLACE");
+        Grid rules = new("RULE", ">PACKETS", ">LIMITED", ">FLOWS ENDED", "PLACE");
         foreach (RuleReport rule in counters.Rules)
         {
             string place = rule.Line > 0 ? $"{rule.File}:{rule.Line}" : rule.File;
-            rules.Add(rule.Name, rule.Packets, rule.Ended, rule.Gone is true ? $"gone, was {place}" : place);
+            rules.Add(rule.Name, rule.Packets, rule.Limited, rule.Ended, rule.Gone is true ? $"gone, was {place}" : place);
         }
 
         screen.Line();

@@ -1,18 +1,20 @@
 using System.Collections.Immutable;
+using Filter.Engine.Flows;
+using Filter.Engine.Path;
 using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy.Binding;
 
 /// <summary>Reads <c>rules:</c>.</summary>
 internal sealed partial class RulesReader(
-    IReadOnlyList<string> ports, ushort protectedPorts, Sets sets, ConditionsReader conditions, Narrowing narrowing, Diagnostics found)
+    IReadOnlyList<string> ports, ushort protectedPorts, Sets sets, ConditionsReader conditions, Narrowing narrowing, FlowTimers times, Profile profile, Diagnostics found)
 {
     private static readonly string[] s_actions = ["allow", "drop", "reject", "count"];
 
     private static readonly string[] s_matches = ["from", "to", "source", "destination", "service", "source-port", "family", "vlan", .. ConditionsReader.Keys];
 
     private static readonly string[] s_keys =
-        [.. s_actions, .. s_matches, "each-packet", "pinhole", "helper", "midstream", "management", "limit", "log"];
+        [.. s_actions, .. s_matches, "each-packet", "pinhole", "helper", "midstream", "management", "limit", "timers", "log"];
 
     private static readonly string[] s_groupKeys = ["group", .. s_matches, "rules"];
 
@@ -58,7 +60,8 @@ internal sealed partial class RulesReader(
             Helper = Helper(fields["helper"]),
             Midstream = Values.Flag(fields["midstream"], "'midstream'", found),
             Management = Values.Flag(fields["management"], "'management'", found),
-            Limit = RateWords.Read(fields["limit"], "'limit'", found),
+            Limit = Limit(fields["limit"]),
+            Timers = Timers(fields["timers"]),
             Log = Values.Flag(fields["log"], "'log'", found),
         };
         CheckSourcePorts(fields, rule);
@@ -69,6 +72,8 @@ internal sealed partial class RulesReader(
         CheckManagement(fields, action);
         CheckTcpFlags(fields, rule);
         CheckCount(fields, action);
+        CheckLimit(fields, rule, action);
+        CheckTimers(fields, action);
         if (!found.HasErrors)
         {
             WarnOfFamilies(fields, rule, group);

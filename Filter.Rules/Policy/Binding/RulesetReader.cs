@@ -33,10 +33,10 @@ internal static class RulesetReader
         IpsecNames policies = new(fields["ipsec"]);
         Schedules schedules = new(fields["schedules"], found);
         ConditionsReader conditions = new(schedules, policies, found);
-        RulesReader rules = new(ports.Names, portConfigs.Length == ports.Names.Count ? ProtectedPorts(portConfigs) : Rule.AnyPort, sets, conditions, new Narrowing(schedules, found), found);
-        ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
         Profile profile = Values.Word(fields["profile"], "'profile'", found, ("default", Profile.Default), ("rfc6092", Profile.Rfc6092)) ?? Profile.Default;
         FlowTimers timers = TimersReader.Read(fields["timers"], profile, found);
+        RulesReader rules = new(ports.Names, portConfigs.Length == ports.Names.Count ? ProtectedPorts(portConfigs) : Rule.AnyPort, sets, conditions, new Narrowing(schedules, found), timers, profile, found);
+        ImmutableArray<Rule> ruleList = rules.Read(fields["rules"]);
         Fields? linkFields = fields["link"] is { } linkNode ? Fields.Of(linkNode, "'link'", found, s_linkKeys) : null;
         LinkPolicy link = Link(linkFields, found);
         LimitsReader limitsReader = new(found);

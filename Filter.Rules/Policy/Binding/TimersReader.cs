@@ -9,18 +9,27 @@ internal static class TimersReader
 {
     private static readonly string[] s_keys = [.. FlowTimers.Words.Select(static w => w.Word)];
 
+    private static readonly string[] s_ruleKeys =
+        [.. FlowTimers.Words.Where(static w => w.Timer is not (FlowTimer.FragmentsIpv4 or FlowTimer.FragmentsIpv6)).Select(static w => w.Word)];
+
     /// <summary>The times in force. A profile with minima refuses what is below them.</summary>
-    public static FlowTimers Read(Node? node, Profile profile, Diagnostics found)
+    public static FlowTimers Read(Node? node, Profile profile, Diagnostics found) =>
+        Read(node, profile, FlowTimers.Of(profile), s_keys, found);
+
+    /// <summary>The times of one rule's flows, on top of those in force. Fragments wait before any rule is known.</summary>
+    public static FlowTimers OfRule(Node node, Profile profile, FlowTimers times, Diagnostics found) =>
+        Read(node, profile, times, s_ruleKeys, found);
+
+    private static FlowTimers Read(Node? node, Profile profile, FlowTimers timers, string[] keys, Diagnostics found)
     {
-        FlowTimers timers = FlowTimers.Of(profile);
-        if (node is null || Fields.Of(node, "'timers'", found, s_keys) is not { } fields)
+        if (node is null || Fields.Of(node, "'timers'", found, keys) is not { } fields)
         {
             return timers;
         }
 
         foreach ((string word, FlowTimer timer) in FlowTimers.Words)
         {
-            if (Values.Duration(fields[word], Wording.Quote(word), found) is not { } time)
+            if (Values.Duration(keys.Contains(word) ? fields[word] : null, Wording.Quote(word), found) is not { } time)
             {
                 continue;
             }

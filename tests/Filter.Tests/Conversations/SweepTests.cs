@@ -388,6 +388,6 @@ public sealed class SweepTests
 
         public RuleName Name(int rule) => rule == 0 ? default : new RuleName(names[rule - 1], "names", rule);
 
-        public RateLimit? Limit(int rule) => null;
+        public RuleLimit? Limit(int rule) => null;
     }
 }

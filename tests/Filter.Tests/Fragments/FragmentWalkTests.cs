@@ -126,6 +126,6 @@ public sealed class FragmentWalkTests : IDisposable
 
         public RuleName Name(int rule) => new(rule == 1 ? "one" : "default in", "test.yaml", rule);
 
-        public RateLimit? Limit(int rule) => null;
+        public RuleLimit? Limit(int rule) => null;
     }
 }

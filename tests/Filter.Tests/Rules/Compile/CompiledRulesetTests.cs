@@ -60,7 +60,7 @@ public sealed class CompiledRulesetTests
         CompiledRuleset rules = Compile("rules:\n  - drop: a\n    limit: 2/s burst 5\n  - drop: b\n");
         Assert.Equal(new RuleName("b", "f.yaml", 9), rules.Name(2));
         Assert.Equal((1, 2, 5, 0), (rules.Find("a"), rules.Find("b"), rules.Find("default across"), rules.Find("c")));
-        Assert.Equal(new RateLimit(500_000_000, 5), rules.Limit(1));
+        Assert.Equal(new RuleLimit(new RateLimit(500_000_000, 5)), rules.Limit(1));
         Assert.Null(rules.Limit(2));
         Assert.Null(rules.Limit(99));
     }

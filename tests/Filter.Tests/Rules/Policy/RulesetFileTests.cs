@@ -74,7 +74,7 @@ public sealed class RulesetFileTests
         Assert.Equal(Families.IPv6, rule.Families);
         Assert.Equal([10u, 20u], rule.Vlan!.Identifiers);
         Assert.Equal(PinholeKind.OneAnswer, rule.Pinhole);
-        Assert.Equal(new RateLimit(6_000_000_000, 20), rule.Limit);
+        Assert.Equal(new RuleLimit(new RateLimit(6_000_000_000, 20)), rule.Limit);
         Assert.True(rule.Log);
     }
 
