@@ -62,15 +62,20 @@ internal sealed class NameResolver : IDisposable
                 _ = Task.Run(() => AskAsync(name, known));
             }
 
-            if (known.Since != 0 && now - known.Since > s_longest.TotalMilliseconds && known.Addresses.Length > 0)
+            // While it is asked, its task writes; and the answer may be there in a moment.
+            if (!known.Running && known.Since != 0 && now - known.Since > s_longest.TotalMilliseconds && known.Addresses.Length > 0)
             {
                 known.Addresses = [];
                 known.News = true;
                 _log.Line($"nothing is known of {name} for a day: its addresses are given up");
             }
 
-            news |= known.News;
-            known.News = false;
+            if (known.News)
+            {
+                // Taken back before the addresses are read: what comes from here on is news again.
+                known.News = false;
+                news = true;
+            }
         }
 
         if (!news)
@@ -114,12 +119,15 @@ internal sealed class NameResolver : IDisposable
             DnsResourceRecord[] records = [.. answers.SelectMany(static a => a.Answers)];
             Address[] addresses = [.. records.OfType<AddressRecord>().Select(static r => Read(r.Address)).OfType<Address>().Distinct().Order().Take(MostAddresses)];
             TimeSpan ttl = TimeSpan.FromSeconds(records.Length == 0 ? 60 : records.Min(static r => r.InitialTimeToLive));
-            known.News = !addresses.SequenceEqual(known.Addresses);
+            bool news = !addresses.SequenceEqual(known.Addresses);
             known.Addresses = addresses;
-            known.Since = Environment.TickCount64;
             known.Retry = TimeSpan.Zero;
             known.Failure = addresses.Length == 0 ? "the DNS knows no address of it" : null;
-            known.Due = Environment.TickCount64 + (long)Clamp(ttl).TotalMilliseconds;
+            known.Due = known.Since = Environment.TickCount64 + (long)Clamp(ttl).TotalMilliseconds;
+            if (news)
+            {
+                known.News = true;      // last, so that whoever sees it sees the addresses
+            }
         }
         catch (Exception failure) when (failure is DnsResponseException or DnsXidMismatchException or IOException or InvalidOperationException or ArgumentException or System.Net.Sockets.SocketException or OperationCanceledException)
         {
@@ -169,7 +177,7 @@ internal sealed class NameResolver : IDisposable
         /// <summary>When it is asked for again: a moment of <see cref="Environment.TickCount64"/>.</summary>
         public long Due { get => Volatile.Read(ref _due); set => Volatile.Write(ref _due, value); }
 
-        /// <summary>When it was last answered for, or first asked.</summary>
+        /// <summary>Since when nothing is known of it: when its last answer runs out, or when it was first asked in vain.</summary>
         public long Since { get => Volatile.Read(ref _since); set => Volatile.Write(ref _since, value); }
 
         public TimeSpan Retry { get; set; }
