@@ -158,9 +158,9 @@ internal sealed class LiveSetReader(ImmutableArray<PortConfig> ports, IReadOnlyL
             names.Add(name);
         }
 
-        if (names.Count is 0 or > MostNames)
+        if (node is not null && (names.Count is 0 or > MostNames))
         {
-            found.Error(node?.At ?? default, names.Count == 0 ? "'names' names no host" : $"'names' has more than {MostNames} names", names.Count == 0 ? "write names: [ deb.example.org ]" : "make several sets of it");
+            found.Error(node.At, names.Count == 0 ? "'names' names no host" : $"'names' has more than {MostNames} names", names.Count == 0 ? "write names: [ deb.example.org ]" : "make several sets of it");
         }
 
         return [.. names.Distinct()];

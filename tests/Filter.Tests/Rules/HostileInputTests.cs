@@ -157,6 +157,23 @@ public sealed class HostileInputTests
         Assert.Contains("half.yaml:2:", Filterctl.Typed.Run("fmt", file).Error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("names")]
+    [InlineData("prefix-of")]
+    [InlineData("host")]
+    [InlineData("file")]
+    [InlineData("entries")]
+    [InlineData("live")]
+    [InlineData("timeout")]
+    [InlineData("size")]
+    public void A_set_whose_key_has_no_value_is_told_of_where_it_stands(string key)
+    {
+        RulesetReading reading = RulesetFile.Parse("x.yaml", Head + $"sets: {{ s: {{ {key}: }} }}\n");
+
+        Assert.Contains(reading.Diagnostics, found => found.Message == $"'{key}' has no value");
+        Assert.All(reading.Diagnostics, static found => Assert.Equal(("x.yaml", 3), (found.At.File, found.At.Line)));
+    }
+
     private static string Repeated(int size, string piece) => string.Concat(Enumerable.Repeat(piece, size / piece.Length));
 
     private static string Counted(int size, string piece)
