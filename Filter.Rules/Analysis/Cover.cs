@@ -18,9 +18,13 @@ internal enum Answer
 /// of it, and the pieces are asked in turn; the first piece that nobody else touches has the answer. Steps are counted, since there
 /// are rulesets for which this takes forever.
 /// </summary>
-/// <param name="steps">Most looks at a box that a question may take.</param>
-internal sealed class Cover(int steps)
+/// <param name="steps">Most steps that a question may take.</param>
+/// <param name="purse">The steps that all questions of an analysis may take together.</param>
+internal sealed class Cover(int steps, Purse purse)
 {
+    /// <summary>So many runs of a box cost a step more to look at.</summary>
+    private const int RunsAStep = 16;
+
     /// <summary>Steps that no ruleset written by people has been seen to need.</summary>
     public const int ManySteps = 2_000_000;
 
@@ -66,7 +70,8 @@ internal sealed class Cover(int steps)
     public Answer Spares(RankSet[] box, RankSet[][] others, int[] axes, out RankSet[]? room)
     {
         _axes = axes;
-        _left = steps;
+        _left = (int)Math.Min(steps, purse.Left);
+        int given = _left;
         Used.Clear();
         int[] all = Room(0, others.Length);
         for (int i = 0; i < others.Length; i++)
@@ -74,24 +79,33 @@ internal sealed class Cover(int steps)
             all[i] = i;
         }
 
-        return Look(others, box, all.AsSpan(0, others.Length), 1, out room);
+        Answer answer = Look(others, box, all.AsSpan(0, others.Length), 1, out room);
+        purse.Take(given - _left);
+        return answer;
     }
+
+    /// <summary>Whether nothing more can be asked.</summary>
+    public bool IsSpent => purse.Left <= 0;
+
+    /// <summary>Pays for looks at boxes that were taken beside a question.</summary>
+    public void Charge(Layer layer, RankSet[] box, int looks) => purse.Take(looks * (1L + Weight(box, layer.Axes)));
 
     private Answer Look(RankSet[][] others, RankSet[] box, ReadOnlySpan<int> candidates, int depth, out RankSet[]? room)
     {
         room = null;
-        _left -= candidates.Length + 1;
-        if (_left < 0)
-        {
-            return Answer.Undecided;
-        }
-
+        int own = 1 + Weight(box, _axes);
         int[] meeting = Room(depth, candidates.Length);
         int count = 0, best = -1;
         double most = -1;
         foreach (int candidate in candidates)
         {
             RankSet[] other = others[candidate];
+            _left -= own + Weight(other, _axes);
+            if (_left < 0)
+            {
+                return Answer.Undecided;
+            }
+
             double share = Share(other, box);
             if (share >= 1)
             {
@@ -139,6 +153,18 @@ internal sealed class Cover(int steps)
         return Answer.No;
     }
 
+    /// <summary>What it costs to look at a box of many runs, as sets have them, beside the step that every look costs.</summary>
+    private static int Weight(RankSet[] box, int[] axes)
+    {
+        int runs = 0;
+        foreach (int axis in axes)
+        {
+            runs += box[axis].Runs;
+        }
+
+        return runs / RunsAStep;
+    }
+
     /// <summary>Which part of the box the other takes: 0 for none, 1 for all, in between only roughly.</summary>
     private double Share(RankSet[] other, RankSet[] box)
     {
@@ -176,4 +202,20 @@ internal sealed class Cover(int steps)
 
         return _rooms[depth];
     }
+}
+
+/// <summary>Steps that all questions of an analysis share: a ruleset may be made so that each of its rules takes long.</summary>
+/// <param name="steps">How many there are.</param>
+internal sealed class Purse(long steps)
+{
+    /// <summary>What ten thousand rules have been seen to need, and some more: seconds of a core.</summary>
+    public const long Usual = 250_000_000;
+
+    private long _left = steps;
+
+    /// <summary>How many are left; less than 1 for none.</summary>
+    public long Left => Volatile.Read(ref _left);
+
+    /// <summary>Takes steps out.</summary>
+    public void Take(long count) => Interlocked.Add(ref _left, -count);
 }

@@ -33,7 +33,7 @@ public sealed record Reachability(ImmutableArray<Reaching> Ways, ImmutableArray<
         SortedSet<string> undecided = new(StringComparer.Ordinal);
         int sources = space.AxisOf(AxisName.Source), zones = space.AxisOf(AxisName.Zones);
         RankSet[]? box = space.Lay(asked);
-        Cover cover = new(Cover.ManySteps);
+        Cover cover = new(Cover.ManySteps, new Purse(Purse.Usual));
         foreach (Region region in space.Regions)
         {
             if (box is null || Boxes.Intersect(box, region.Whole) is not { } whole)

@@ -29,11 +29,15 @@ public sealed class RulesetAnalysis
     /// <summary>All findings, in the order of the rules.</summary>
     /// <param name="ruleset">A ruleset that holds.</param>
     /// <param name="conflicts">Whether overlaps are wanted: there may be many, and most are meant.</param>
-    public static ImmutableArray<Finding> Of(Ruleset ruleset, bool conflicts = false)
+    public static ImmutableArray<Finding> Of(Ruleset ruleset, bool conflicts = false) => Of(ruleset, conflicts, Purse.Usual);
+
+    /// <summary>As the other, in so many steps.</summary>
+    internal static ImmutableArray<Finding> Of(Ruleset ruleset, bool conflicts, long steps)
     {
+        Purse purse = new(steps);
         RulesetAnalysis analysis = new(ruleset);
         Finding?[] found = new Finding?[ruleset.Rules.Length];
-        Parallel.For(0, found.Length, () => new Cover(Cover.ManySteps), (rule, _, cover) =>
+        Parallel.For(0, found.Length, () => new Cover(Cover.ManySteps, purse), (rule, _, cover) =>
         {
             found[rule] = analysis.Look(rule, cover);
             return cover;
@@ -41,7 +45,7 @@ public sealed class RulesetAnalysis
         IEnumerable<Finding> all = found.OfType<Finding>().Concat(ForgottenIpv6.In(ruleset, analysis._space));
         if (conflicts)
         {
-            all = all.Concat(analysis.Conflicts());
+            all = all.Concat(analysis.Conflicts(new Cover(Cover.ManySteps, purse)));
         }
 
         return [.. all.OrderBy(static f => f.Rule.At).ThenBy(static f => f.Kind)];
@@ -65,8 +69,14 @@ public sealed class RulesetAnalysis
             Layer layer = region.Layers[0];
             foreach (int box in layer.BoxesOf(number))
             {
+                if (cover.IsSpent)
+                {
+                    return new Finding(FindingKind.Undecided, rule, [], $"undecided: whether any packet reaches the rule {Wording.Quote(rule.Name)}, or needs it", null);
+                }
+
                 meeting.Clear();
                 layer.Overlapping(layer[box], meeting);
+                cover.Charge(layer, layer[box], meeting.Count);
                 above.Clear();
                 foreach (int other in meeting)
                 {
@@ -173,6 +183,12 @@ public sealed class RulesetAnalysis
                 continue;
             }
 
+            cover.Charge(layer, layer[other], 1);
+            if (cover.IsSpent)
+            {
+                return Answer.Undecided;
+            }
+
             if (owner > rule)
             {
                 RankSet[] both = Boxes.Intersect(mine, layer[other])!;
@@ -246,16 +262,15 @@ public sealed class RulesetAnalysis
     }
 
     /// <summary>Overlaps where order decides: the earlier has a packet of both, and neither is part of the other.</summary>
-    private List<Finding> Conflicts()
+    private List<Finding> Conflicts(Cover cover)
     {
         List<Finding> found = [];
         HashSet<(int, int)> told = [];
-        Cover cover = new(Cover.ManySteps);
         List<int> meeting = [];
         foreach (Region region in _space.Regions)
         {
             Layer layer = region.Layers[0];
-            for (int box = 0; box < layer.Count && found.Count < MostConflicts; box++)
+            for (int box = 0; box < layer.Count && found.Count < MostConflicts && !cover.IsSpent; box++)
             {
                 int rule = layer.Owners[box];
                 if (rule >= _ruleset.Rules.Length)

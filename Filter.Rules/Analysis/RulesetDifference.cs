@@ -40,19 +40,21 @@ public sealed record RulesetDifference(ImmutableArray<DifferingPair> Pairs, Immu
             return new([], [ports, .. beside], Comparable: false);
         }
 
-        return new(Pair(before, Surroundings.InTheOrderOf(before, after)), beside, Comparable: true);
+        Purse purse = new(Purse.Usual);
+        ImmutableArray<DifferingPair> pairs = Pair(before, Surroundings.InTheOrderOf(before, after), purse);
+        return new(pairs, purse.Left > 0 ? beside : [.. beside, "comparing all rules would take too long: there may be more pairs than are told"], Comparable: true);
     }
 
     /// <summary>
     /// The pairs. Where rulesets have rules in common, in the same order, a packet that two common rules decide on is decided by the same rule in both;
     /// so of each pair one rule at least is not common.
     /// </summary>
-    private static ImmutableArray<DifferingPair> Pair(Ruleset before, Ruleset after)
+    private static ImmutableArray<DifferingPair> Pair(Ruleset before, Ruleset after, Purse purse)
     {
         Space space = Space.Of([before, after]);
         (bool[] mine, bool[] its) = Alignment.Common(before, after, space);
         SortedDictionary<int, DifferingPair>[] found = new SortedDictionary<int, DifferingPair>[mine.Length];
-        Parallel.For(0, found.Length, static () => new Cover(Cover.ManySteps), (rule, _, cover) =>
+        Parallel.For(0, found.Length, () => new Cover(Cover.ManySteps, purse), (rule, _, cover) =>
         {
             found[rule] = Of(rule, space, mine[rule], its, cover);
             return cover;
@@ -82,6 +84,12 @@ public sealed record RulesetDifference(ImmutableArray<DifferingPair> Pairs, Immu
                         continue;
                     }
 
+                    if (cover.IsSpent)
+                    {
+                        return found;
+                    }
+
+                    cover.Charge(first, first[box], 1);
                     above ??= Above(first, box);
                     RankSet[] both = Boxes.Intersect(first[box], second[other])!;
                     List<RankSet[]> others = [.. above];

@@ -144,6 +144,45 @@ public sealed class RulesetAnalysisTests
         public override bool Contains(Address address) => false;
     }
 
+    [Fact]
+    public void With_few_steps_it_says_less_and_nothing_else()
+    {
+        Random random = Fuzzing.Seeded(out int seed);
+        int undecided = 0;
+        for (int round = 0; round < Fuzzing.Rounds(30); round++)
+        {
+            Ruleset ruleset = TinyWorld.Random(random, random.Next(6, 14));
+            HashSet<(FindingKind, Rule)> all = [.. RulesetAnalysis.Of(ruleset).Select(static f => (f.Kind, f.Rule))];
+            foreach (Finding finding in RulesetAnalysis.Of(ruleset, conflicts: false, steps: random.Next(200)))
+            {
+                undecided += finding.Kind == FindingKind.Undecided ? 1 : 0;
+                Assert.True(finding.Kind == FindingKind.Undecided || all.Contains((finding.Kind, finding.Rule)), $"seed {seed}, round {round}: {finding.Message}");
+            }
+        }
+
+        Assert.True(undecided > 10, $"seed {seed}: {undecided} undecided");
+    }
+
+    /// <summary>Sets of thousands of networks that lie among each other, each rule naming two: such a file must not hold anybody up.</summary>
+    [Fact]
+    public void Rules_made_to_take_for_ever_are_undecided()
+    {
+        Random random = new(1);
+        AddressSet[] sets = [.. Enumerable.Range(0, 24).Select(_ => AddressSet.Of(
+            Enumerable.Range(0, 20_000).Where(_ => random.Next(2) == 0).Select(static i => new AddressRange(Address.FromIPv4(0x0a000000u + ((uint)i << 8)), Address.FromIPv4(0x0a0000ffu + ((uint)i << 8))))))];
+        Ruleset ruleset = TinyWorld.Of([.. Enumerable.Range(0, 24).Select(i => TinyWorld.RandomRule(new Random(1), i) with
+        {
+            Action = i % 2 == 0 ? RuleAction.Allow : RuleAction.Drop,
+            Source = sets[i],
+            Destination = sets[((i * 7) + 3) % 24],
+            Service = null,
+            SourcePorts = [],
+            Conditions = null,
+            Vlan = null,
+        })]);
+        Assert.Contains(RulesetAnalysis.Of(ruleset, conflicts: true, steps: 200_000), static f => f.Kind == FindingKind.Undecided);
+    }
+
     private static CompiledRuleset Alone(Ruleset ruleset, Rule rule) => RulesetCompiler.Compile(ruleset with { Rules = [rule] });
 
     private static CompiledRuleset Only(Ruleset ruleset, ImmutableArray<string> names) =>
