@@ -32,6 +32,11 @@ public sealed class SetLanguageTests
     [InlineData("not inside-net", "198.51.100.1", "192.0.2.77 2001:db8:1::77")]
     [InlineData("[ any-ten, not ten ]", "2a00::10", "2001:db8:1::10")]
     [InlineData("blocked", "203.0.113.9", "203.0.113.10 2001:db8:1::10")]
+    [InlineData("subnet-one-ten", "2001:db8:7:1::10 2a00:1:2:1::10", "2001:db8:7:2::10 2001:db8:7::10 2001:db8:7:1::11")]
+    [InlineData("moving", "198.51.100.9 198.51.100.10", "198.51.100.11")]
+    [InlineData("[ moving, not 198.51.100.10 ]", "198.51.100.9", "198.51.100.10 198.51.100.11")]
+    [InlineData("[ moving, 192.0.2.7, not 198.51.100.10 ]", "198.51.100.9 192.0.2.7", "198.51.100.10 192.0.2.8")]
+    [InlineData("not moving", "198.51.100.11 2001:db8::1", "198.51.100.9 198.51.100.10")]
     [InlineData("[ outsiders, not blocked ]", "198.51.100.7", "203.0.113.9 192.0.2.1")]
     public void A_source_is_what_its_entries_say_without_what_stands_behind_not(string source, string within, string without)
     {
@@ -42,6 +47,8 @@ public sealed class SetLanguageTests
               people: [ 192.0.2.0/24, not printers ]
               any-ten: { host: ::10 }
               ten: { prefix-of: inside, host: ::10 }
+              subnet-one-ten: { host: "0:0:0:1::10/48" }
+              moving: { live: true, entries: [ { 198.51.100.9: 10m }, { 198.51.100.10: 10m } ] }
               four-ten: { host: 0.0.0.10/24 }
               inside-net: { prefix-of: inside }
               blocked: { live: true, entries: [ 203.0.113.9 ] }
