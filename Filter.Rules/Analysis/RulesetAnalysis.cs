@@ -15,7 +15,7 @@ public sealed class RulesetAnalysis
     private const int Samples = 12;
 
     /// <summary>Most overlaps that are told of one ruleset.</summary>
-    private const int MostConflicts = 1000;
+    public const int MostConflicts = 1000;
 
     private readonly Ruleset _ruleset;
     private readonly Space _space;

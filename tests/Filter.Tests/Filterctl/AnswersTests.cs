@@ -54,6 +54,21 @@ public sealed class AnswersTests
     }
 
     [Fact]
+    public void Overlaps_are_counted_and_named_where_that_is_asked_for()
+    {
+        using Scratch folder = new();
+        string file = folder.Write("office.yaml", Office.Replace("  - allow: web\n", "  - drop: bad\n    from: outside\n    source: 203.0.113.0/24\n    family: ipv4\n  - allow: web\n", StringComparison.Ordinal)
+            .Replace("  - drop: never\n    from: outside\n    destination: 10.0.0.5\n    family: ipv4\n    service: https\n", "", StringComparison.Ordinal).Replace("  - drop: rest\n", "", StringComparison.Ordinal));
+        Typed ran = Typed.Run("check", file, "--strict");
+        Assert.Equal((0, ""), (ran.Status, ran.Error));
+        Assert.EndsWith("; 1 overlap decided by the order of rules: see check --all\n", ran.Out, StringComparison.Ordinal);
+        Typed all = Typed.Run("check", file, "--all", "--strict");
+        Assert.Equal(1, all.Status);
+        Assert.Contains("the rule 'bad' and 'web' (line 14) overlap and decide otherwise: their order decides\n  hint: see: outside: tcp 203.0.113.9:40000 > 10.0.0.5:80 syn", all.Error, StringComparison.Ordinal);
+        Assert.Equal("conflict", Typed.Run("check", file, "--json").Json.GetProperty("findings")[0].GetProperty("kind").GetString());
+    }
+
+    [Fact]
     public void Diff_shows_each_pair_with_a_packet_or_says_that_there_is_none()
     {
         using Scratch folder = new();
