@@ -90,7 +90,6 @@ public sealed partial class PacketPath<TTrace>
         Flow copy = flow;
         copy.Rule = NumberNow(flow.Rule, flow.Generation);
         RenewArrival(ref copy.Opening, flow.Generation);
-        RenewArrival(ref copy.Opening, flow.Generation);
         return copy;
     }
 
@@ -98,7 +97,6 @@ public sealed partial class PacketPath<TTrace>
     {
         Expectation copy = expectation;
         copy.Rule = NumberNow(expectation.Rule, expectation.Generation);
-        RenewArrival(ref copy.Opening, expectation.Generation);
         RenewArrival(ref copy.Opening, expectation.Generation);
         return copy;
     }

@@ -75,29 +75,7 @@ public sealed class AddressSet : IEquatable<AddressSet>
     }
 
     /// <summary>Whether the address is in it.</summary>
-    public bool Contains(Address address)
-    {
-        int low = 0, high = _ranges.Length - 1;
-        while (low <= high)
-        {
-            int middle = (low + high) >> 1;
-            ref readonly AddressRange range = ref _ranges[middle];
-            if (address < range.First)
-            {
-                high = middle - 1;
-            }
-            else if (address > range.Last)
-            {
-                low = middle + 1;
-            }
-            else
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
+    public bool Contains(Address address) => AddressRange.Find(_ranges, address) >= 0;
 
     /// <summary>The addresses of the given families alone.</summary>
     public AddressSet Only(Families families)

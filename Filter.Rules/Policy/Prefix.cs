@@ -33,6 +33,31 @@ public readonly record struct AddressRange(Address First, Address Last)
 
     /// <summary>Whether the address lies in it.</summary>
     public bool Contains(Address address) => First <= address && address <= Last;
+
+    /// <summary>Which of some runs, disjoint and in order, has the address; -1 for none.</summary>
+    public static int Find(ReadOnlySpan<AddressRange> runs, Address address)
+    {
+        int low = 0, high = runs.Length - 1;
+        while (low <= high)
+        {
+            int middle = (low + high) >> 1;
+            ref readonly AddressRange run = ref runs[middle];
+            if (address < run.First)
+            {
+                high = middle - 1;
+            }
+            else if (address > run.Last)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                return middle;
+            }
+        }
+
+        return -1;
+    }
 }
 
 /// <summary>A network: an address whose host bits are zero, and a length as its own family counts it.</summary>

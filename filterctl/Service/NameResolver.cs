@@ -92,7 +92,7 @@ internal sealed class NameResolver : IDisposable
     /// <summary>What is wrong with a set's names, in one line; null where nothing is.</summary>
     public string? TroubleOf(LiveSet set)
     {
-        string[] trouble = [.. set.Names.Where(name => _names.TryGetValue(name, out Known? known) && known.Failure is not null).Select(name => $"{name}: {_names[name].Failure}")];
+        string[] trouble = [.. set.Names.Select(name => (Name: name, Why: _names.GetValueOrDefault(name)?.Failure)).Where(static one => one.Why is not null).Select(static one => $"{one.Name}: {one.Why}")];
         return trouble.Length == 0 ? null : string.Join("; ", trouble);
     }
 

@@ -217,27 +217,5 @@ internal sealed class LiveImage
     }
 
     /// <summary>Whether the address is held at that time.</summary>
-    public bool Contains(Address address, long now)
-    {
-        int low = 0, high = _runs.Length - 1;
-        while (low <= high)
-        {
-            int middle = (low + high) >> 1;
-            ref readonly AddressRange run = ref _runs[middle];
-            if (address < run.First)
-            {
-                high = middle - 1;
-            }
-            else if (address > run.Last)
-            {
-                low = middle + 1;
-            }
-            else
-            {
-                return _deadlines[middle] > now;
-            }
-        }
-
-        return false;
-    }
+    public bool Contains(Address address, long now) => AddressRange.Find(_runs, address) is >= 0 and var run && _deadlines[run] > now;
 }

@@ -53,6 +53,7 @@ public sealed class ArrivalTests
 
         // Now the first number is the shop's, by whose rule no UDP may come.
         here.Reload(Here(Rules, Shop + Branch + Rest));
+        Assert.Equal(2, here.Path.Excerpt(here.Path.Flows[1].Opening.Key, 0, 0).Flow.Opening.ArrivedBy);
         Assert.Equal([question], Cross(branch, here, question));
         here.Reload(Here(Rules, "    - { bypass: first, service: igmp }\n" + Shop + Branch + Rest));
         Assert.Equal([question], Cross(branch, here, question));
