@@ -24,11 +24,8 @@ public struct CryptoJob
     /// <summary>Where the encrypted part ends and the ICV begins; written by sealing, compared by opening.</summary>
     public int Icv;
 
-    /// <summary>
-    /// The high half of an extended sequence number (RFC 4303 §2.2.1), authenticated but not carried. Used where
-    /// <see cref="Extended"/> is set.
-    /// </summary>
-    public uint SequenceHigh;
+    /// <summary>The packet's number, all 64 bits of it.</summary>
+    public ulong Sequence;
 
     /// <summary>Whether the SA numbers its packets with 64 bits.</summary>
     public bool Extended;
@@ -38,6 +35,12 @@ public struct CryptoJob
     /// False leaves bytes that must not be looked at.
     /// </summary>
     public bool Good;
+
+    /// <summary>
+    /// The high half of an extended sequence number (RFC 4303 §2.2.1), authenticated but not carried. Used where
+    /// <see cref="Extended"/> is set.
+    /// </summary>
+    internal readonly uint SequenceHigh => (uint)(Sequence >> 32);
 
     /// <summary>Whether every offset lies inside the slab, in order, and the text fits the cipher.</summary>
     internal readonly bool IsBounded =>

@@ -141,7 +141,7 @@ public sealed class CryptoBackendTests
                 plain[i] = slab.AsSpan(start + 24, length).ToArray();
                 jobs[i] = Job(keys[random.Next(keys.Length)], slab, start, length);
                 jobs[i].Extended = random.Next(4) == 0;
-                jobs[i].SequenceHigh = (uint)random.Next();
+                jobs[i].Sequence = (ulong)random.NextInt64();
             }
 
             backend.Seal(jobs);
