@@ -29,6 +29,9 @@ public sealed record KernelCase(string Suite, IpsecMode Mode, int Outer, int Inn
     /// <summary>Tunnel mode.</summary>
     public bool IsTunnel => Mode == IpsecMode.Tunnel;
 
+    /// <summary>The policy of <see cref="FilterWithin.Policies"/> that it is for.</summary>
+    public string Policy => $"{(IsTunnel ? "inner" : "link")}-{Inner}";
+
     /// <summary>What Filter is told.</summary>
     public SaSettings Settings(Address local, Address remote) => new()
     {
