@@ -42,7 +42,7 @@ public sealed class IpsecDatabases
         bool reserved = false;
         foreach (SaConfig sa in config?.Sas ?? [])
         {
-            EspSuite suite = SuiteOf(sa.Suite);
+            IpsecSuite suite = sa.Suite;
             var outward = new SaIdentity(sa.Out.Spi, IpProtocol.Esp, sa.Mode, sa.Local, sa.Remote, suite, sa.ReplayWindow);
             SaIdentity inward = outward with { Spi = sa.In.Spi };
             OutboundSa? outbound = Keep(previous?.Sad.Pairs.Select(static p => p.Outbound), outward, sa.Out);
@@ -91,15 +91,10 @@ public sealed class IpsecDatabases
             return null;
         }
 
-        using EspKey key = KeyOf(identity.Suite, keys);
+        using SaKey key = KeyOf(identity.Suite, keys);
         return same.SameAs(identity, key) ? same : null;
     }
 
-    private static EspKey KeyOf(EspSuite suite, SaKeys keys) =>
+    private static SaKey KeyOf(IpsecSuite suite, SaKeys keys) =>
         new(suite, keys.EncryptionKey.Reveal(), keys.IntegrityKey.Reveal());
-
-    private static EspSuite SuiteOf(IpsecSuite suite) =>
-        EspSuite.TryFind(suite.Name(), out EspSuite? found)
-            ? found
-            : throw new NotSupportedException($"no suite {suite.Name()}");
 }

@@ -14,13 +14,13 @@ namespace Filter.Ipsec.Databases;
 /// <param name="Suite">The algorithms.</param>
 /// <param name="ReplayWindow">In packets; 0 for no replay check, and a counter that may wrap.</param>
 public sealed record SaIdentity(
-    uint Spi, byte Protocol, IpsecMode Mode, Address? Local, Address? Remote, EspSuite Suite, int ReplayWindow);
+    uint Spi, byte Protocol, IpsecMode Mode, Address? Local, Address? Remote, IpsecSuite Suite, int ReplayWindow);
 
 /// <summary>One SA in one direction: what it is, its keys, and the state that a worker owns (RFC 4301 §4.4.2.1).</summary>
 public abstract class SecurityAssociation : IDisposable
 {
     /// <summary>Takes the key over.</summary>
-    protected SecurityAssociation(SaIdentity identity, EspKey key)
+    protected SecurityAssociation(SaIdentity identity, SaKey key)
     {
         Identity = identity;
         Key = key;
@@ -32,10 +32,10 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>What it counted.</summary>
     public SaStatistics Statistics { get; } = new();
 
-    internal EspKey Key { get; }
+    internal SaKey Key { get; }
 
     /// <summary>Whether another is this one: same identity, same keys.</summary>
-    public bool SameAs(SaIdentity identity, EspKey key) => Identity == identity && Key.SameAs(key);
+    public bool SameAs(SaIdentity identity, SaKey key) => Identity == identity && Key.SameAs(key);
 
     /// <summary>Wipes the keys. No worker may be using them.</summary>
     public void Dispose()
@@ -57,7 +57,7 @@ public sealed class OutboundSa : SecurityAssociation
     /// <param name="key">Its keys, taken over.</param>
     /// <param name="reserved">The number up to which an earlier run may have counted.</param>
     /// <param name="limit">The highest number it may use for now.</param>
-    public OutboundSa(SaIdentity identity, EspKey key, ulong reserved = 0, ulong limit = uint.MaxValue)
+    public OutboundSa(SaIdentity identity, SaKey key, ulong reserved = 0, ulong limit = uint.MaxValue)
         : base(identity, key)
     {
         // Where the receiver does not check, the counter rolls over (RFC 4303 §3.3.3).
@@ -101,7 +101,7 @@ public sealed class OutboundSa : SecurityAssociation
 public sealed class InboundSa : SecurityAssociation
 {
     /// <summary>A new SA, nothing seen.</summary>
-    public InboundSa(SaIdentity identity, EspKey key)
+    public InboundSa(SaIdentity identity, SaKey key)
         : base(identity, key) =>
         Window = identity.ReplayWindow == 0 ? null : new ReplayWindow(identity.ReplayWindow);
 

@@ -22,7 +22,7 @@ internal static class Esp
     /// <param name="length">Its length.</param>
     internal static int SealedLength(SaPair pair, int split, int length)
     {
-        EspSuite suite = pair.Outbound.Identity.Suite;
+        IpsecSuite suite = pair.Outbound.Identity.Suite;
         int before = Before(pair, split);
         int carried = pair.Mode == IpsecMode.Tunnel ? length : length - split;
         return before + HeaderLength + suite.IvLength + RoundUp(carried + TrailerLength, suite.BlockLength) + suite.IcvLength;
@@ -34,7 +34,7 @@ internal static class Esp
     /// <param name="mtu">Most bytes of the sealed IP packet.</param>
     internal static int LongestFor(SaPair pair, int split, int mtu)
     {
-        EspSuite suite = pair.Outbound.Identity.Suite;
+        IpsecSuite suite = pair.Outbound.Identity.Suite;
         int text = mtu - Before(pair, split) - HeaderLength - suite.IvLength - suite.IcvLength;
         int carried = text - (text % suite.BlockLength) - TrailerLength;
         return pair.Mode == IpsecMode.Tunnel ? carried : carried + split;
@@ -45,7 +45,7 @@ internal static class Esp
     internal static bool TryWrap(ref Packet packet, SaPair pair, uint sequence, ushort identification, out CryptoJob job)
     {
         OutboundSa sa = pair.Outbound;
-        EspSuite suite = sa.Identity.Suite;
+        IpsecSuite suite = sa.Identity.Suite;
         bool tunnel = pair.Mode == IpsecMode.Tunnel;
         ReadOnlySpan<byte> datagram = packet.Datagram;
         int nextHeaderAt = 0;
@@ -66,6 +66,7 @@ internal static class Esp
             Iv = text - suite.IvLength,
             Text = text,
             Icv = text + textLength,
+            Sequence = sequence,
         };
         if (packet.Headroom < front || job.Icv + suite.IcvLength > packet.Ceiling)
         {
@@ -125,7 +126,7 @@ internal static class Esp
     /// <summary>Finds the parts of a packet that an inbound SA is to verify, and looks at its number.</summary>
     internal static DropReason TryAddress(in Packet packet, InboundSa sa, out CryptoJob job)
     {
-        EspSuite suite = sa.Identity.Suite;
+        IpsecSuite suite = sa.Identity.Suite;
         int header = packet.Start + packet.Transport;
         int text = header + HeaderLength + suite.IvLength;
         int icv = packet.Start + packet.End - suite.IcvLength;

@@ -121,10 +121,10 @@ public sealed class DatabaseTests : IDisposable
     {
         string path = Path.Combine(_folder, "sequence");
         var reserve = new SequenceReserve(path);
-        var identity = new SaIdentity(7, 50, IpsecMode.Transport, null, null, EspSuite.AesCbc128HmacSha256, 64);
+        var identity = new SaIdentity(7, 50, IpsecMode.Transport, null, null, IpsecSuite.AesCbc128HmacSha256, 64);
         (ulong reserved, ulong limit) = reserve.Begin(identity);
         reserve.Save();
-        using var sa = new OutboundSa(identity, new EspKey(EspSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), reserved, limit);
+        using var sa = new OutboundSa(identity, new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), reserved, limit);
 
         for (int i = 0; i < 500_000; i++)
         {
@@ -142,8 +142,8 @@ public sealed class DatabaseTests : IDisposable
     [Fact]
     public void A_spent_reserve_drops_and_says_so()
     {
-        var identity = new SaIdentity(7, 50, IpsecMode.Transport, null, null, EspSuite.AesCbc128HmacSha256, 64);
-        using var sa = new OutboundSa(identity, new EspKey(EspSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), 4, 5);
+        var identity = new SaIdentity(7, 50, IpsecMode.Transport, null, null, IpsecSuite.AesCbc128HmacSha256, 64);
+        using var sa = new OutboundSa(identity, new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), 4, 5);
 
         Assert.True(sa.TryNext(out uint sequence));
         Assert.Equal(5u, sequence);
@@ -174,7 +174,7 @@ public sealed class DatabaseTests : IDisposable
         File.CreateSymbolicLink(path + ".new", elsewhere);
         var reserve = new SequenceReserve(path);
 
-        (ulong reserved, _) = reserve.Begin(new SaIdentity(0x1001, 50, IpsecMode.Transport, null, null, EspSuite.AesCbc128HmacSha256, 64));
+        (ulong reserved, _) = reserve.Begin(new SaIdentity(0x1001, 50, IpsecMode.Transport, null, null, IpsecSuite.AesCbc128HmacSha256, 64));
         reserve.Save();
 
         Assert.Equal(5_000_000u, reserved);

@@ -322,7 +322,7 @@ public sealed class EspNegativeTests
     [Fact]
     public void The_counter_ends_where_replays_are_checked_and_wraps_where_not()
     {
-        var identity = new SaIdentity(0x1001, 50, IpsecMode.Transport, null, null, Filter.Ipsec.Crypto.EspSuite.AesCbc128HmacSha256, 64);
+        var identity = new SaIdentity(0x1001, 50, IpsecMode.Transport, null, null, IpsecSuite.AesCbc128HmacSha256, 64);
         using var checkedSa = new OutboundSa(identity, Key(), reserved: uint.MaxValue - 2);
         using var free = new OutboundSa(identity with { ReplayWindow = 0 }, Key(), reserved: uint.MaxValue - 1);
 
@@ -335,7 +335,7 @@ public sealed class EspNegativeTests
         Assert.True(free.TryNext(out uint wrapped));
         Assert.Equal(0u, wrapped);
 
-        static Filter.Ipsec.Crypto.EspKey Key() => new(Filter.Ipsec.Crypto.EspSuite.AesCbc128HmacSha256, new byte[16], new byte[32]);
+        static Filter.Ipsec.Crypto.SaKey Key() => new(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]);
     }
 
     [Fact]
