@@ -1,39 +1,39 @@
+using System.Numerics;
 using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Ports;
-using Filter.Engine.Wire;
 using Filter.Ipsec.Crypto;
 using Filter.Ipsec.Databases;
-using Filter.Ipsec.Protocols;
 using Filter.Rules.Policy;
 
 namespace Filter.Ipsec;
 
 /// <summary>
 /// IPsec on the walk (RFC 4301 §5): opens what came protected, says what policy wants, seals what leaves. One a worker,
-/// which alone calls it; it gives its SAs' keys back when it adopts databases that no longer have them.
+/// which alone calls it, but for what says that others may look.
 /// </summary>
-public sealed class IpsecStage : IIpsecStage, IDisposable
+/// <remarks>
+/// SAs come with a ruleset (<see cref="Adopt"/>) or one by one from who manages keys (<see cref="Add"/>, <see cref="Remove"/>); the
+/// stage owns their keys from then on, and wipes them when they go.
+/// </remarks>
+public sealed partial class IpsecStage : IIpsecStage, IDisposable
 {
     /// <summary>Most tunnels inside each other.</summary>
     public const int DeepestNesting = 3;
-
-    private const int LeastIPv6Mtu = 1280;      // RFC 8200 §5
-    private const int LeastIPv4Mtu = 68;        // RFC 791 §3.2
 
     private readonly IReadOnlyList<Port> _ports;
     private readonly CryptoBackend _crypto;
     private readonly CryptoJob[] _jobs = new CryptoJob[Burst.Capacity];
     private readonly int[] _packets = new int[Burst.Capacity];
-    private readonly SaPair[] _pairs = new SaPair[Burst.Capacity];
+    private readonly SecurityAssociation[] _associations = new SecurityAssociation[Burst.Capacity];
     private readonly ushort _protectedMask;
     private readonly ulong _hostMac;
     private IpsecDatabases _databases;
     private TokenBucket _answers = new(new RateLimit(1_000_000_000 / 200, 200));     // RFC 4443 §2.4 (f)
     private int _count;
-    private ushort _identification;
-    private uint _fragmentIdentification;
+    private int _looked;
+    private long _now;
 
     /// <summary>A stage for the ports of one path.</summary>
     /// <param name="ports">By number: their sides and MTUs count.</param>
@@ -56,6 +56,7 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
 
         _identification = (ushort)Random.Shared.Next();
         _fragmentIdentification = (uint)Random.Shared.NextInt64();
+        Take(databases);
     }
 
     /// <inheritdoc/>
@@ -64,98 +65,111 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
     /// <summary>What is in force. Its statistics may be read by any thread.</summary>
     public IpsecDatabases Databases => Volatile.Read(ref _databases);
 
+    /// <summary>Every SA. May be listed by any thread.</summary>
+    public Sad Sad { get; } = new();
+
+    /// <summary>What a key manager has to know; it alone reads.</summary>
+    public Ring<IpsecEvent> Events { get; } = new(1024);
+
     /// <summary>The library that does the cryptography, for `status`.</summary>
     public string Backend => _crypto.Name;
 
     /// <summary>
-    /// Puts new databases in force, and wipes the keys of SAs that are not in them. Called by the worker between bursts.
+    /// Puts new databases in force, and wipes the keys of SAs that are not in them. SAs that a key manager has brought stay
+    /// where their policies do, by name. Called by the worker between bursts.
     /// </summary>
     public void Adopt(IpsecDatabases next)
     {
-        IpsecDatabases before = _databases;
+        HashSet<SecurityAssociation> kept = [.. next.Manual.Select(static manual => manual.Sa)];
+        List<(SecurityAssociation Sa, string[] Policies)> brought = [];
+        foreach (SecurityAssociation sa in Sad.All)
+        {
+            if (sa.IsOfRuleset && !kept.Contains(sa))
+            {
+                Sad.Remove(sa);
+                sa.Dispose();
+            }
+            else if (!sa.IsOfRuleset)
+            {
+                brought.Add((sa, [.. sa.Users.Select(static entry => entry.Name)]));
+            }
+        }
+
         Volatile.Write(ref _databases, next);
+        Take(next);
+        foreach ((SecurityAssociation sa, string[] names) in brought)
+        {
+            SpdEntry[] users = [.. names.Select(name => next.Spd?.Entry(name)).OfType<SpdEntry>().Where(static e => e.Action == IpsecAction.Protect)];
+            if (users.Length == 0)
+            {
+                Sad.Remove(sa);
+                sa.Dispose();
+            }
+            else
+            {
+                Bind(sa, users);
+            }
+        }
+
+        // Flows ask again what policy wants; nothing of the last burst keeps an SA that is gone.
         Generation++;
         Array.Clear(_jobs);
-        Array.Clear(_pairs);
-        HashSet<SecurityAssociation> kept = [.. next.Associations];
-        foreach (SecurityAssociation old in before.Associations)
-        {
-            if (!kept.Contains(old))
-            {
-                old.Dispose();
-            }
-        }
+        Array.Clear(_associations);
     }
 
-    /// <inheritdoc/>
-    public int Open(Burst burst, int from)
+    /// <summary>
+    /// Adds an SA for policies in force; the keys are the stage's own from then on. For the worker, between bursts.
+    /// </summary>
+    /// <param name="sa">New, in no stage.</param>
+    /// <param name="policies">The names of the policies that use it: protecting ones, all in force.</param>
+    /// <returns>Null, or why it was not taken; it is the caller's to dispose then.</returns>
+    public string? Add(SecurityAssociation sa, params ReadOnlySpan<string> policies)
     {
-        // 1. Whose they are; what can be refused without cryptography is.
-        _count = 0;
-        for (int i = from; i < burst.Count; i++)
+        var users = new SpdEntry[policies.Length];
+        for (int i = 0; i < policies.Length; i++)
         {
-            ref Packet packet = ref burst.Packets[i];
-            if (!packet.Done && !packet.Own && packet.Kind == PacketKind.Tracked && packet.Key.Protocol == IpProtocol.Esp
-                && _ports[packet.Ingress].Side == Side.Unprotected)
+            if (_databases.Spd?.Entry(policies[i]) is not { Action: IpsecAction.Protect } entry)
             {
-                Address(ref packet, i);
+                return $"no policy \"{policies[i]}\" protects anything";
             }
+
+            users[i] = entry;
         }
 
-        // 2. All ICVs, and what they let be decrypted.
-        _crypto.Open(_jobs.AsSpan(0, _count));
-
-        // 3. What was inside.
-        int opened = 0;
-        for (int k = 0; k < _count; k++)
+        if (users.Length == 0)
         {
-            ref Packet packet = ref burst.Packets[_packets[k]];
-            if (!_jobs[k].Good)
-            {
-                _pairs[k].Inbound.Statistics.BadIcv++;
-                packet.Drop(DropReason.BadIcv);
-                continue;
-            }
-
-            DropReason why = Esp.Unwrap(ref packet, _pairs[k], _jobs[k]);
-            if (why != DropReason.None)
-            {
-                packet.Drop(why);
-            }
-            else if (!packet.Done)
-            {
-                MarkOpened(ref packet, _pairs[k]);
-                opened++;
-            }
+            return "an SA belongs to a policy";
         }
 
-        return opened;
+        if (sa is InboundSa inbound && Sad.Clashes(inbound))
+        {
+            return $"there already is an SA that receives with the SPI 0x{sa.Spi:x8}";
+        }
+
+        Sad.Add(sa);
+        Bind(sa, users);
+        return null;
     }
 
-    /// <inheritdoc/>
-    public bool Fits(in Packet packet)
+    /// <summary>Takes an SA out and wipes its keys. For the worker, between bursts. False where it is not there.</summary>
+    public bool Remove(SecurityAssociation sa)
     {
-        if (_databases.Spd?.Entry(packet.ArrivedBy)?.Sa is not { } pair)
+        if (Sad[sa.Number] != sa || sa.Number == 0)
         {
             return false;
         }
 
-        FlowKey key = packet.Key;
-        if (pair.IsBetweenEnds(key.Destination, key.Source))
+        if (sa is OutboundSa outbound)
         {
-            foreach (SpdEntry entry in pair.Users)
+            foreach (SpdEntry entry in sa.Users)
             {
-                if (entry.Matches(key.Destination, key.Source, key.Protocol, key.SourcePort, packet.IcmpType, packet.IcmpCode)
-                    || MatchesQuote(entry, packet))
-                {
-                    entry.Statistics.Opened++;
-                    return true;
-                }
+                entry.Remove(outbound);
             }
         }
 
-        pair.Users[0].Statistics.WrongSelectors++;
-        return false;
+        Sad.Remove(sa);
+        sa.Dispose();
+        return true;
     }
 
     /// <inheritdoc/>
@@ -172,53 +186,43 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
         }
 
         entry.Statistics.Decisions++;
-
-        // Policies that share an SA answer as the first of them: what comes by that SA fits each.
-        return new IpsecDecision(entry.Action, entry.Sa?.Policy ?? entry.Number);
+        return new IpsecDecision(entry.Action, entry.Number);
     }
 
     /// <inheritdoc/>
-    public bool SealsFragments(ushort policy) => _databases.Spd?.Entry(policy) is { Sa.Mode: IpsecMode.Tunnel };
-
-    /// <inheritdoc/>
-    public void Protect(Burst burst)
+    public bool CameBy(in Packet packet, ushort policy)
     {
-        // 1. Sizes, segments and headers. What is cut into pieces has them appended, so the end moves.
-        _count = 0;
-        for (int i = 0; i < burst.Count; i++)
+        if (Sad[packet.Sa] is { } sa)
         {
-            ref Packet packet = ref burst.Packets[i];
-            if (packet.Verdict == Verdict.Pass && packet.Ipsec == IpsecAction.Protect
-                && packet.Egress != 0 && LeavesProtectedSide(burst, i))
+            foreach (SpdEntry entry in sa.Users)
             {
-                Prepare(burst, i);
+                if (entry.Number == policy)
+                {
+                    return true;
+                }
             }
         }
 
-        // 2. All of them at once.
-        _crypto.Seal(_jobs.AsSpan(0, _count));
-
-        // 3. What is too large only now is cut on the outside.
-        for (int k = 0; k < _count; k++)
-        {
-            ref Packet packet = ref burst.Packets[_packets[k]];
-            int mtu = MtuOf(packet.Egress);
-            if (!_jobs[k].Good)
-            {
-                packet.Drop(DropReason.NoRoom);
-            }
-            else if (packet.End - packet.Network > mtu
-                && !Fragmenter.TryCut(burst, _packets[k], mtu, ++_fragmentIdentification))
-            {
-                packet.Drop(DropReason.NoRoom);
-            }
-        }
+        return false;
     }
+
+    /// <inheritdoc/>
+    public bool SealsFragments(ushort policy) => _databases.Spd?.Entry(policy) is { Usual.Mode: IpsecMode.Tunnel };
+
+    /// <inheritdoc/>
+    public void Tick(Burst burst)
+    {
+        _now = burst.Now;
+        LookAtLives();
+    }
+
+    /// <inheritdoc/>
+    public bool Learns(ref Packet packet, long now) => false;
 
     /// <summary>Gives the cryptography back and wipes all keys. The worker has stopped.</summary>
     public void Dispose()
     {
-        foreach (SecurityAssociation association in _databases.Associations)
+        foreach (SecurityAssociation association in Sad.All)
         {
             association.Dispose();
         }
@@ -226,187 +230,60 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
         _crypto.Dispose();
     }
 
-    private void Address(ref Packet packet, int index)
+    private void Take(IpsecDatabases databases)
     {
-        if (_databases.Sad.Find(packet.Spi, IpProtocol.Esp, packet.Key.Destination) is not { } pair
-            || !pair.Receives(packet.Key))
+        foreach (IpsecDatabases.ManualSa manual in databases.Manual)
         {
-            // ESP of other hosts is transit, for the rules to judge.
-            if (_databases.Own.Contains(packet.Key.Destination)
-                || (_hostMac != 0 && Parser.DestinationMac(packet.Bytes) == _hostMac))
+            SecurityAssociation sa = manual.Sa;
+            (sa.Name, sa.Settings) = (manual.Config.Name, manual.Config.Settings);
+            if (sa.Number == 0)
             {
-                packet.Drop(DropReason.UnknownSpi);
+                Sad.Add(sa);
             }
 
-            return;
-        }
-
-        DropReason why = packet.Depth >= DeepestNesting
-            ? DropReason.NestedTooDeep
-            : Esp.TryAddress(packet, pair.Inbound, out _jobs[_count]);
-        if (why != DropReason.None)
-        {
-            packet.Drop(why);
-            return;
-        }
-
-        _packets[_count] = index;
-        _pairs[_count++] = pair;
-    }
-
-    private void MarkOpened(ref Packet packet, SaPair pair)
-    {
-        packet.ArrivedBy = pair.Policy;
-        packet.Ipsec = IpsecAction.Opened;
-        packet.Depth++;
-        if (pair.ClampMss)
-        {
-            // What their side is told here is what ours will send back.
-            Span<byte> datagram = packet.Datagram;
-            TcpMss.Clamp(datagram, Esp.LongestFor(pair, IpHeader.Length(datagram), _ports[packet.Ingress].Mtu));
+            Bind(sa, manual.Users);
         }
     }
 
-    /// <summary>
-    /// A flooded frame may leave on both sides: ports of the protected side get a copy of their own, in the clear.
-    /// </summary>
-    /// <returns>Whether a port of the unprotected side remains.</returns>
-    private bool LeavesProtectedSide(Burst burst, int index)
+    private void Bind(SecurityAssociation sa, SpdEntry[] users)
     {
-        ref Packet packet = ref burst.Packets[index];
-        int within = packet.Egress & _protectedMask;
-        if (within == 0)
+        sa.Users = users;
+        sa.Begin(_now);
+        if (sa is OutboundSa outbound)
         {
-            return true;
+            foreach (SpdEntry entry in users)
+            {
+                entry.Add(outbound);
+            }
         }
-
-        if (burst.TryAppend(packet.Length, out int at))
-        {
-            ref Packet fresh = ref burst.Packets[at];
-            Packet copy = packet;
-            (copy.Slab, copy.Start, copy.Floor, copy.Ceiling) = (fresh.Slab, fresh.Start, fresh.Floor, fresh.Ceiling);
-            packet.Bytes.CopyTo(copy.Bytes);
-            copy.Egress = (ushort)within;
-            copy.Ipsec = IpsecAction.None;
-            copy.Policy = 0;
-            copy.Assembly = 0;
-            fresh = copy;
-        }
-
-        packet.Egress &= (ushort)~within;
-        return packet.Egress != 0;
     }
 
-    /// <summary>An ICMP error may come by the SA of the traffic it speaks of (RFC 4301 §6.2).</summary>
-    private static bool MatchesQuote(SpdEntry entry, in Packet packet) =>
-        packet.Kind == PacketKind.IcmpError
-        && Parser.TryReadQuote(packet, out FlowKey quoted)
-        && entry.Matches(
-            quoted.Source, quoted.Destination, quoted.Protocol, quoted.DestinationPort, packet.IsIPv4 ? (byte)8 : (byte)128, 0);
-
-    /// <summary>Makes one packet ready to be sealed, or puts what it becomes behind the burst's end.</summary>
-    private void Prepare(Burst burst, int index)
+    /// <summary>Some SAs a tick: those that carry nothing end by the clock all the same.</summary>
+    private void LookAtLives()
     {
-        ref Packet packet = ref burst.Packets[index];
-        if (_databases.Spd?.Entry(packet.Policy) is not { Sa: { } pair } entry
-            || !pair.IsBetweenEnds(packet.Key.Source, packet.Key.Destination))
+        const int AtOnce = 4096;
+        for (int i = 0; i < Math.Min(AtOnce, Sad.Places); i++)
         {
-            CountNoSa(packet.Policy);
-            packet.Drop(DropReason.NoSa);
-            return;
-        }
-
-        // 1. Whether it will fit; a super-frame is measured by its segments.
-        int mtu = MtuOf(packet.Egress);
-        int split = pair.Mode == IpsecMode.Tunnel ? 0 : IpHeader.SplitForProtection(packet.Datagram, out _);
-        int length = packet.Segments > 1
-            ? packet.Payload + packet.Offload.SegmentSize - packet.Network
-            : packet.End - packet.Network;
-        int longest = Math.Max(Esp.LongestFor(pair, split, mtu), packet.IsIPv4 ? LeastIPv4Mtu : LeastIPv6Mtu);
-        bool fits = Esp.SealedLength(pair, split, length) <= mtu;
-        if (!fits && packet.DontFragment && !packet.Fragmented && length > longest)
-        {
-            entry.Statistics.TooBig++;
-            bool told = _answers.TryTake(burst.Now) && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.TooBig, longest);
-            packet.Finish(told ? Verdict.Answered : Verdict.Drop, DropReason.TooBig);
-            return;
-        }
-
-        // 2. Into the packets that a wire carries, checksums finished.
-        if (packet.Offload.Gso != GsoKind.None)
-        {
-            if (!Segmenter.TryCut(burst, index))
+            _looked = _looked + 1 < Sad.Places ? _looked + 1 : 0;
+            if (Sad[_looked] is { } sa)
             {
-                packet.Drop(DropReason.NoRoom);
-                return;
-            }
-
-            if (packet.Egress == 0)
-            {
-                return;
+                Live(sa);
             }
         }
-
-        if (!Segmenter.TryFinishChecksum(ref packet))
-        {
-            packet.Drop(DropReason.BadChecksum);
-            return;
-        }
-
-        if (pair.ClampMss && TcpMss.Clamp(packet.Datagram, Esp.LongestFor(pair, IpHeader.Length(packet.Datagram), mtu)))
-        {
-            packet.Offload.Checksum = ChecksumState.Valid;
-        }
-
-        // 3. IPv4 may be fragmented on its way: a tunnel does it inside, so that each piece is whole to the far end.
-        if (!fits && packet.IsIPv4 && pair.Mode == IpsecMode.Tunnel && length > LeastIPv4Mtu)
-        {
-            if (!Fragmenter.TryCut(burst, index, longest, 0))
-            {
-                packet.Drop(DropReason.NoRoom);
-            }
-
-            return;
-        }
-
-        // 4. ESP around it.
-        bool outerIPv4 = pair.Mode == IpsecMode.Tunnel ? pair.Remote!.Value.IsIPv4 : packet.IsIPv4;
-        if (!IpHeader.CanHold(outerIPv4, Esp.SealedLength(pair, split, length)))
-        {
-            packet.Drop(DropReason.TooBig);
-            return;
-        }
-
-        if (!pair.Outbound.TryNext(out uint sequence))
-        {
-            packet.Drop(DropReason.SequenceExhausted);
-            return;
-        }
-
-        if (!Esp.TryWrap(ref packet, pair, sequence, ++_identification, out _jobs[_count]))
-        {
-            packet.Drop(DropReason.NoRoom);
-            return;
-        }
-
-        if (!fits && outerIPv4)
-        {
-            // Fragments of it follow; a DF that was copied would forbid them.
-            packet.Datagram[6] &= 0xbf;
-            IpHeader.FinishIPv4(packet.Datagram);
-        }
-
-        entry.Statistics.Protected++;
-        _packets[_count] = index;
-        _pairs[_count++] = pair;
     }
 
-    private void CountNoSa(ushort policy)
+    /// <summary>Whether an SA may carry one more packet; who manages its keys is told what it has reached.</summary>
+    private bool Live(SecurityAssociation sa)
     {
-        if (_databases.Spd?.Entry(policy) is { } entry)
+        SaState before = sa.State;
+        bool may = sa.MayCarry(_now);
+        if (sa.State != before)
         {
-            entry.Statistics.NoSa++;
+            IpsecEventKind kind = sa.State == SaState.Expired ? IpsecEventKind.HardExpired : IpsecEventKind.SoftExpired;
+            Events.TryWrite(new IpsecEvent(kind, sa.Policy, sa, default, _now));
         }
+
+        return may;
     }
 
     /// <summary>The smallest of the ports that the packet leaves by.</summary>
@@ -415,7 +292,7 @@ public sealed class IpsecStage : IIpsecStage, IDisposable
         int mtu = int.MaxValue;
         for (int ports = egress; ports != 0; ports &= ports - 1)
         {
-            mtu = Math.Min(mtu, _ports[System.Numerics.BitOperations.TrailingZeroCount(ports)].Mtu);
+            mtu = Math.Min(mtu, _ports[BitOperations.TrailingZeroCount(ports)].Mtu);
         }
 
         return mtu;

@@ -352,6 +352,7 @@ public sealed class Reassembler
         whole.Number = packet.Number;
         whole.Ingress = packet.Ingress;
         whole.ArrivedBy = packet.ArrivedBy;
+        whole.Sa = packet.Sa;
         whole.Depth = packet.Depth;
         whole.NeedsNextHop = packet.NeedsNextHop;
         whole.NextHop = packet.NextHop;

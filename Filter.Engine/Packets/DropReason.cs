@@ -148,6 +148,8 @@ public enum DropReason : byte
     WrongMode,
     /// <summary>Policy says protect, but there is no SA to do it with.</summary>
     NoSa,
+    /// <summary>The SA has reached its hard limit of time, packets or bytes (RFC 4301 §4.4.2.1).</summary>
+    SaExpired,
     /// <summary>The SA's counter is spent, or its reserve on disk is (RFC 4303 §3.3.3).</summary>
     SequenceExhausted,
     /// <summary>More tunnels inside each other than Filter follows.</summary>

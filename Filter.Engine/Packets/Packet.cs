@@ -233,6 +233,9 @@ public struct Packet
     /// <summary>The IPsec policy by whose SA it came in; 0 for the clear.</summary>
     public ushort ArrivedBy;
 
+    /// <summary>The number of the SA by which it came in, as the IPsec stage counts them; 0 for the clear.</summary>
+    public int Sa;
+
     /// <summary>How many times it was opened: tunnels inside tunnels.</summary>
     public byte Depth;
 

@@ -35,9 +35,12 @@ public interface IIpsecStage
 
     /// <summary>
     /// Whether an opened packet fits the selectors of the SA it came by (RFC 4301 §5.2 step 4).
-    /// Called after it was parsed again, before it is tracked.
+    /// Called after it was parsed again, before it is tracked; <see cref="Packet.ArrivedBy"/> is then the policy that it fits.
     /// </summary>
-    bool Fits(in Packet packet);
+    bool Fits(ref Packet packet);
+
+    /// <summary>Whether an opened packet came by an SA that this policy uses too, as policies may share one.</summary>
+    bool CameBy(in Packet packet, ushort policy);
 
     /// <summary>
     /// The SPD's first match for an opening as its direction says: Out with source as local, In with
@@ -58,4 +61,14 @@ public interface IIpsecStage
     /// egress port's MTU is answered: an error to its sender is appended and it ends as Answered.
     /// </summary>
     void Protect(Burst burst);
+
+    /// <summary>
+    /// An ICMP error that came in the clear by an unprotected port, before it is looked for among the flows: where it speaks of a
+    /// packet that the stage sealed, the stage learns from it what it may and ends it.
+    /// </summary>
+    /// <returns>Whether it did: the packet is <see cref="Packet.Done"/>.</returns>
+    bool Learns(ref Packet packet, long now);
+
+    /// <summary>Looks at the time: lives of SAs end, and what is sent without a cause is appended as the stage's own.</summary>
+    void Tick(Burst burst);
 }

@@ -33,6 +33,19 @@ public class Ring<TEvent>
         return true;
     }
 
+    /// <summary>Tells an event; lost, and counted, where there is no room. For the writer.</summary>
+    public bool TryWrite(in TEvent told)
+    {
+        if (!HasRoom())
+        {
+            return false;
+        }
+
+        Slot = told;
+        Told();
+        return true;
+    }
+
     /// <summary>Whether there is room for an event; where there is none it is lost, and counted.</summary>
     internal bool HasRoom()
     {

@@ -27,7 +27,7 @@ public sealed partial class PacketPath<TTrace>
             {
                 Find(ref packet, packet.Key, burst.Now);
             }
-            else if (packet.Kind == PacketKind.IcmpError)
+            else if (packet.Kind == PacketKind.IcmpError && !IsOfIpsec(ref packet, burst.Now))
             {
                 FindQuoted(ref packet, burst.Now);
             }
@@ -38,6 +38,10 @@ public sealed partial class PacketPath<TTrace>
             }
         }
     }
+
+    /// <summary>Routers on the way of what was sealed speak of packets that no flow knows.</summary>
+    private bool IsOfIpsec(ref Packet packet, long now) =>
+        Ipsec is { } stage && packet.ArrivedBy == 0 && !IsProtected(packet.Ingress) && stage.Learns(ref packet, now);
 
     private void Find(ref Packet packet, in FlowKey key, long now)
     {

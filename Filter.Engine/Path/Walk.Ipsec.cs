@@ -82,7 +82,8 @@ public sealed partial class PacketPath<TTrace>
             return false;
         }
 
-        if (packet.Direction == Direction.In && decision.Action == IpsecAction.Protect && packet.ArrivedBy != decision.Policy)
+        if (packet.Direction == Direction.In && decision.Action == IpsecAction.Protect && packet.ArrivedBy != decision.Policy
+            && Ipsec?.CameBy(packet, decision.Policy) != true)
         {
             // RFC 4301 §5.2: traffic that policy protects may not come in the clear, or by another's SA.
             (packet.Ipsec, packet.Policy) = (decision.Action, decision.Policy);

@@ -108,6 +108,13 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _reassembler.Expire(burst.Now, ExpiryBudget);
         _neighbours.Tick(burst);
         AnswerUnsolicited(burst);
+        if (Ipsec is { } ipsec)
+        {
+            int before = burst.Count;
+            ipsec.Tick(burst);
+            _neighbours.Resolve(burst, before);
+        }
+
         Account(burst, 0);
     }
 
@@ -228,7 +235,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             DropReason why = packet.Reason == DropReason.None ? Parser.Parse(ref packet) : packet.Reason;
             why = why == DropReason.None ? OffloadCheck.Settle(ref packet) : why;
             if (why == DropReason.None && packet.Depth > 0 && packet.Kind != PacketKind.Fragment
-                && (packet.Kind == PacketKind.Link || !Ipsec!.Fits(packet)))
+                && (packet.Kind == PacketKind.Link || !Ipsec!.Fits(ref packet)))
             {
                 // What comes out of an SA must be what its policy lets in (RFC 4301 §5.2, step 4).
                 why = DropReason.WrongSelectors;

@@ -1,32 +1,31 @@
 using System.Collections.Frozen;
 using Filter.Engine.Packets;
-using Filter.Engine.Wire;
 using Filter.Ipsec.Crypto;
 using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Databases;
 
 /// <summary>
-/// SPD and SAD of one ruleset, together with the gateway's own addresses: what a worker adopts as one. The
-/// databases never change; the SAs in them have state, which outlives a reload that leaves them as they are.
+/// SPD and manual SAs of one ruleset, together with the gateway's own addresses: what a worker adopts as one. They never
+/// change; the SAs have state, which outlives a reload that leaves them as they are.
 /// </summary>
 public sealed class IpsecDatabases
 {
-    private IpsecDatabases(Spd? spd, Sad sad, FrozenSet<Address> own)
+    private IpsecDatabases(Spd? spd, IReadOnlyList<ManualSa> manual, FrozenSet<Address> own)
     {
         Spd = spd;
-        Sad = sad;
+        Manual = manual;
         Own = own;
     }
 
     /// <summary>The policies; null where the ruleset says nothing of IPsec, so that everything bypasses.</summary>
     public Spd? Spd { get; }
 
-    /// <summary>The SAs by what packets say.</summary>
-    public Sad Sad { get; }
-
     /// <summary>The gateway's own addresses and its tunnels' outer ones: ESP to them is meant for us.</summary>
     public IReadOnlySet<Address> Own { get; }
+
+    /// <summary>The ruleset's SAs, each with the policies that name it.</summary>
+    internal IReadOnlyList<ManualSa> Manual { get; }
 
     /// <summary>Makes the databases of a ruleset. Copies the keys it needs: the ruleset's own may be wiped afterwards.</summary>
     /// <param name="config">The ruleset's IPsec part; null for none.</param>
@@ -37,31 +36,48 @@ public sealed class IpsecDatabases
     public static IpsecDatabases Build(
         IpsecConfig? config, IEnumerable<Address> own, IpsecDatabases? previous = null, SequenceReserve? reserve = null)
     {
-        Dictionary<string, SaPair> pairs = [];
+        if (config is null)
+        {
+            return new IpsecDatabases(null, [], own.ToFrozenSet());
+        }
+
+        Dictionary<string, PolicyStatistics> counted = previous?.Spd?.Entries.ToDictionary(static e => e.Name, static e => e.Statistics) ?? [];
+        var spd = new Spd(config.Policies.Select(
+            policy => new SpdEntry(policy, counted.GetValueOrDefault(policy.Name) ?? new PolicyStatistics())));
+
+        Dictionary<uint, List<SecurityAssociation>> before = [];
+        foreach (ManualSa earlier in previous?.Manual ?? [])
+        {
+            if (!before.TryAdd(earlier.Sa.Spi, [earlier.Sa]))
+            {
+                before[earlier.Sa.Spi].Add(earlier.Sa);
+            }
+        }
+
+        List<ManualSa> manual = [];
         HashSet<Address> ours = [.. own];
         bool reserved = false;
-        foreach (SaConfig sa in config?.Sas ?? [])
+        foreach (SaConfig sa in config.Sas)
         {
-            IpsecSuite suite = sa.Suite;
-            var outward = new SaIdentity(sa.Out.Spi, IpProtocol.Esp, sa.Mode, sa.Local, sa.Remote, suite, sa.ReplayWindow);
-            SaIdentity inward = outward with { Spi = sa.In.Spi };
-            OutboundSa? outbound = Keep(previous?.Sad.Pairs.Select(static p => p.Outbound), outward, sa.Out);
-            InboundSa? inbound = Keep(previous?.Sad.Pairs.Select(static p => p.Inbound), inward, sa.In);
-            if (outbound is null)
+            SpdEntry[] users = [.. spd.Entries.Where(entry => entry.Policy.Sas.Contains(sa))];
+            SaSettings settings = sa.Settings;
+            if (Keep<OutboundSa>(before, settings, sa.Out) is not { } outbound)
             {
-                ulong counted = 0, limit = uint.MaxValue;
-                if (reserve is not null && sa.ReplayWindow > 0)
+                (ulong Counted, ulong Limit) numbers = (0, ulong.MaxValue);
+                if (reserve is not null && settings.ReplayWindow > 0)
                 {
-                    (counted, limit) = reserve.Begin(outward);
+                    numbers = reserve.Begin(sa.Out.Spi, settings.Remote ?? default, settings.ExtendedSequence);
                     reserved = true;
                 }
 
-                outbound = new OutboundSa(outward, KeyOf(suite, sa.Out), counted, limit);
+                outbound = new OutboundSa(sa.Name, settings, sa.Out.Spi, KeyOf(settings.Suite, sa.Out), null, numbers.Counted, numbers.Limit) { IsOfRuleset = true };
             }
 
-            inbound ??= new InboundSa(inward, KeyOf(suite, sa.In));
-            pairs.Add(sa.Name, new SaPair(sa, outbound, inbound));
-            if (sa is { Mode: IpsecMode.Tunnel, Local: { } local })
+            InboundSa inbound = Keep<InboundSa>(before, settings, sa.In)
+                ?? new InboundSa(sa.Name, settings, sa.In.Spi, KeyOf(settings.Suite, sa.In)) { IsOfRuleset = true };
+            manual.Add(new ManualSa(outbound, sa, users));
+            manual.Add(new ManualSa(inbound, sa, users));
+            if (settings is { Mode: IpsecMode.Tunnel, Local: { } local })
             {
                 ours.Add(local);
             }
@@ -72,29 +88,24 @@ public sealed class IpsecDatabases
             reserve!.Save();
         }
 
-        Spd? spd = config is null
-            ? null
-            : new Spd(config.Policies.Select(p => new SpdEntry(p, p.Sa is null ? null : pairs[p.Sa.Name])));
-        return new IpsecDatabases(spd, new Sad(pairs.Values), ours.ToFrozenSet());
+        return new IpsecDatabases(spd, manual, ours.ToFrozenSet());
     }
 
-    /// <summary>Every SA in them, both directions.</summary>
-    internal IEnumerable<SecurityAssociation> Associations =>
-        Sad.Pairs.SelectMany(static p => new SecurityAssociation[] { p.Outbound, p.Inbound });
-
-    private static T? Keep<T>(IEnumerable<T>? earlier, SaIdentity identity, SaKeys keys)
+    private static T? Keep<T>(Dictionary<uint, List<SecurityAssociation>> before, SaSettings settings, SaKeys keys)
         where T : SecurityAssociation
     {
-        T? same = earlier?.FirstOrDefault(sa => sa.Identity == identity);
-        if (same is null)
+        if (!before.TryGetValue(keys.Spi, out List<SecurityAssociation>? candidates))
         {
             return null;
         }
 
-        using SaKey key = KeyOf(identity.Suite, keys);
-        return same.SameAs(identity, key) ? same : null;
+        using SaKey key = KeyOf(settings.Suite, keys);
+        return candidates.OfType<T>().FirstOrDefault(sa => sa.SameAs(settings, keys.Spi, key));
     }
 
     private static SaKey KeyOf(IpsecSuite suite, SaKeys keys) =>
         new(suite, keys.EncryptionKey.Reveal(), keys.IntegrityKey.Reveal());
+
+    /// <summary>An SA of a ruleset, what it says of it now, and the policies that name it now.</summary>
+    internal sealed record ManualSa(SecurityAssociation Sa, SaConfig Config, SpdEntry[] Users);
 }

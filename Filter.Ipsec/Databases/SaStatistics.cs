@@ -29,6 +29,9 @@ public sealed class SaStatistics
 
     /// <summary>Packets that no sequence number was left for.</summary>
     public long Exhausted;
+
+    /// <summary>Packets that came after its hard limit.</summary>
+    public long Expired;
 }
 
 /// <summary>What one SPD entry counted. One worker writes; others read by <see cref="Volatile"/>.</summary>
@@ -37,8 +40,14 @@ public sealed class PolicyStatistics
     /// <summary>Packets sealed by its SA.</summary>
     public long Protected;
 
+    /// <summary>Bytes of what was sealed, as its SAs count them.</summary>
+    public long ProtectedBytes;
+
     /// <summary>Packets opened that fitted it.</summary>
     public long Opened;
+
+    /// <summary>Their bytes, as IP packets.</summary>
+    public long OpenedBytes;
 
     /// <summary>Opened packets that fitted none of the SA's entries.</summary>
     public long WrongSelectors;

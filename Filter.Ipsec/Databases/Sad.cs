@@ -3,31 +3,158 @@ using Filter.Engine.Packets;
 namespace Filter.Ipsec.Databases;
 
 /// <summary>
-/// The inbound side of the security association database (RFC 4301 §4.4.2): by SPI, protocol and destination, or by SPI
-/// and protocol alone for transport SAs that name no address. Immutable.
+/// The security association database (RFC 4301 §4.4.2): every SA by its number, and the inbound ones by what packets say: SPI,
+/// protocol and destination, or SPI and protocol alone for transport SAs that name no address. One worker changes it; others may
+/// list what is in it.
 /// </summary>
 public sealed class Sad
 {
-    private readonly Dictionary<SadKey, SaPair> _pairs = [];
+    private const int Smallest = 64;
 
-    internal Sad(IEnumerable<SaPair> pairs)
+    private readonly Stack<int> _free = [];
+    private SecurityAssociation?[] _associations = new SecurityAssociation?[Smallest];
+    private Place[] _index = new Place[Smallest];
+    private int _used;
+
+    /// <summary>How many SAs there are, both directions.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>One more than the highest number there has been.</summary>
+    internal int Places => _used + 1;
+
+    /// <summary>Every SA, by number. For any thread: what changes meanwhile may or may not be among them.</summary>
+    public IEnumerable<SecurityAssociation> All
     {
-        foreach (SaPair pair in pairs)
+        get
         {
-            // The rules refuse two SAs of one SPI and destination; the first would win here.
-            _pairs.TryAdd(new SadKey(pair.Inbound.Identity.Spi, pair.Inbound.Identity.Protocol, pair.Local ?? default), pair);
+            SecurityAssociation?[] associations = Volatile.Read(ref _associations);
+            for (int i = 0; i < associations.Length; i++)
+            {
+                if (Volatile.Read(ref associations[i]) is { } sa)
+                {
+                    yield return sa;
+                }
+            }
         }
     }
 
-    /// <summary>Every pair, in no order.</summary>
-    public IReadOnlyCollection<SaPair> Pairs => _pairs.Values;
+    /// <summary>The SA of that number; null for 0 and for numbers there are none of.</summary>
+    public SecurityAssociation? this[int number] => (uint)number < (uint)_associations.Length ? _associations[number] : null;
 
     /// <summary>The SA that a packet names; null where it names none.</summary>
-    public SaPair? Find(uint spi, byte protocol, Address destination) =>
-        _pairs.TryGetValue(new SadKey(spi, protocol, destination), out SaPair? pair)
-        || _pairs.TryGetValue(new SadKey(spi, protocol, default), out pair)
-            ? pair
-            : null;
+    /// <param name="spi">As the packet has it.</param>
+    /// <param name="protocol">50 or 51.</param>
+    /// <param name="destination">The outer header's.</param>
+    public InboundSa? Find(uint spi, byte protocol, Address destination)
+    {
+        InboundSa? anywhere = null;
+        for (int at = Home(spi); _index[at].Number != 0; at = (at + 1) & (_index.Length - 1))
+        {
+            if (_index[at].Spi == spi && _associations[_index[at].Number] is InboundSa sa && sa.Protocol == protocol)
+            {
+                if (sa.Local == destination)
+                {
+                    return sa;
+                }
 
-    private readonly record struct SadKey(uint Spi, byte Protocol, Address Destination);
+                anywhere = sa.Local == default ? sa : anywhere;
+            }
+        }
+
+        return anywhere;
+    }
+
+    /// <summary>Whether another inbound SA already has this one's place.</summary>
+    public bool Clashes(InboundSa fresh) => Find(fresh.Spi, fresh.Protocol, fresh.Local) is { } there && there.Local == fresh.Local;
+
+    internal void Add(SecurityAssociation sa)
+    {
+        if (!_free.TryPop(out int number))
+        {
+            number = ++_used;                       // 0 is no SA
+            if (number == _associations.Length)
+            {
+                SecurityAssociation?[] larger = new SecurityAssociation?[number * 2];
+                _associations.CopyTo(larger, 0);
+                Volatile.Write(ref _associations, larger);
+            }
+        }
+
+        sa.Number = number;
+        Volatile.Write(ref _associations[number], sa);
+        Count++;
+        if (sa is InboundSa)
+        {
+            if ((Count + 1) * 2 > _index.Length)
+            {
+                Grow();
+            }
+
+            Enter(sa.Spi, number);
+        }
+    }
+
+    internal void Remove(SecurityAssociation sa)
+    {
+        if (sa is InboundSa)
+        {
+            Leave(sa.Spi, sa.Number);
+        }
+
+        Volatile.Write(ref _associations[sa.Number], null);
+        _free.Push(sa.Number);
+        sa.Number = 0;
+        Count--;
+    }
+
+    /// <summary>SPIs are ours to choose, so that no sender decides where they fall; one multiplication spreads those in sequence.</summary>
+    private int Home(uint spi) => (int)((spi * 0x9e37_79b9u) >> (32 - System.Numerics.BitOperations.Log2((uint)_index.Length)));
+
+    private void Enter(uint spi, int number)
+    {
+        int at = Home(spi);
+        while (_index[at].Number != 0)
+        {
+            at = (at + 1) & (_index.Length - 1);
+        }
+
+        _index[at] = new Place(spi, number);
+    }
+
+    /// <summary>Takes a place out and moves up those behind it that would not be found any more.</summary>
+    private void Leave(uint spi, int number)
+    {
+        int mask = _index.Length - 1, hole = Home(spi);
+        while (_index[hole].Number != number)
+        {
+            hole = (hole + 1) & mask;
+        }
+
+        for (int at = (hole + 1) & mask; _index[at].Number != 0; at = (at + 1) & mask)
+        {
+            int home = Home(_index[at].Spi);
+            if (((at - home) & mask) >= ((at - hole) & mask))
+            {
+                _index[hole] = _index[at];
+                hole = at;
+            }
+        }
+
+        _index[hole] = default;
+    }
+
+    private void Grow()
+    {
+        Place[] before = _index;
+        _index = new Place[before.Length * 2];
+        foreach (Place place in before)
+        {
+            if (place.Number != 0)
+            {
+                Enter(place.Spi, place.Number);
+            }
+        }
+    }
+
+    private readonly record struct Place(uint Spi, int Number);
 }

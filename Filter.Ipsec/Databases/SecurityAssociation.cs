@@ -5,94 +5,244 @@ using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Databases;
 
-/// <summary>What makes an SA the one it is, its keys apart: while these stay, its state stays.</summary>
-/// <param name="Spi">The SPI on the wire.</param>
-/// <param name="Protocol">IANA number: 50, ESP.</param>
-/// <param name="Mode">Transport or tunnel.</param>
-/// <param name="Local">Our end: the outer address of a tunnel; of a transport SA the protected end, if said.</param>
-/// <param name="Remote">The far end, likewise.</param>
-/// <param name="Suite">The algorithms.</param>
-/// <param name="ReplayWindow">In packets; 0 for no replay check, and a counter that may wrap.</param>
-public sealed record SaIdentity(
-    uint Spi, byte Protocol, IpsecMode Mode, Address? Local, Address? Remote, IpsecSuite Suite, int ReplayWindow);
+/// <summary>How far an SA's life has come (RFC 4301 §4.4.2.1).</summary>
+public enum SaState : byte
+{
+    /// <summary>No limit was reached.</summary>
+    Live,
 
-/// <summary>One SA in one direction: what it is, its keys, and the state that a worker owns (RFC 4301 §4.4.2.1).</summary>
+    /// <summary>The soft limit was reached: it still carries, and should be replaced.</summary>
+    Expiring,
+
+    /// <summary>The hard limit was reached: it carries nothing any more.</summary>
+    Expired,
+}
+
+/// <summary>
+/// One SA in one direction: what it is, its keys, and the state that the worker owns (RFC 4301 §4.4.2.1). Others may read what it
+/// is and what it counted.
+/// </summary>
 public abstract class SecurityAssociation : IDisposable
 {
+    private readonly Lock _wiping = new();
+    private long _nextTime = long.MaxValue;
+    private long _nextPackets = long.MaxValue;
+    private long _nextBytes = long.MaxValue;
+    private long _lowAt = long.MaxValue;
+    private bool _wiped;
+
     /// <summary>Takes the key over.</summary>
-    protected SecurityAssociation(SaIdentity identity, SaKey key)
+    /// <param name="name">Its name in the ruleset, or whatever who made it calls it.</param>
+    /// <param name="settings">What both directions have in common.</param>
+    /// <param name="spi">The SPI on the wire, from 256.</param>
+    /// <param name="key">Its keys.</param>
+    /// <param name="selectors">What it may carry, where that is less than its policies name; null for all of that.</param>
+    protected SecurityAssociation(string name, SaSettings settings, uint spi, SaKey key, SaSelectors? selectors)
     {
-        Identity = identity;
+        Name = name;
+        Settings = settings;
+        Spi = spi;
         Key = key;
+        Selectors = selectors;
+        (Mode, Protocol, Local, Remote) = (settings.Mode, settings.Protocol, settings.Local ?? default, settings.Remote ?? default);
+        Suite = key.Suite;
     }
 
-    /// <summary>What makes it the one it is.</summary>
-    public SaIdentity Identity { get; }
+    /// <summary>Its name.</summary>
+    public string Name { get; internal set; }
+
+    /// <summary>All that was said of it but SPI and keys.</summary>
+    public SaSettings Settings { get; internal set; }
+
+    /// <summary>The SPI on the wire.</summary>
+    public uint Spi { get; }
+
+    /// <summary>50, ESP, or 51, AH.</summary>
+    public byte Protocol { get; }
+
+    /// <summary>Transport or tunnel.</summary>
+    public IpsecMode Mode { get; }
+
+    /// <summary>Our end; none, all zero, of a transport SA that names none.</summary>
+    public Address Local { get; }
+
+    /// <summary>The far end, likewise.</summary>
+    public Address Remote { get; }
+
+    /// <summary>The algorithms.</summary>
+    public IpsecSuite Suite { get; }
+
+    /// <summary>What it may carry, where that is less than its policies name.</summary>
+    public SaSelectors? Selectors { get; }
+
+    /// <summary>Its number in the SAD, from 1; 0 while it is not there.</summary>
+    public int Number { get; internal set; }
+
+    /// <summary>When it was put there, in nanoseconds of the worker's clock.</summary>
+    public long Since { get; private set; }
+
+    /// <summary>How far its life has come.</summary>
+    public SaState State { get; private set; }
 
     /// <summary>What it counted.</summary>
     public SaStatistics Statistics { get; } = new();
 
+    /// <summary>The policies that use it, in order.</summary>
+    public IReadOnlyList<SpdEntry> Policies => Users;
+
     internal SaKey Key { get; }
 
-    /// <summary>Whether another is this one: same identity, same keys.</summary>
-    public bool SameAs(SaIdentity identity, SaKey key) => Identity == identity && Key.SameAs(key);
+    /// <summary>It stands in a ruleset, and goes with it.</summary>
+    public bool IsOfRuleset { get; internal init; }
+
+    /// <summary>The same as <see cref="Policies"/>, for the hot path; replaced, never changed.</summary>
+    internal SpdEntry[] Users { get; set; } = [];
+
+    /// <summary>The number of the first policy that uses it; 0 where none does.</summary>
+    internal ushort Policy => Users.Length == 0 ? (ushort)0 : Users[0].Number;
+
+    /// <summary>Whether another is this one: what makes it an SA is the same, and so are the keys.</summary>
+    public bool SameAs(SaSettings settings, uint spi, SaKey key)
+    {
+        lock (_wiping)
+        {
+            return !_wiped && Spi == spi && Settings.IsSameSaAs(settings) && Key.SameAs(key);
+        }
+    }
 
     /// <summary>Wipes the keys. No worker may be using them.</summary>
     public void Dispose()
     {
-        Key.Dispose();
+        lock (_wiping)
+        {
+            _wiped = true;
+            Key.Dispose();
+        }
+
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>The clock of its lifetime starts, where it did not yet.</summary>
+    internal void Begin(long now)
+    {
+        Since = Since == 0 ? now : Since;
+        _lowAt = PacketsUntilLow > long.MaxValue - Statistics.Packets ? long.MaxValue : Statistics.Packets + PacketsUntilLow;
+        SetLimits(State == SaState.Live ? Settings.Soft : Settings.Hard);
+    }
+
+    /// <summary>Whether it may carry one more packet; what was reached meanwhile shows in <see cref="State"/>.</summary>
+    internal bool MayCarry(long now) =>
+        (now < _nextTime && Statistics.Packets < _nextPackets && Statistics.Bytes < _nextBytes) || Age(now);
+
+    /// <summary>Whether what came or goes is between the ends it has: in transport mode its addresses are the packet's own.</summary>
+    internal bool IsBetweenEnds(Address local, Address remote) =>
+        Mode == IpsecMode.Tunnel || ((Local == default || Local == local) && (Remote == default || Remote == remote));
+
+    /// <summary>How many packets later it should be replaced, because its sequence numbers run out.</summary>
+    private protected virtual long PacketsUntilLow => long.MaxValue;
+
+    private bool Age(long now)
+    {
+        if (State == SaState.Live && (Statistics.Packets >= _lowAt || HasReached(Settings.Soft, now)))
+        {
+            State = SaState.Expiring;
+        }
+
+        if (HasReached(Settings.Hard, now))
+        {
+            State = SaState.Expired;
+        }
+
+        if (State == SaState.Expired)
+        {
+            return false;
+        }
+
+        SetLimits(State == SaState.Live ? Settings.Soft : Settings.Hard);
+        return true;
+    }
+
+    private bool HasReached(in SaLifetime limit, long now) =>
+        (limit.Nanoseconds > 0 && now - Since >= limit.Nanoseconds)
+        || (limit.Packets > 0 && Statistics.Packets >= limit.Packets)
+        || (limit.Bytes > 0 && Statistics.Bytes >= limit.Bytes);
+
+    /// <summary>The next point at which to look closely: where nothing is said of the soft limit, the hard one.</summary>
+    private void SetLimits(in SaLifetime next)
+    {
+        SaLifetime hard = Settings.Hard;
+        _nextPackets = Math.Min(Sooner(next.Packets, hard.Packets), State == SaState.Live ? _lowAt : long.MaxValue);
+        _nextBytes = Sooner(next.Bytes, hard.Bytes);
+        long time = Sooner(next.Nanoseconds, hard.Nanoseconds);
+        _nextTime = time == long.MaxValue ? time : Since + time;
+    }
+
+    private static long Sooner(long one, long other) =>
+        Math.Min(one > 0 ? one : long.MaxValue, other > 0 ? other : long.MaxValue);
 }
 
 /// <summary>An SA that seals.</summary>
 public sealed class OutboundSa : SecurityAssociation
 {
     private readonly bool _mayWrap;
+    private readonly ulong _highest;
     private ulong _counter;
     private ulong _limit;
 
     /// <summary>A new SA whose first packet has the number <paramref name="reserved"/> + 1.</summary>
-    /// <param name="identity">What it is.</param>
+    /// <param name="name">Its name.</param>
+    /// <param name="settings">What both directions have in common.</param>
+    /// <param name="spi">The far end's SPI.</param>
     /// <param name="key">Its keys, taken over.</param>
+    /// <param name="selectors">What it may carry, where that is less than its policies name.</param>
     /// <param name="reserved">The number up to which an earlier run may have counted.</param>
     /// <param name="limit">The highest number it may use for now.</param>
-    public OutboundSa(SaIdentity identity, SaKey key, ulong reserved = 0, ulong limit = uint.MaxValue)
-        : base(identity, key)
+    public OutboundSa(
+        string name, SaSettings settings, uint spi, SaKey key, SaSelectors? selectors = null, ulong reserved = 0, ulong limit = ulong.MaxValue)
+        : base(name, settings, spi, key, selectors)
     {
         // Where the receiver does not check, the counter rolls over (RFC 4303 §3.3.3).
-        _mayWrap = identity.ReplayWindow == 0;
+        _mayWrap = settings.ReplayWindow == 0;
+        _highest = settings.ExtendedSequence ? ulong.MaxValue : uint.MaxValue;
         _counter = reserved;
-        _limit = Math.Min(limit, uint.MaxValue);
+        _limit = Math.Min(limit, _highest);
     }
 
-    /// <summary>The number of the last packet; read by any thread.</summary>
+    /// <summary>The number of the last packet; read by any thread. Where it may wrap on the wire, it does not here.</summary>
     public ulong Counter => Volatile.Read(ref _counter);
 
     /// <summary>The highest number it may use for now; a control thread raises it once the disk has it.</summary>
     public ulong Limit
     {
         get => Volatile.Read(ref _limit);
-        internal set => Volatile.Write(ref _limit, Math.Min(value, uint.MaxValue));
+        internal set => Volatile.Write(ref _limit, Math.Min(value, _highest));
     }
 
-    /// <summary>Takes the next number; false where none is left.</summary>
-    internal bool TryNext(out uint sequence)
+    /// <summary>The highest number it may ever use.</summary>
+    public ulong Highest => _highest;
+
+    /// <summary>When it last sent, in nanoseconds of the worker's clock.</summary>
+    internal long LastSent { get; set; }
+
+    /// <summary>Three quarters of the numbers leave time enough.</summary>
+    private protected override long PacketsUntilLow =>
+        _mayWrap ? long.MaxValue : (long)Math.Min(Math.Max(_highest / 4 * 3, _counter) - _counter, long.MaxValue);
+
+    /// <summary>Whether it carries packets of this DSCP (RFC 4301 §4.4.1.2).</summary>
+    internal bool Carries(byte trafficClass) => Settings.Dscps == 0 || ((Settings.Dscps >> (trafficClass >> 2)) & 1) != 0;
+
+    /// <summary>Takes the next number, all 64 bits of it; false where none is left.</summary>
+    internal bool TryNext(out ulong sequence)
     {
-        ulong next = _counter + 1;
-        if (_mayWrap)
-        {
-            next &= uint.MaxValue;
-        }
-        else if (next > Volatile.Read(ref _limit))
+        sequence = _counter + 1;
+        if (!_mayWrap && sequence > Volatile.Read(ref _limit))
         {
             sequence = 0;
             Statistics.Exhausted++;
             return false;
         }
 
-        Volatile.Write(ref _counter, next);
-        sequence = (uint)next;
+        Volatile.Write(ref _counter, sequence);
         return true;
     }
 }
@@ -101,10 +251,41 @@ public sealed class OutboundSa : SecurityAssociation
 public sealed class InboundSa : SecurityAssociation
 {
     /// <summary>A new SA, nothing seen.</summary>
-    public InboundSa(SaIdentity identity, SaKey key)
-        : base(identity, key) =>
-        Window = identity.ReplayWindow == 0 ? null : new ReplayWindow(identity.ReplayWindow);
+    /// <param name="name">Its name.</param>
+    /// <param name="settings">What both directions have in common.</param>
+    /// <param name="spi">Our SPI.</param>
+    /// <param name="key">Its keys, taken over.</param>
+    /// <param name="selectors">What it may carry, where that is less than its policies name.</param>
+    public InboundSa(string name, SaSettings settings, uint spi, SaKey key, SaSelectors? selectors = null)
+        : base(name, settings, spi, key, selectors) =>
+        Window = settings.ReplayWindow == 0 ? null : new ReplayWindow(settings.ReplayWindow);
 
     /// <summary>The replay window; null where replays are not looked for.</summary>
     public ReplayWindow? Window { get; }
+
+    /// <summary>The whole number that a packet's 32 bits stand for; 0 where there is none that could be.</summary>
+    internal ulong Extend(uint sequence) =>
+        !Settings.ExtendedSequence ? sequence : Window is { } window ? window.Extend(sequence) : sequence;
+
+    /// <summary>
+    /// Whether ESP with its SPI is meant for it. A transport SA that names no address of ours shares its SPI with all
+    /// that pass by: what none of its policies could let in belongs to others.
+    /// </summary>
+    internal bool Receives(in FlowKey outer)
+    {
+        if (Mode == IpsecMode.Tunnel || Local != default)
+        {
+            return true;
+        }
+
+        foreach (SpdEntry entry in Users)
+        {
+            if (entry.IsBetween(outer.Destination, outer.Source) && IsBetweenEnds(outer.Destination, outer.Source))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 }

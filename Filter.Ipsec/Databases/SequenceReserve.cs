@@ -37,13 +37,16 @@ public sealed partial class SequenceReserve
     /// <summary>
     /// Reserves a block for an SA that starts now. Nothing of it may be used before <see cref="Save"/> returned.
     /// </summary>
+    /// <param name="spi">The far end's SPI.</param>
+    /// <param name="remote">The far end; all zero where the SA names none.</param>
+    /// <param name="extended">Whether its numbers have 64 bits.</param>
     /// <returns>The number up to which an earlier run may have counted, and the new limit.</returns>
-    public (ulong Reserved, ulong Limit) Begin(SaIdentity identity)
+    public (ulong Reserved, ulong Limit) Begin(uint spi, Address remote, bool extended)
     {
-        (uint Spi, Address Remote) key = KeyOf(identity);
-        ulong before = _reserved.GetValueOrDefault(key);
-        ulong limit = Math.Min(before + Block, uint.MaxValue);
-        _reserved[key] = limit;
+        ulong highest = extended ? ulong.MaxValue : uint.MaxValue;
+        ulong before = Math.Min(_reserved.GetValueOrDefault((spi, remote)), highest);
+        ulong limit = highest - before < Block ? highest : before + Block;
+        _reserved[(spi, remote)] = limit;
         return (before, limit);
     }
 
@@ -54,13 +57,13 @@ public sealed partial class SequenceReserve
         List<(OutboundSa Sa, ulong Limit)> raised = [];
         foreach (OutboundSa sa in associations)
         {
-            if (sa.Identity.ReplayWindow == 0 || sa.Limit == uint.MaxValue || sa.Limit - sa.Counter >= Block / 2)
+            if (sa.Settings.ReplayWindow == 0 || sa.Limit == sa.Highest || sa.Limit - sa.Counter >= Block / 2)
             {
                 continue;
             }
 
-            ulong limit = Math.Min(sa.Limit + Block, uint.MaxValue);
-            _reserved[KeyOf(sa.Identity)] = limit;
+            ulong limit = sa.Highest - sa.Limit < Block ? sa.Highest : sa.Limit + Block;
+            _reserved[(sa.Spi, sa.Remote)] = limit;
             raised.Add((sa, limit));
         }
 
@@ -99,8 +102,6 @@ public sealed partial class SequenceReserve
         SyncFolder();
     }
 
-    private static (uint Spi, Address Remote) KeyOf(SaIdentity identity) => (identity.Spi, identity.Remote ?? default);
-
     private void Read()
     {
         if (new FileInfo(_path).Length > LongestFile)
@@ -122,7 +123,7 @@ public sealed partial class SequenceReserve
                 || !words[0].StartsWith("0x", StringComparison.Ordinal)
                 || !uint.TryParse(words[0].AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out uint spi)
                 || (words[1] != "any" && !Address.TryParse(words[1], out remote))
-                || !uint.TryParse(words[2], NumberStyles.None, CultureInfo.InvariantCulture, out uint limit))
+                || !ulong.TryParse(words[2], NumberStyles.None, CultureInfo.InvariantCulture, out ulong limit))
             {
                 throw new InvalidDataException($"{_path}:{i + 1}: not an SPI, an address and a number");
             }

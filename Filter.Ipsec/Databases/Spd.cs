@@ -3,16 +3,18 @@ using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Databases;
 
-/// <summary>One entry of the SPD, with what it counted.</summary>
+/// <summary>One entry of the SPD: its selectors, the SAs it has for what goes out, and what it counted.</summary>
 public sealed class SpdEntry
 {
     private readonly IpsecPolicy _policy;
+    private readonly Dictionary<SelectorValues, OutboundSa[]>? _populated;
+    private OutboundSa[] _outbound = [];
 
-    internal SpdEntry(IpsecPolicy policy, SaPair? sa)
+    internal SpdEntry(IpsecPolicy policy, PolicyStatistics statistics)
     {
         _policy = policy;
-        Sa = sa;
-        sa?.Use(this);
+        Statistics = statistics;
+        _populated = policy.Populate == PopulatedSelectors.None ? null : [];
     }
 
     /// <summary>Its name in the ruleset.</summary>
@@ -24,11 +26,14 @@ public sealed class SpdEntry
     /// <summary>Bypass, Protect or Drop.</summary>
     public IpsecAction Action => _policy.Action;
 
-    /// <summary>The SAs of a protecting entry.</summary>
-    public SaPair? Sa { get; }
+    /// <summary>All that the ruleset says of it.</summary>
+    public IpsecPolicy Policy => _policy;
 
-    /// <summary>What it counted.</summary>
-    public PolicyStatistics Statistics { get; } = new();
+    /// <summary>What it counted; stays over re-keys and reloads.</summary>
+    public PolicyStatistics Statistics { get; }
+
+    /// <summary>An SA for what goes out, to reckon sizes with; null where it has none.</summary>
+    internal OutboundSa? Usual => _outbound.Length > 0 ? _outbound[0] : null;
 
     /// <summary>Whether the entry speaks of packets that cross this way.</summary>
     internal bool Speaks(Direction direction) => direction == Direction.In ? _policy.Inbound : _policy.Outbound;
@@ -42,18 +47,104 @@ public sealed class SpdEntry
     internal bool IsBetween(Address local, Address remote) =>
         (_policy.Local is null || _policy.Local.Contains(local)) && (_policy.Remote is null || _policy.Remote.Contains(remote));
 
+    /// <summary>
+    /// The SA for a packet that goes out: one whose selectors, DSCPs and life allow it. Those that name the DSCP come first, and
+    /// among these the newest.
+    /// </summary>
+    internal OutboundSa? Select(in Packet packet, long now)
+    {
+        OutboundSa[]? candidates = _outbound;
+        SelectorValues values = default;
+        if (_populated is not null)
+        {
+            values = SelectorValues.Of(packet.Key, inbound: false, packet.IcmpType, packet.IcmpCode);
+            if (!_populated.TryGetValue(values.Only(_policy.Populate), out candidates))
+            {
+                return null;
+            }
+        }
+
+        foreach (OutboundSa sa in candidates)
+        {
+            if (sa.Carries(packet.TrafficClass) && sa.IsBetweenEnds(packet.Key.Source, packet.Key.Destination)
+                && (sa.Selectors is null || sa.Selectors.Contain(SelectorValues.Of(packet.Key, inbound: false, packet.IcmpType, packet.IcmpCode)))
+                && sa.MayCarry(now))
+            {
+                return sa;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Whether an SA for what goes out would be there, had its life not ended.</summary>
+    internal bool HasExpired => Array.Exists(_outbound, static sa => sa.State == SaState.Expired);
+
+    /// <summary>Gives it an SA for what goes out. For the worker, or before it has the entry.</summary>
+    internal void Add(OutboundSa sa)
+    {
+        if (_populated is null)
+        {
+            _outbound = With(_outbound, sa);
+            return;
+        }
+
+        // There may be as many as hosts: one of them stands for all where only sizes count.
+        SelectorValues values = Populated(sa);
+        _populated[values] = With(_populated.GetValueOrDefault(values) ?? [], sa);
+        _outbound = [sa];
+    }
+
+    /// <summary>Takes it away again.</summary>
+    internal void Remove(OutboundSa sa)
+    {
+        _outbound = [.. _outbound.Where(other => other != sa)];
+        if (_populated is null)
+        {
+            return;
+        }
+
+        SelectorValues values = Populated(sa);
+        OutboundSa[] left = [.. (_populated.GetValueOrDefault(values) ?? []).Where(other => other != sa)];
+        if (left.Length == 0)
+        {
+            _populated.Remove(values);
+        }
+        else
+        {
+            _populated[values] = left;
+        }
+
+        if (_outbound.Length == 0 && _populated.Count > 0)
+        {
+            _outbound = _populated.First().Value;
+        }
+    }
+
     /// <summary>An echo reply belongs to the request: one selector names both, as one port names both ways of TCP.</summary>
-    private static byte Query(byte protocol, byte icmpType) => (protocol, icmpType) switch
+    internal static byte Query(byte protocol, byte icmpType) => (protocol, icmpType) switch
     {
         (1, 0) => 8,
         (58, 129) => 128,
         _ => icmpType,
     };
+
+    /// <summary>An SA without selectors of its own carries what has no value in any of them.</summary>
+    private SelectorValues Populated(OutboundSa sa) => sa.Selectors?.Populated(_policy.Populate) ?? default;
+
+    /// <summary>SAs of a ruleset stay in its order; what a key manager brings goes before what it brought earlier.</summary>
+    private static OutboundSa[] With(OutboundSa[] before, OutboundSa sa)
+    {
+        int at = sa.IsOfRuleset
+            ? before.TakeWhile(other => other.Settings.Dscps != 0 || sa.Settings.Dscps == 0).Count()
+            : before.TakeWhile(other => other.Settings.Dscps != 0 && sa.Settings.Dscps == 0).Count();
+        return [.. before[..at], sa, .. before[at..]];
+    }
 }
 
 /// <summary>
-/// The security policy database (RFC 4301 §4.4.1): ordered entries, the first match wins, no match discards. Immutable
-/// but for its counters.
+/// The security policy database (RFC 4301 §4.4.1): ordered entries, the first match wins, no match discards. The entries never
+/// change; their SAs and counters do.
 /// </summary>
 public sealed class Spd
 {
@@ -66,6 +157,9 @@ public sealed class Spd
 
     /// <summary>The entry of that number; null for 0 and for numbers there are none of.</summary>
     public SpdEntry? Entry(int number) => (uint)(number - 1) < (uint)_entries.Length ? _entries[number - 1] : null;
+
+    /// <summary>The entry of that name; null where there is none.</summary>
+    public SpdEntry? Entry(string name) => Array.Find(_entries, entry => entry.Name == name);
 
     /// <summary>The first entry that matches an opening; null where none does.</summary>
     public SpdEntry? Find(in OpeningFacts facts)

@@ -17,40 +17,39 @@ internal static class Esp
     private const int TrailerLength = 2;
 
     /// <summary>Length of the IP packet that a datagram of <paramref name="length"/> bytes becomes.</summary>
-    /// <param name="pair">The SAs.</param>
+    /// <param name="sa">What seals it.</param>
     /// <param name="split">Transport mode: how much of it stays before the ESP header.</param>
     /// <param name="length">Its length.</param>
-    internal static int SealedLength(SaPair pair, int split, int length)
+    internal static int SealedLength(OutboundSa sa, int split, int length)
     {
-        IpsecSuite suite = pair.Outbound.Identity.Suite;
-        int before = Before(pair, split);
-        int carried = pair.Mode == IpsecMode.Tunnel ? length : length - split;
+        IpsecSuite suite = sa.Suite;
+        int before = Before(sa, split);
+        int carried = sa.Mode == IpsecMode.Tunnel ? length : length - split;
         return before + HeaderLength + suite.IvLength + RoundUp(carried + TrailerLength, suite.BlockLength) + suite.IcvLength;
     }
 
     /// <summary>Length of the longest datagram that still fits <paramref name="mtu"/> when sealed; may be 0 or less.</summary>
-    /// <param name="pair">The SAs.</param>
+    /// <param name="sa">What seals it.</param>
     /// <param name="split">Transport mode: how much of it stays before the ESP header.</param>
     /// <param name="mtu">Most bytes of the sealed IP packet.</param>
-    internal static int LongestFor(SaPair pair, int split, int mtu)
+    internal static int LongestFor(OutboundSa sa, int split, int mtu)
     {
-        IpsecSuite suite = pair.Outbound.Identity.Suite;
-        int text = mtu - Before(pair, split) - HeaderLength - suite.IvLength - suite.IcvLength;
+        IpsecSuite suite = sa.Suite;
+        int text = mtu - Before(sa, split) - HeaderLength - suite.IvLength - suite.IcvLength;
         int carried = text - (text % suite.BlockLength) - TrailerLength;
-        return pair.Mode == IpsecMode.Tunnel ? carried : carried + split;
+        return sa.Mode == IpsecMode.Tunnel ? carried : carried + split;
     }
 
     /// <summary>Puts ESP around the packet, but for IV, encryption and ICV, which the job asks for.</summary>
     /// <returns>False where the frame has no room around it: nothing was changed.</returns>
-    internal static bool TryWrap(ref Packet packet, SaPair pair, uint sequence, ushort identification, out CryptoJob job)
+    internal static bool TryWrap(ref Packet packet, OutboundSa sa, ulong sequence, ushort identification, out CryptoJob job)
     {
-        OutboundSa sa = pair.Outbound;
-        IpsecSuite suite = sa.Identity.Suite;
-        bool tunnel = pair.Mode == IpsecMode.Tunnel;
+        IpsecSuite suite = sa.Suite;
+        bool tunnel = sa.Mode == IpsecMode.Tunnel;
         ReadOnlySpan<byte> datagram = packet.Datagram;
         int nextHeaderAt = 0;
         int split = tunnel ? 0 : IpHeader.SplitForProtection(datagram, out nextHeaderAt);
-        Address local = pair.Local ?? default, remote = pair.Remote ?? default;
+        Address remote = sa.Remote;
         int outer = tunnel ? TunnelHeader.LengthFor(remote) : 0;
 
         // 1. Where everything comes to lie: the carried bytes stay, what is before them moves to the front.
@@ -67,6 +66,7 @@ internal static class Esp
             Text = text,
             Icv = text + textLength,
             Sequence = sequence,
+            Extended = sa.Settings.ExtendedSequence,
         };
         if (packet.Headroom < front || job.Icv + suite.IcvLength > packet.Ceiling)
         {
@@ -85,7 +85,7 @@ internal static class Esp
         // 2. The IP header: the packet's own, or one around it.
         if (tunnel)
         {
-            TunnelHeader.Write(packet.Datagram, slab.AsSpan(text, carried), local, remote, IpProtocol.Esp, identification);
+            TunnelHeader.Write(packet.Datagram, slab.AsSpan(text, carried), sa.Local, remote, IpProtocol.Esp, identification);
             packet.EtherType = remote.IsIPv4 ? EtherTypes.IPv4 : EtherTypes.IPv6;
             BinaryPrimitives.WriteUInt16BigEndian(packet.Bytes[(packet.Network - 2)..], packet.EtherType);
             packet.NeedsNextHop = true;
@@ -99,8 +99,8 @@ internal static class Esp
 
         // 3. The ESP header.
         Span<byte> esp = slab.AsSpan(job.Header);
-        BinaryPrimitives.WriteUInt32BigEndian(esp, sa.Identity.Spi);
-        BinaryPrimitives.WriteUInt32BigEndian(esp[4..], sequence);
+        BinaryPrimitives.WriteUInt32BigEndian(esp, sa.Spi);
+        BinaryPrimitives.WriteUInt32BigEndian(esp[4..], (uint)sequence);
 
         // 4. Padding counts 1, 2, 3 … (RFC 4303 §2.4); then its length, and what is inside.
         int padding = textLength - carried - TrailerLength;
@@ -115,8 +115,8 @@ internal static class Esp
 
         packet.Transport = (ushort)(packet.Network + outer + split);
         packet.Payload = packet.Transport + HeaderLength;
-        packet.Spi = sa.Identity.Spi;
-        packet.Sequence = sequence;
+        packet.Spi = sa.Spi;
+        packet.Sequence = (uint)sequence;
         packet.Offload = default;
         sa.Statistics.Packets++;
         sa.Statistics.Bytes += carried;
@@ -126,13 +126,14 @@ internal static class Esp
     /// <summary>Finds the parts of a packet that an inbound SA is to verify, and looks at its number.</summary>
     internal static DropReason TryAddress(in Packet packet, InboundSa sa, out CryptoJob job)
     {
-        IpsecSuite suite = sa.Identity.Suite;
+        IpsecSuite suite = sa.Suite;
         int header = packet.Start + packet.Transport;
         int text = header + HeaderLength + suite.IvLength;
         int icv = packet.Start + packet.End - suite.IcvLength;
         job = new CryptoJob
         {
             Key = sa.Key, Slab = packet.Slab, Header = header, Iv = header + HeaderLength, Text = text, Icv = icv,
+            Sequence = sa.Extend(packet.Sequence), Extended = sa.Settings.ExtendedSequence,
         };
         if (icv - text < suite.BlockLength || (icv - text) % suite.BlockLength != 0)
         {
@@ -140,7 +141,7 @@ internal static class Esp
             return DropReason.BadEsp;
         }
 
-        if (sa.Window is { } window && !window.Accepts(packet.Sequence))
+        if (sa.Window is { } window && !window.Accepts(job.Sequence))
         {
             sa.Statistics.Replayed++;
             return DropReason.Replayed;
@@ -154,19 +155,18 @@ internal static class Esp
     /// packet is then as if it had just arrived, not parsed.
     /// </summary>
     /// <returns>None where it is taken; a dummy packet is finished as consumed.</returns>
-    internal static DropReason Unwrap(ref Packet packet, SaPair pair, in CryptoJob job)
+    internal static DropReason Unwrap(ref Packet packet, InboundSa sa, in CryptoJob job)
     {
-        InboundSa sa = pair.Inbound;
         if (sa.Window is { } window)
         {
             // The same packet may stand twice in a burst.
-            if (!window.Accepts(packet.Sequence))
+            if (!window.Accepts(job.Sequence))
             {
                 sa.Statistics.Replayed++;
                 return DropReason.Replayed;
             }
 
-            window.Take(packet.Sequence);
+            window.Take(job.Sequence);
         }
 
         ReadOnlySpan<byte> text = job.Slab.AsSpan(job.Text, job.Icv - job.Text);
@@ -186,7 +186,7 @@ internal static class Esp
             return DropReason.None;
         }
 
-        DropReason why = pair.Mode == IpsecMode.Tunnel
+        DropReason why = sa.Mode == IpsecMode.Tunnel
             ? UnwrapTunnel(ref packet, job.Text, carried, nextHeader)
             : UnwrapTransport(ref packet, job.Text, carried, nextHeader);
         if (why != DropReason.None)
@@ -199,7 +199,7 @@ internal static class Esp
         sa.Statistics.Bytes += carried;
         packet.Kind = PacketKind.Unknown;
         packet.Offload = default;
-        packet.Fragmented &= pair.Mode == IpsecMode.Transport;     // what its sender had cut may be cut again
+        packet.Fragmented &= sa.Mode == IpsecMode.Transport;     // what its sender had cut may be cut again
         packet.FragmentHeader = 0;
         packet.Assembly = 0;
         packet.Spi = 0;
@@ -273,8 +273,8 @@ internal static class Esp
         packet.End = packet.Length;
     }
 
-    private static int Before(SaPair pair, int split) =>
-        pair.Mode == IpsecMode.Tunnel ? TunnelHeader.LengthFor(pair.Remote ?? default) : split;
+    private static int Before(SecurityAssociation sa, int split) =>
+        sa.Mode == IpsecMode.Tunnel ? TunnelHeader.LengthFor(sa.Remote) : split;
 
     private static bool CountsUp(ReadOnlySpan<byte> padding)
     {

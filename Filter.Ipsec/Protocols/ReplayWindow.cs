@@ -3,7 +3,7 @@ namespace Filter.Ipsec.Protocols;
 /// <summary>
 /// The anti-replay window of an inbound SA (RFC 4303 §3.4.3): the highest sequence number that was verified, and which
 /// of the numbers just below it were. Blocks of bits form a ring, so moving the window shifts nothing (RFC 6479). Numbers
-/// are 64 bits wide, ready for extended ones. One worker owns it.
+/// have 64 bits, extended or not. One worker owns it.
 /// </summary>
 public sealed class ReplayWindow
 {
@@ -35,6 +35,23 @@ public sealed class ReplayWindow
     /// <summary>The highest number taken; 0 before the first.</summary>
     public ulong Top => _top;
 
+    /// <summary>
+    /// The 64-bit number that the 32 bits of a packet stand for (RFC 4303 appendix A2): the one nearest to the window that is not
+    /// left of it; 0, which no packet has, where that would lie before the first.
+    /// </summary>
+    public ulong Extend(uint low)
+    {
+        uint top = (uint)_top, high = (uint)(_top >> 32), bottom = unchecked(top - (uint)Size + 1);
+        if (top >= (uint)Size - 1)
+        {
+            // The window lies within one run of 32 bits: what is left of it belongs to the next run.
+            return low >= bottom ? Join(high, low) : high == uint.MaxValue ? 0 : Join(high + 1, low);
+        }
+
+        // It spans two: high numbers belong to the run before.
+        return low < bottom ? Join(high, low) : high == 0 ? 0 : Join(high - 1, low);
+    }
+
     /// <summary>Whether a packet of this number could be new. Asked before its ICV is checked, and again after.</summary>
     public bool Accepts(ulong sequence)
     {
@@ -63,6 +80,8 @@ public sealed class ReplayWindow
 
         Block(sequence) |= Bit(sequence);
     }
+
+    private static ulong Join(uint high, uint low) => ((ulong)high << 32) | low;
 
     private static ulong Bit(ulong sequence) => 1UL << (int)(sequence % BlockBits);
 

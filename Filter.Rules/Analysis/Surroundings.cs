@@ -101,8 +101,8 @@ internal static class Surroundings
 
     /// <summary>Policies and SAs without their keys.</summary>
     private static string? Ipsec(Ruleset ruleset) => ruleset.Ipsec is not { } ipsec ? null : string.Join('\n',
-        ipsec.Policies.Select(static p => $"{p.Name} {p.Action} {p.Local} {p.Remote} {p.Service} {p.Outbound} {p.Inbound} {p.Sa?.Name}")
-            .Concat(ipsec.Sas.Select(static s => $"{s.Name} {s.Mode} {s.Local} {s.Remote} {s.Suite} {s.Out.Spi} {s.In.Spi} {s.ReplayWindow} {s.ClampMss}")));
+        ipsec.Policies.Select(static p => $"{p.Name} {p.Action} {p.Local} {p.Remote} {p.Service} {p.Outbound} {p.Inbound} {string.Join(' ', p.Sas.Select(static s => s.Name))} {p.Populate}")
+            .Concat(ipsec.Sas.Select(static s => $"{s.Name} {s.Settings} {s.Out.Spi} {s.In.Spi}")));
 
     /// <summary>Rules that decide on no opening alone, as they are written: what they match, in order.</summary>
     private static string Text(Ruleset ruleset, Func<Rule, bool> which)

@@ -4,16 +4,6 @@ using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy;
 
-/// <summary>Transport or tunnel (RFC 4301 §4.1).</summary>
-public enum IpsecMode : byte
-{
-    /// <summary>The packet keeps its own IP header.</summary>
-    Transport,
-
-    /// <summary>The packet is carried whole in another.</summary>
-    Tunnel,
-}
-
 /// <summary>The SPD and the manual SAs (RFC 4301 §4.4.1, §4.5.1).</summary>
 /// <param name="Policies">In order; the first match wins, and no match drops.</param>
 /// <param name="Sas">The SA pairs that policies name.</param>
@@ -49,8 +39,37 @@ public sealed record IpsecPolicy
     /// <summary>It speaks of what comes in.</summary>
     public required bool Inbound { get; init; }
 
-    /// <summary>The SA pair of a protecting policy; null for the others.</summary>
-    public SaConfig? Sa { get; init; }
+    /// <summary>
+    /// The SA pairs of a protecting policy, in the order in which they are tried; empty where a key manager is to bring them, and of
+    /// the others.
+    /// </summary>
+    public ImmutableArray<SaConfig> Sas { get; init; } = [];
+
+    /// <summary>Which of an SA's selectors are populated from the packet it is made for (RFC 4301 §4.4.1.2).</summary>
+    public PopulatedSelectors Populate { get; init; }
+}
+
+/// <summary>Selectors that an SA has from the packet, and not from its policy: "PFP" of RFC 4301 §4.4.1.2.</summary>
+[Flags]
+public enum PopulatedSelectors : byte
+{
+    /// <summary>None: one SA carries all that the policy names.</summary>
+    None = 0,
+
+    /// <summary>An SA for each local address.</summary>
+    Local = 1,
+
+    /// <summary>An SA for each remote address.</summary>
+    Remote = 2,
+
+    /// <summary>An SA for each protocol.</summary>
+    Protocol = 4,
+
+    /// <summary>An SA for each local port.</summary>
+    LocalPort = 8,
+
+    /// <summary>An SA for each remote port, or ICMP type and code.</summary>
+    RemotePort = 16,
 }
 
 /// <summary>One direction of an SA pair.</summary>
@@ -85,17 +104,8 @@ public sealed record SaConfig
     /// <summary>From 1, in file order.</summary>
     public required ushort Number { get; init; }
 
-    /// <summary>Tunnel or transport.</summary>
-    public required IpsecMode Mode { get; init; }
-
-    /// <summary>Tunnel: our outer address. Transport: the protected end, if said.</summary>
-    public Address? Local { get; init; }
-
-    /// <summary>Tunnel: the peer's outer address. Transport: the far end, if said.</summary>
-    public Address? Remote { get; init; }
-
-    /// <summary>The algorithms.</summary>
-    public required IpsecSuite Suite { get; init; }
+    /// <summary>Everything but SPIs and keys.</summary>
+    public required SaSettings Settings { get; init; }
 
     /// <summary>What we send with.</summary>
     public required SaKeys Out { get; init; }
@@ -103,16 +113,11 @@ public sealed record SaConfig
     /// <summary>What we receive with.</summary>
     public required SaKeys In { get; init; }
 
-    /// <summary>Replay window in packets, 32..65536; 0 for no replay check.</summary>
-    public int ReplayWindow { get; init; }
-
-    /// <summary>Whether the MSS of TCP handshakes is lowered to what fits.</summary>
-    public bool ClampMss { get; init; }
-
     /// <summary>
     /// Whether this is the same SA as one of an earlier ruleset, wherever it is written now: if so it keeps its counter
     /// and its window.
     /// </summary>
     public bool IsUnchangedFrom(SaConfig earlier) =>
-        this with { At = earlier.At, Number = earlier.Number, ClampMss = earlier.ClampMss } == earlier;
+        Settings.IsSameSaAs(earlier.Settings)
+        && this with { At = earlier.At, Number = earlier.Number, Settings = earlier.Settings } == earlier;
 }

@@ -191,28 +191,27 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
     private static List<SaReport> Sas(IpsecStage? stage)
     {
         List<SaReport> reports = [];
-        foreach (SaPair pair in (stage?.Databases.Sad.Pairs ?? []).OrderBy(static pair => pair.Name, StringComparer.Ordinal))
+        foreach (SecurityAssociation sa in (stage?.Sad.All ?? []).OrderBy(static sa => sa.Name, StringComparer.Ordinal).ThenByDescending(static sa => sa is OutboundSa).ThenBy(static sa => sa.Number))
         {
-            reports.Add(Describe(pair, pair.Outbound, "out", pair.Outbound.Counter));
-            reports.Add(Describe(pair, pair.Inbound, "in", null));
+            reports.Add(Describe(sa));
         }
 
         return reports;
     }
 
-    private static SaReport Describe(SaPair pair, SecurityAssociation sa, string direction, ulong? sequence)
+    private static SaReport Describe(SecurityAssociation sa)
     {
         SaStatistics statistics = sa.Statistics;
         return new SaReport
         {
-            Name = pair.Name,
-            Direction = direction,
-            Spi = string.Create(CultureInfo.InvariantCulture, $"0x{sa.Identity.Spi:x8}"),
-            Mode = pair.Mode == IpsecMode.Tunnel ? "tunnel" : "transport",
-            Suite = sa.Identity.Suite.Name,
+            Name = sa.Name,
+            Direction = sa is OutboundSa ? "out" : "in",
+            Spi = string.Create(CultureInfo.InvariantCulture, $"0x{sa.Spi:x8}"),
+            Mode = sa.Mode == IpsecMode.Tunnel ? "tunnel" : "transport",
+            Suite = sa.Suite.Name,
             Packets = Volatile.Read(ref statistics.Packets),
             Bytes = Volatile.Read(ref statistics.Bytes),
-            Sequence = sequence is null ? null : (long)sequence,
+            Sequence = sa is OutboundSa sending ? (long)sending.Counter : null,
             BadIcv = Volatile.Read(ref statistics.BadIcv),
             Replayed = Volatile.Read(ref statistics.Replayed),
         };

@@ -18,7 +18,7 @@ internal sealed class Sequences(string directory) : IDisposable
     /// <exception cref="Refusal">It is damaged, another daemon holds it, or it can't be written.</exception>
     public SequenceReserve? For(Ruleset ruleset)
     {
-        if (ruleset.Ipsec is not { } ipsec || !ipsec.Sas.Any(static sa => sa.ReplayWindow > 0))
+        if (ruleset.Ipsec is not { } ipsec || !ipsec.Sas.Any(static sa => sa.Settings.ReplayWindow > 0))
         {
             return null;
         }
@@ -45,7 +45,7 @@ internal sealed class Sequences(string directory) : IDisposable
 
         try
         {
-            _reserve.Renew(stage.Databases.Sad.Pairs.Select(static pair => pair.Outbound));
+            _reserve.Renew(stage.Sad.All.OfType<OutboundSa>().Where(static sa => sa.IsOfRuleset));
             _complained = false;
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)

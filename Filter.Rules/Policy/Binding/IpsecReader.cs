@@ -80,7 +80,7 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
             Service = sets.Service(fields["service"], "'service'"),
             Outbound = direction.Out,
             Inbound = direction.In,
-            Sa = sa,
+            Sas = sa is null ? [] : [sa],
         };
         return name is null ? null : policy;
     }
@@ -179,14 +179,17 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
             Name = name.Text,
             At = name.At,
             Number = (ushort)Math.Min(number, ushort.MaxValue),
-            Mode = mode.Value,
-            Local = local,
-            Remote = remote,
-            Suite = suite,
+            Settings = new SaSettings
+            {
+                Mode = mode.Value,
+                Local = local,
+                Remote = remote,
+                Suite = suite,
+                ReplayWindow = replay,
+                ClampMss = clamp,
+            },
             Out = outbound,
             In = inbound,
-            ReplayWindow = replay,
-            ClampMss = clamp,
         };
     }
 

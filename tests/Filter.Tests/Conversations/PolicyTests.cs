@@ -105,7 +105,15 @@ public sealed class PolicyTests
 
         public int Open(Burst burst, int from) => 0;
 
-        public bool Fits(in Packet packet) => true;
+        public bool Fits(ref Packet packet) => true;
+
+        public bool CameBy(in Packet packet, ushort policy) => false;
+
+        public bool Learns(ref Packet packet, long now) => false;
+
+        public void Tick(Burst burst)
+        {
+        }
 
         public IpsecDecision Decide(in OpeningFacts facts) => new(IpsecAction.Protect, 1);
 

@@ -22,7 +22,7 @@ public sealed class DatabaseTests : IDisposable
         (Gateway left, Gateway right) = Gateway.Pair(s_sa);
         using Gateway a = left, b = right;
         byte[] wire = Assert.Single(right.Receive(left.Send(PlainFrames.Udp(s_client, s_server, 20))));
-        OutboundSa before = left.Stage.Databases.Sad.Pairs.Single().Outbound;
+        OutboundSa before = left.Outbound;
         int generation = left.Stage.Generation;
 
         // Another name, another place in the file, another entry before it: the same SA.
@@ -31,7 +31,7 @@ public sealed class DatabaseTests : IDisposable
             Gateway.Config([Gateway.Policy(1, IpsecAction.Bypass, remote: "10.7.0.1"), Gateway.Policy(2, IpsecAction.Protect, renamed)], renamed),
             [], left.Stage.Databases));
 
-        Assert.Same(before, left.Stage.Databases.Sad.Pairs.Single().Outbound);
+        Assert.Same(before, left.Outbound);
         Assert.NotEqual(generation, left.Stage.Generation);
         left.Send(PlainFrames.Udp(s_client, s_server, 20));
         Assert.Equal(2UL, before.Counter);
@@ -44,13 +44,13 @@ public sealed class DatabaseTests : IDisposable
     {
         (Gateway left, Gateway right) = Gateway.Pair(s_sa);
         using Gateway a = left, b = right;
-        OutboundSa before = left.Stage.Databases.Sad.Pairs.Single().Outbound;
+        OutboundSa before = left.Outbound;
         left.Send(PlainFrames.Udp(s_client, s_server, 20));
         SaConfig rekeyed = Gateway.Sa(IpsecMode.Tunnel, "192.0.2.1", "198.51.100.1", replay: 64, key: 40);
 
         left.Stage.Adopt(IpsecDatabases.Build(Gateway.Config([Gateway.Policy(1, IpsecAction.Protect, rekeyed)], rekeyed), [], left.Stage.Databases));
 
-        OutboundSa after = left.Stage.Databases.Sad.Pairs.Single().Outbound;
+        OutboundSa after = left.Outbound;
         Assert.NotSame(before, after);
         Assert.Equal(0UL, after.Counter);
         Assert.Throws<ObjectDisposedException>(() => before.Key.SameAs(after.Key));
@@ -105,11 +105,11 @@ public sealed class DatabaseTests : IDisposable
         {
             Assert.Contains("0x00001001 198.51.100.1 1000000", File.ReadAllLines(path));
             gateway.Send(PlainFrames.Udp(s_client, s_server, 20));
-            Assert.Equal(1UL, gateway.Stage.Databases.Sad.Pairs.Single().Outbound.Counter);
+            Assert.Equal(1UL, gateway.Outbound.Counter);
         }
 
         using var again = new Gateway(config, reserve: new SequenceReserve(path));
-        OutboundSa sa = again.Stage.Databases.Sad.Pairs.Single().Outbound;
+        OutboundSa sa = again.Outbound;
         Assert.Equal(1_000_000UL, sa.Counter);
         Assert.Equal(2_000_000UL, sa.Limit);
         again.Send(PlainFrames.Udp(s_client, s_server, 20));
@@ -121,10 +121,10 @@ public sealed class DatabaseTests : IDisposable
     {
         string path = Path.Combine(_folder, "sequence");
         var reserve = new SequenceReserve(path);
-        var identity = new SaIdentity(7, 50, IpsecMode.Transport, null, null, IpsecSuite.AesCbc128HmacSha256, 64);
-        (ulong reserved, ulong limit) = reserve.Begin(identity);
+        var settings = new SaSettings { Mode = IpsecMode.Transport, Suite = IpsecSuite.AesCbc128HmacSha256, ReplayWindow = 64 };
+        (ulong reserved, ulong limit) = reserve.Begin(7, default, extended: false);
         reserve.Save();
-        using var sa = new OutboundSa(identity, new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), reserved, limit);
+        using var sa = new OutboundSa("a", settings, 7, new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), null, reserved, limit);
 
         for (int i = 0; i < 500_000; i++)
         {
@@ -142,11 +142,11 @@ public sealed class DatabaseTests : IDisposable
     [Fact]
     public void A_spent_reserve_drops_and_says_so()
     {
-        var identity = new SaIdentity(7, 50, IpsecMode.Transport, null, null, IpsecSuite.AesCbc128HmacSha256, 64);
-        using var sa = new OutboundSa(identity, new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), 4, 5);
+        var settings = new SaSettings { Mode = IpsecMode.Transport, Suite = IpsecSuite.AesCbc128HmacSha256, ReplayWindow = 64 };
+        using var sa = new OutboundSa("a", settings, 7, new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), null, 4, 5);
 
-        Assert.True(sa.TryNext(out uint sequence));
-        Assert.Equal(5u, sequence);
+        Assert.True(sa.TryNext(out ulong sequence));
+        Assert.Equal(5UL, sequence);
         Assert.False(sa.TryNext(out _));
     }
 
@@ -174,7 +174,7 @@ public sealed class DatabaseTests : IDisposable
         File.CreateSymbolicLink(path + ".new", elsewhere);
         var reserve = new SequenceReserve(path);
 
-        (ulong reserved, _) = reserve.Begin(new SaIdentity(0x1001, 50, IpsecMode.Transport, null, null, IpsecSuite.AesCbc128HmacSha256, 64));
+        (ulong reserved, _) = reserve.Begin(0x1001, default, extended: false);
         reserve.Save();
 
         Assert.Equal(5_000_000u, reserved);

@@ -327,7 +327,7 @@ public sealed class EspConversationTests
             foreach ((Address from, Address to) in new[] { (s_client4, s_server4), (s_client6, s_server6) })
             {
                 // The left clamps what it seals; the right, unclamped outwards, clamps what it opened.
-                SaConfig clamping = Sa("tunnel4") with { ClampMss = true }, still = Sa("tunnel4");
+                SaConfig still = Sa("tunnel4"), clamping = still with { Settings = still.Settings with { ClampMss = true } };
                 (Gateway one, Gateway other) = Gateway.Pair(clamping);
                 (Gateway plain, _) = Gateway.Pair(still);
                 using Gateway a = one, b = other, c = plain;
@@ -372,7 +372,7 @@ public sealed class EspConversationTests
             {
                 ref Packet packet = ref right.Burst.Packets[i];
                 Parser.Parse(ref packet);
-                Assert.True(right.Stage.Fits(packet));
+                Assert.True(right.Stage.Fits(ref packet));
                 packet.Verdict = Verdict.Pass;
                 packet.Ipsec = IpsecAction.Protect;
                 packet.Policy = 1;

@@ -31,7 +31,7 @@ public sealed class EspNegativeTests
 
         // And not one of them moved the window.
         Assert.Single(right.Receive(wire));
-        Assert.Equal(wire.Length - 42, right.Stage.Databases.Sad.Pairs.Single().Inbound.Statistics.BadIcv);
+        Assert.Equal(wire.Length - 42, right.Inbound.Statistics.BadIcv);
     }
 
     [Fact]
@@ -246,7 +246,7 @@ public sealed class EspNegativeTests
         Assert.Empty(right.Receive(Seal(s_tunnel, 9, inner, 59)));
         Assert.Equal([Verdict.Consumed], right.Verdicts);
         Assert.Equal([DropReason.None], right.Ended);
-        Assert.Equal(1, right.Stage.Databases.Sad.Pairs.Single().Inbound.Statistics.Dummies);
+        Assert.Equal(1, right.Inbound.Statistics.Dummies);
 
         static IpsecConfig RightConfig()
         {
@@ -322,18 +322,18 @@ public sealed class EspNegativeTests
     [Fact]
     public void The_counter_ends_where_replays_are_checked_and_wraps_where_not()
     {
-        var identity = new SaIdentity(0x1001, 50, IpsecMode.Transport, null, null, IpsecSuite.AesCbc128HmacSha256, 64);
-        using var checkedSa = new OutboundSa(identity, Key(), reserved: uint.MaxValue - 2);
-        using var free = new OutboundSa(identity with { ReplayWindow = 0 }, Key(), reserved: uint.MaxValue - 1);
+        var settings = new SaSettings { Mode = IpsecMode.Transport, Suite = IpsecSuite.AesCbc128HmacSha256, ReplayWindow = 64 };
+        using var checkedSa = new OutboundSa("a", settings, 0x1001, Key(), reserved: uint.MaxValue - 2);
+        using var free = new OutboundSa("b", settings with { ReplayWindow = 0 }, 0x1001, Key(), reserved: uint.MaxValue - 1);
 
         Assert.True(checkedSa.TryNext(out _));
-        Assert.True(checkedSa.TryNext(out uint last));
+        Assert.True(checkedSa.TryNext(out ulong last));
         Assert.Equal(uint.MaxValue, last);
         Assert.False(checkedSa.TryNext(out _));
         Assert.Equal(1, checkedSa.Statistics.Exhausted);
         Assert.True(free.TryNext(out _));
-        Assert.True(free.TryNext(out uint wrapped));
-        Assert.Equal(0u, wrapped);
+        Assert.True(free.TryNext(out ulong wrapped));
+        Assert.Equal(0u, (uint)wrapped);
 
         static Filter.Ipsec.Crypto.SaKey Key() => new(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]);
     }
@@ -420,6 +420,6 @@ public sealed class EspNegativeTests
         BinaryPrimitives.WriteUInt32BigEndian(esp, sa.Out.Spi);
         BinaryPrimitives.WriteUInt32BigEndian(esp.AsSpan(4), sequence);
         byte[] icv = HMACSHA256.HashData(sa.Out.IntegrityKey.Reveal(), esp)[..16];
-        return PlainFrames.Ip(sa.Local ?? s_client, sa.Remote ?? s_server, 50, [.. esp, .. icv], dontFragment: false, 0);
+        return PlainFrames.Ip(sa.Settings.Local ?? s_client, sa.Settings.Remote ?? s_server, 50, [.. esp, .. icv], dontFragment: false, 0);
     }
 }

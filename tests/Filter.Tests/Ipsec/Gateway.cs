@@ -34,6 +34,11 @@ internal sealed class Gateway : IDisposable
 
     internal IpsecStage Stage { get; }
 
+    /// <summary>Its only SA that seals, and its only one that opens.</summary>
+    internal OutboundSa Outbound => Stage.Sad.All.OfType<OutboundSa>().Single();
+
+    internal InboundSa Inbound => Stage.Sad.All.OfType<InboundSa>().Single();
+
     internal Burst Burst { get; } = new();
 
     /// <summary>The last burst's packets that ended, with their reasons.</summary>
@@ -92,7 +97,7 @@ internal sealed class Gateway : IDisposable
             {
                 packet.Drop(DropReason.PolicyDrop);
             }
-            else if (decision.Action == IpsecAction.Protect && packet.ArrivedBy != decision.Policy)
+            else if (decision.Action == IpsecAction.Protect && packet.ArrivedBy != decision.Policy && !Stage.CameBy(packet, decision.Policy))
             {
                 packet.Drop(packet.ArrivedBy == 0 ? DropReason.ClearForProtected : DropReason.WrongSelectors);
             }
@@ -122,7 +127,7 @@ internal sealed class Gateway : IDisposable
             At = default(SourceMark),
             Number = (ushort)number,
             Action = action,
-            Sa = sa,
+            Sas = sa is null ? [] : [sa],
             Local = local is null ? null : Set(local),
             Remote = remote is null ? null : Set(remote),
             Service = service,
@@ -138,18 +143,25 @@ internal sealed class Gateway : IDisposable
             Name = name,
             At = default(SourceMark),
             Number = 1,
-            Mode = mode,
-            Local = local is null ? null : Address.Parse(local),
-            Remote = remote is null ? null : Address.Parse(remote),
-            Suite = suite ?? IpsecSuite.AesCbc128HmacSha256,
+            Settings = new SaSettings
+            {
+                Mode = mode,
+                Local = local is null ? null : Address.Parse(local),
+                Remote = remote is null ? null : Address.Parse(remote),
+                Suite = suite ?? IpsecSuite.AesCbc128HmacSha256,
+                ReplayWindow = replay,
+                ClampMss = clamp,
+            },
             Out = Keys(spiOut, suite ?? IpsecSuite.AesCbc128HmacSha256, (byte)(key + (spiOut & 1))),
             In = Keys(spiIn, suite ?? IpsecSuite.AesCbc128HmacSha256, (byte)(key + (spiIn & 1))),
-            ReplayWindow = replay,
-            ClampMss = clamp,
         };
 
+    /// <summary>The same SA pair between other ends.</summary>
+    internal static SaConfig Between(SaConfig sa, Address? local, Address? remote) =>
+        sa with { Settings = sa.Settings with { Local = local, Remote = remote } };
+
     /// <summary>The SA pair that the other side has.</summary>
-    internal static SaConfig Mirror(SaConfig sa) => sa with { Local = sa.Remote, Remote = sa.Local, Out = sa.In, In = sa.Out };
+    internal static SaConfig Mirror(SaConfig sa) => sa with { Settings = sa.Settings with { Local = sa.Settings.Remote, Remote = sa.Settings.Local }, Out = sa.In, In = sa.Out };
 
     /// <summary>Two gateways that protect everything between them.</summary>
     internal static (Gateway Left, Gateway Right) Pair(SaConfig sa, int mtu = 1500, CryptoBackend? crypto = null)
@@ -209,7 +221,7 @@ internal sealed class Gateway : IDisposable
             }
 
             DropReason why = Parser.Parse(ref packet);
-            if (why == DropReason.None && packet.Depth > 0 && packet.Kind != PacketKind.Fragment && !Stage.Fits(packet))
+            if (why == DropReason.None && packet.Depth > 0 && packet.Kind != PacketKind.Fragment && !Stage.Fits(ref packet))
             {
                 why = DropReason.WrongSelectors;
             }

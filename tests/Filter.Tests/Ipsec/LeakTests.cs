@@ -104,7 +104,7 @@ public sealed class LeakTests
         byte[] inner = PlainFrames.Udp(s_client, mode == "tunnel" ? Address.Parse("10.2.0.1") : s_server, 20);
         byte[] wire = mode == "tunnel"
             ? FromLeft(1, inner[14..], 4)
-            : EspNegativeTests.Seal(Peer("transport") with { Local = s_client, Remote = s_server }, 1, inner[34..], 17);
+            : EspNegativeTests.Seal(Gateway.Between(Peer("transport"), s_client, s_server), 1, inner[34..], 17);
 
         Dictionary<string, List<byte[]>> sent = right.Carry("outside", wire);
 
@@ -148,7 +148,7 @@ public sealed class LeakTests
         byte[] claim = PlainFrames.Ip(peer, own, 58, Icmp6(peer, own, 136, target: peer), false, 0);
         claim[14 + 7] = 255;
 
-        right.Carry("outside", EspNegativeTests.Seal(Peer("tunnel") with { Local = peer, Remote = own }, 1, claim[14..], 41));
+        right.Carry("outside", EspNegativeTests.Seal(Gateway.Between(Peer("tunnel"), peer, own), 1, claim[14..], 41));
         Assert.Equal(1, right.Path.HeldNow);
 
         right.Carry("outside", claim);
@@ -160,7 +160,7 @@ public sealed class LeakTests
     {
         const string Some = "    - protect: some\n      local: 10.2.0.9\n      remote: 10.1.0.0/16\n      sa: pair\n    - bypass: rest\n";
         using Site right = Right(Bridge, AllowAll, Some, "transport");
-        SaConfig foreign = Peer("transport") with { Local = Address.Parse("10.7.0.1"), Remote = Address.Parse("10.2.0.77") };
+        SaConfig foreign = Gateway.Between(Peer("transport"), Address.Parse("10.7.0.1"), Address.Parse("10.2.0.77"));
         byte[] transit = EspNegativeTests.Seal(foreign, 1, new byte[40], 17);
 
         Assert.Equal([transit], right.Carry("outside", transit)["inside"]);
@@ -190,7 +190,7 @@ public sealed class LeakTests
         using Site right = Right(Bridge, AllowAll, ProtectAll, "transport");
         (Address from, Address to) = ipv6 ? (s_client6, s_server6) : (s_client, s_server);
         byte[] inner = PlainFrames.Udp(from, to, 1400);
-        byte[] whole = EspNegativeTests.Seal(Peer("transport") with { Local = from, Remote = to }, 1, inner[(ipv6 ? 54 : 34)..], 17);
+        byte[] whole = EspNegativeTests.Seal(Gateway.Between(Peer("transport"), from, to), 1, inner[(ipv6 ? 54 : 34)..], 17);
         byte[][] pieces = Cut(whole, 600);
         Assert.Equal(3, pieces.Length);
 

@@ -134,15 +134,14 @@ public sealed class ProtectedWalkFuzzTests
     private static byte[] Sealed(SaConfig peer, byte[] frame, Random random)
     {
         byte[] inner = frame.Length > 14 ? frame[14..] : frame;
-        bool tunnel = peer.Mode == IpsecMode.Tunnel;
+        bool tunnel = peer.Settings.Mode == IpsecMode.Tunnel;
         for (int layer = random.Next(5) == 0 ? random.Next(5) : 0; layer >= 0; layer--)
         {
             bool ipv4 = inner.Length == 0 || inner[0] >> 4 != 6;
-            SaConfig sa = tunnel ? peer : peer with
-            {
-                Local = ipv4 && inner.Length >= 20 ? Address.ReadIPv4(inner.AsSpan(12)) : null,
-                Remote = ipv4 && inner.Length >= 20 ? Address.ReadIPv4(inner.AsSpan(16)) : null,
-            };
+            SaConfig sa = tunnel ? peer : Gateway.Between(
+                peer,
+                ipv4 && inner.Length >= 20 ? Address.ReadIPv4(inner.AsSpan(12)) : null,
+                ipv4 && inner.Length >= 20 ? Address.ReadIPv4(inner.AsSpan(16)) : null);
             byte next = random.Next(8) == 0 ? (byte)random.Next(256) : tunnel ? (byte)(ipv4 ? 4 : 41)
                 : inner.Length > 9 ? inner[ipv4 ? 9 : 6] : (byte)17;
             byte[] carried = tunnel ? inner : inner[Math.Min(inner.Length, 20)..];

@@ -71,8 +71,8 @@ public sealed partial class SampleRulesetTests
         Ruleset a = Read("rules/site-to-site.yaml"), b = Read("rules/site-to-site-peer.yaml");
         SaConfig here = a.Ipsec!.Sas.Single(), there = b.Ipsec!.Sas.Single();
 
-        Assert.Equal(here.Local, there.Remote);
-        Assert.Equal(here.Remote, there.Local);
+        Assert.Equal(here.Settings.Local, there.Settings.Remote);
+        Assert.Equal(here.Settings.Remote, there.Settings.Local);
         Assert.Equal(here.Out, there.In);
         Assert.Equal(here.In, there.Out);
         Assert.Equal(a.AddressSets["here"], b.AddressSets["there"]);

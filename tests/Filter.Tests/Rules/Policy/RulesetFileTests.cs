@@ -164,10 +164,10 @@ public sealed class RulesetFileTests
 
         Assert.Equal([(ushort)1, (ushort)2], ipsec.Policies.Select(static p => p.Number));
         Assert.Equal(IpsecAction.Protect, ipsec.Policies[0].Action);
-        Assert.Same(ipsec.Sas[0], ipsec.Policies[0].Sa);
+        Assert.Same(ipsec.Sas[0], ipsec.Policies[0].Sas.Single());
         Assert.True(ipsec.Policies[0] is { Outbound: true, Inbound: true });
-        Assert.True(ipsec.Policies[1] is { Outbound: false, Inbound: true, Sa: null });
-        Assert.Equal((64, true), (ipsec.Sas[0].ReplayWindow, ipsec.Sas[0].ClampMss));
+        Assert.True(ipsec.Policies[1] is { Outbound: false, Inbound: true, Sas: [] });
+        Assert.Equal((64, true), (ipsec.Sas[0].Settings.ReplayWindow, ipsec.Sas[0].Settings.ClampMss));
         Assert.Equal(0x1001u, ipsec.Sas[0].Out.Spi);
         Assert.Equal(0x5a, ipsec.Sas[0].Out.EncryptionKey.Reveal()[15]);
         Assert.Equal(32, ipsec.Sas[0].In.IntegrityKey.Length);

@@ -1,0 +1,52 @@
+using Filter.Engine.Packets;
+using Filter.Rules.Policy;
+
+namespace Filter.Ipsec.Databases;
+
+/// <summary>What RFC 4301 §4.4.1.1 selects by, read off one packet as the protected side sees it.</summary>
+/// <param name="Local">On the protected side.</param>
+/// <param name="Remote">On the unprotected side.</param>
+/// <param name="Protocol">Next layer protocol, IANA number.</param>
+/// <param name="LocalPort">0 where there are no ports.</param>
+/// <param name="RemotePort">The same; of ICMP type and code, one byte each.</param>
+public readonly record struct SelectorValues(Address Local, Address Remote, byte Protocol, ushort LocalPort, ushort RemotePort)
+{
+    /// <summary>What a packet that goes out shows, and one that comes in after its ends are swapped.</summary>
+    internal static SelectorValues Of(in FlowKey key, bool inbound, byte icmpType, byte icmpCode)
+    {
+        FlowKey way = inbound ? key.Reverse : key;
+        bool isIcmp = key.Protocol is 1 or 58;
+        return new SelectorValues(
+            way.Source, way.Destination, key.Protocol,
+            isIcmp ? (ushort)0 : way.SourcePort,
+            isIcmp ? (ushort)((SpdEntry.Query(key.Protocol, icmpType) << 8) | icmpCode) : way.DestinationPort);
+    }
+
+    /// <summary>Only what is populated from the packet; the rest is zero.</summary>
+    internal SelectorValues Only(PopulatedSelectors populated) => new(
+        (populated & PopulatedSelectors.Local) != 0 ? Local : default,
+        (populated & PopulatedSelectors.Remote) != 0 ? Remote : default,
+        (populated & PopulatedSelectors.Protocol) != 0 ? Protocol : (byte)0,
+        (populated & PopulatedSelectors.LocalPort) != 0 ? LocalPort : (ushort)0,
+        (populated & PopulatedSelectors.RemotePort) != 0 ? RemotePort : (ushort)0);
+}
+
+/// <summary>The selectors of one SA, where they are narrower than its policy's: all that it may carry (RFC 4301 §4.4.2.1).</summary>
+/// <param name="Local">Addresses on the protected side.</param>
+/// <param name="Remote">Addresses on the unprotected side.</param>
+/// <param name="Protocol">Next layer protocol; null for any.</param>
+/// <param name="LocalPorts">Ports on the protected side.</param>
+/// <param name="RemotePorts">Ports on the unprotected side; of ICMP type and code.</param>
+public sealed record SaSelectors(
+    AddressRange Local, AddressRange Remote, byte? Protocol, PortRange LocalPorts, PortRange RemotePorts)
+{
+    /// <summary>Whether an SA with these selectors may carry the packet.</summary>
+    public bool Contain(in SelectorValues values) =>
+        Local.Contains(values.Local) && Remote.Contains(values.Remote)
+        && (Protocol is null || Protocol == values.Protocol)
+        && LocalPorts.Contains(values.LocalPort) && RemotePorts.Contains(values.RemotePort);
+
+    /// <summary>The values that policy has populated from a packet: the first of each range.</summary>
+    internal SelectorValues Populated(PopulatedSelectors populated) =>
+        new SelectorValues(Local.First, Remote.First, Protocol ?? 0, LocalPorts.First, RemotePorts.First).Only(populated);
+}

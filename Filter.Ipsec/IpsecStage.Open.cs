@@ -1,0 +1,143 @@
+using Filter.Engine.Flows;
+using Filter.Engine.Packets;
+using Filter.Engine.Ports;
+using Filter.Engine.Wire;
+using Filter.Ipsec.Databases;
+using Filter.Ipsec.Protocols;
+using Filter.Rules.Policy;
+
+namespace Filter.Ipsec;
+
+/// <content>What came protected (RFC 4301 §5.2).</content>
+public sealed partial class IpsecStage
+{
+    /// <inheritdoc/>
+    public int Open(Burst burst, int from)
+    {
+        // 1. Whose they are; what can be refused without cryptography is.
+        _now = burst.Now;
+        _count = 0;
+        for (int i = from; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (!packet.Done && !packet.Own && packet.Kind == PacketKind.Tracked && packet.Key.Protocol == IpProtocol.Esp
+                && _ports[packet.Ingress].Side == Side.Unprotected)
+            {
+                Address(ref packet, i);
+            }
+        }
+
+        // 2. All ICVs, and what they let be decrypted.
+        _crypto.Open(_jobs.AsSpan(0, _count));
+
+        // 3. What was inside.
+        int opened = 0;
+        for (int k = 0; k < _count; k++)
+        {
+            ref Packet packet = ref burst.Packets[_packets[k]];
+            var sa = (InboundSa)_associations[k];
+            if (!_jobs[k].Good)
+            {
+                sa.Statistics.BadIcv++;
+                packet.Drop(DropReason.BadIcv);
+                continue;
+            }
+
+            DropReason why = Esp.Unwrap(ref packet, sa, _jobs[k]);
+            if (why != DropReason.None)
+            {
+                packet.Drop(why);
+            }
+            else if (!packet.Done)
+            {
+                MarkOpened(ref packet, sa);
+                opened++;
+            }
+        }
+
+        return opened;
+    }
+
+    /// <inheritdoc/>
+    public bool Fits(ref Packet packet)
+    {
+        if (Sad[packet.Sa] is not InboundSa sa || sa.Users.Length == 0)
+        {
+            return false;
+        }
+
+        FlowKey key = packet.Key;
+        if (sa.IsBetweenEnds(key.Destination, key.Source)
+            && (sa.Selectors is null || sa.Selectors.Contain(SelectorValues.Of(key, inbound: true, packet.IcmpType, packet.IcmpCode))))
+        {
+            foreach (SpdEntry entry in sa.Users)
+            {
+                if (entry.Matches(key.Destination, key.Source, key.Protocol, key.SourcePort, packet.IcmpType, packet.IcmpCode)
+                    || MatchesQuote(entry, packet))
+                {
+                    packet.ArrivedBy = entry.Number;
+                    entry.Statistics.Opened++;
+                    entry.Statistics.OpenedBytes += packet.End - packet.Network;
+                    return true;
+                }
+            }
+        }
+
+        sa.Users[0].Statistics.WrongSelectors++;
+        return false;
+    }
+
+    private void Address(ref Packet packet, int index)
+    {
+        if (Sad.Find(packet.Spi, packet.Key.Protocol, packet.Key.Destination) is not { } sa || !sa.Receives(packet.Key))
+        {
+            // ESP of other hosts is transit, for the rules to judge.
+            if (_databases.Own.Contains(packet.Key.Destination)
+                || (_hostMac != 0 && Parser.DestinationMac(packet.Bytes) == _hostMac))
+            {
+                packet.Drop(DropReason.UnknownSpi);
+            }
+
+            return;
+        }
+
+        DropReason why = packet.Depth >= DeepestNesting
+            ? DropReason.NestedTooDeep
+            : Esp.TryAddress(packet, sa, out _jobs[_count]);
+        if (why == DropReason.None && !Live(sa))
+        {
+            sa.Statistics.Expired++;
+            why = DropReason.SaExpired;
+        }
+
+        if (why != DropReason.None)
+        {
+            packet.Drop(why);
+            return;
+        }
+
+        _packets[_count] = index;
+        _associations[_count++] = sa;
+    }
+
+    private void MarkOpened(ref Packet packet, InboundSa sa)
+    {
+        packet.ArrivedBy = sa.Policy;
+        packet.Sa = sa.Number;
+        packet.Ipsec = IpsecAction.Opened;
+        packet.Depth++;
+        if (sa.Settings.ClampMss && sa.Users.Length > 0 && sa.Users[0].Usual is { } back)
+        {
+            // What their side is told here is what ours will send back.
+            Span<byte> datagram = packet.Datagram;
+            TcpMss.Clamp(datagram, Esp.LongestFor(back, IpHeader.Length(datagram), _ports[packet.Ingress].Mtu));
+        }
+    }
+
+    /// <summary>An ICMP error may come by the SA of the traffic it speaks of (RFC 4301 §6.2).</summary>
+    private static bool MatchesQuote(SpdEntry entry, in Packet packet) =>
+        packet.Kind == PacketKind.IcmpError
+        && Parser.TryReadQuote(packet, out FlowKey quoted)
+        && entry.Matches(
+            quoted.Source, quoted.Destination, quoted.Protocol, quoted.DestinationPort, packet.IsIPv4 ? (byte)8 : (byte)128, 0);
+}
