@@ -80,7 +80,7 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
     private SaConfig? ReadSa(ScalarNode name, Fields fields, int number)
     {
         IpsecMode? mode = Values.Word(fields.Required("mode", "mode: tunnel, or mode: transport"), "'mode'", found, ("tunnel", IpsecMode.Tunnel), ("transport", IpsecMode.Transport));
-        IpsecSuite? suite = Values.Word(fields.Required("suite", "suite: aes-cbc-128+hmac-sha2-256-128"), "'suite'", found, [.. IpsecSuites.ByName.Select(static s => (s.Key, s.Value))]);
+        IpsecSuite? suite = NamedSuite(fields.Required("suite", "suite: aes-cbc-128+hmac-sha2-256-128"));
         Address? local = Endpoint(fields, "local", mode), remote = Endpoint(fields, "remote", mode);
         if (local is { } l && remote is { } r)
         {
@@ -116,7 +116,7 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
             Mode = mode ?? IpsecMode.Tunnel,
             Local = local,
             Remote = remote,
-            Suite = suite ?? default,
+            Suite = suite ?? IpsecSuite.AesCbc128HmacSha256,
         });
         if (mode is null || suite is null || outbound is null || inbound is null)
         {
@@ -132,6 +132,13 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
             Out = outbound,
             In = inbound,
         };
+    }
+
+    private IpsecSuite? NamedSuite(Node? node)
+    {
+        IpsecSuite[] known = [IpsecSuite.AesCbc128HmacSha256, IpsecSuite.AesCbc192HmacSha256, IpsecSuite.AesCbc256HmacSha256];
+        int? chosen = Values.Word(node, "'suite'", found, [.. known.Select(static (s, i) => (s.Name, i))]);
+        return chosen is { } index ? known[index] : null;
     }
 
     private Address? Endpoint(Fields fields, string key, IpsecMode? mode)
