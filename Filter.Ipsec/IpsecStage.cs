@@ -248,7 +248,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     private void Bind(SecurityAssociation sa, SpdEntry[] users)
     {
         sa.Users = users;
-        sa.Begin(_now);
+        sa.Begin(Events);
         if (sa is OutboundSa outbound)
         {
             foreach (SpdEntry entry in users)
@@ -267,23 +267,9 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
             _looked = _looked + 1 < Sad.Places ? _looked + 1 : 0;
             if (Sad[_looked] is { } sa)
             {
-                Live(sa);
+                sa.MayCarry(_now);
             }
         }
-    }
-
-    /// <summary>Whether an SA may carry one more packet; who manages its keys is told what it has reached.</summary>
-    private bool Live(SecurityAssociation sa)
-    {
-        SaState before = sa.State;
-        bool may = sa.MayCarry(_now);
-        if (sa.State != before)
-        {
-            IpsecEventKind kind = sa.State == SaState.Expired ? IpsecEventKind.HardExpired : IpsecEventKind.SoftExpired;
-            Events.TryWrite(new IpsecEvent(kind, sa.Policy, sa, default, _now));
-        }
-
-        return may;
     }
 
     /// <summary>The smallest of the ports that the packet leaves by.</summary>
