@@ -195,6 +195,8 @@ public abstract class SecurityAssociation : IDisposable
 /// <summary>An SA that seals.</summary>
 public sealed class OutboundSa : SecurityAssociation
 {
+    private const long PathMtuLife = 600_000_000_000;
+
     private readonly bool _mayWrap;
     private readonly ulong _highest;
     private ulong _counter;
@@ -231,6 +233,30 @@ public sealed class OutboundSa : SecurityAssociation
 
     /// <summary>The highest number it may ever use.</summary>
     public ulong Highest => _highest;
+
+    /// <summary>The largest packet that the path of this SA takes, as was learnt from it; the largest number where nothing was.</summary>
+    public int PathMtu { get; private set; } = int.MaxValue;
+
+    /// <summary>When that is forgotten, in nanoseconds of the worker's clock.</summary>
+    private long PathMtuUntil { get; set; }
+
+    /// <summary>What the path takes by now: what was learnt is tried anew after ten minutes (RFC 8201 §4).</summary>
+    internal int PathMtuAt(long now)
+    {
+        if (now >= PathMtuUntil)
+        {
+            PathMtu = int.MaxValue;
+        }
+
+        return PathMtu;
+    }
+
+    /// <summary>A router on the path said that it takes no more.</summary>
+    internal void LearnPathMtu(int mtu, long now)
+    {
+        PathMtu = mtu;
+        PathMtuUntil = now + PathMtuLife;
+    }
 
     /// <summary>When it last sent, in nanoseconds of the worker's clock.</summary>
     internal long LastSent { get; set; }
