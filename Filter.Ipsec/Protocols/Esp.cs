@@ -22,7 +22,7 @@ internal static class Esp
     /// <param name="length">Its length.</param>
     internal static int SealedLength(OutboundSa sa, int split, int length)
     {
-        EspSuite suite = sa.Suite;
+        IpsecSuite suite = sa.Suite;
         int before = Before(sa, split);
         int carried = sa.Mode == IpsecMode.Tunnel ? length : length - split;
         return before + HeaderLength + suite.IvLength + RoundUp(carried + TrailerLength, suite.BlockLength) + suite.IcvLength;
@@ -34,7 +34,7 @@ internal static class Esp
     /// <param name="mtu">Most bytes of the sealed IP packet.</param>
     internal static int LongestFor(OutboundSa sa, int split, int mtu)
     {
-        EspSuite suite = sa.Suite;
+        IpsecSuite suite = sa.Suite;
         int text = mtu - Before(sa, split) - HeaderLength - suite.IvLength - suite.IcvLength;
         int carried = text - (text % suite.BlockLength) - TrailerLength;
         return sa.Mode == IpsecMode.Tunnel ? carried : carried + split;
@@ -52,7 +52,7 @@ internal static class Esp
     internal static bool TryWrap(
         ref Packet packet, OutboundSa sa, ulong sequence, ushort identification, int padTo, out CryptoJob job, bool dummy = false)
     {
-        EspSuite suite = sa.Suite;
+        IpsecSuite suite = sa.Suite;
         bool tunnel = sa.Mode == IpsecMode.Tunnel;
         ReadOnlySpan<byte> datagram = packet.Datagram;
         int nextHeaderAt = 0;
@@ -136,7 +136,7 @@ internal static class Esp
     /// <summary>Finds the parts of a packet that an inbound SA is to verify, and looks at its number.</summary>
     internal static DropReason TryAddress(in Packet packet, InboundSa sa, out CryptoJob job)
     {
-        EspSuite suite = sa.Suite;
+        IpsecSuite suite = sa.Suite;
         int header = packet.Start + packet.Transport;
         int text = header + HeaderLength + suite.IvLength;
         int icv = packet.Start + packet.End - suite.IcvLength;

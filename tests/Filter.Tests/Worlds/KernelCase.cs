@@ -36,7 +36,7 @@ public sealed record KernelCase(string Suite, IpsecMode Mode, int Outer, int Inn
         Mode = Mode,
         Local = local,
         Remote = remote,
-        Suite = IpsecSuites.ByName[Suite],
+        Suite = IpsecSuite.TryFind(Suite, out IpsecSuite? suite) ? suite : throw new KeyNotFoundException(Suite),
         ReplayWindow = Window,
         ExtendedSequence = Extended,
         Encapsulation = InUdp ? new UdpEncapsulation(4500, 4500) : null,

@@ -21,7 +21,10 @@ public static class KernelCases
         (IpsecMode.Tunnel, 6, 4),
     ];
 
-    private static readonly KernelCase[] s_esp = [.. IpsecSuites.ByName.Keys.SelectMany(static (suite, number) =>
+    private static readonly string[] s_suites =
+        ["aes-cbc-128+hmac-sha2-256-128", "aes-cbc-192+hmac-sha2-256-128", "aes-cbc-256+hmac-sha2-256-128"];
+
+    private static readonly KernelCase[] s_esp = [.. s_suites.SelectMany(static (suite, number) =>
         Ways(suite).Where((_, way) => s_main.Contains(suite) ? way < 4 : way == number % s_ways.Length))];
 
     private static readonly KernelCase[] s_more =
@@ -32,7 +35,7 @@ public static class KernelCases
         .. Ways(s_main[0])[..2].Select(static one => one with { Window = 32 }),
     ];
 
-    private static readonly KernelCase[] s_long = [.. IpsecSuites.ByName.Keys.SelectMany(Ways).Except(s_esp)];
+    private static readonly KernelCase[] s_long = [.. s_suites.SelectMany(Ways).Except(s_esp)];
 
     private static readonly Dictionary<string, KernelCase> s_all =
         new[] { s_esp, s_more, s_long }.SelectMany(static group => group).DistinctBy(static one => one.ToString()).ToDictionary(static one => one.ToString());

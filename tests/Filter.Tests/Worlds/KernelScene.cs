@@ -166,17 +166,17 @@ public sealed class KernelScene : IDisposable
 
     private OneWay FreshKeys(string name)
     {
-        Assert.True(EspSuite.TryFind(name, out EspSuite? suite));
-        (byte[] encryption, byte[] integrity) = (new byte[suite.CipherKeyLength], new byte[suite.IntegrityKeyLength]);
+        Assert.True(IpsecSuite.TryFind(name, out IpsecSuite? suite));
+        (byte[] encryption, byte[] integrity) = (new byte[suite.KeyMaterialLength], new byte[suite.IntegrityKeyLength]);
         _random.NextBytes(encryption);
         _random.NextBytes(integrity);
         return new((uint)_random.Next(0x100, int.MaxValue), suite, encryption, integrity);
     }
 
     /// <summary>One direction, as each end is told of it.</summary>
-    private readonly record struct OneWay(uint Spi, EspSuite Suite, byte[] Encryption, byte[] Integrity)
+    private readonly record struct OneWay(uint Spi, IpsecSuite Suite, byte[] Encryption, byte[] Integrity)
     {
-        public EspKey Key => new(Suite, Encryption, Integrity);
+        public SaKey Key => new(Suite, Encryption, Integrity);
 
         public string Spelt(KernelCase one) => KernelSpelling.Of(one, Spi, Encryption, Integrity);
     }
