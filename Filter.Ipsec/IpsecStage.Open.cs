@@ -104,7 +104,7 @@ public sealed partial class IpsecStage
         DropReason why = packet.Depth >= DeepestNesting
             ? DropReason.NestedTooDeep
             : Esp.TryAddress(packet, sa, out _jobs[_count]);
-        if (why == DropReason.None && !Live(sa))
+        if (why == DropReason.None && !sa.MayCarry(_now))
         {
             sa.Statistics.Expired++;
             why = DropReason.SaExpired;
