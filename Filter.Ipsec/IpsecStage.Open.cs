@@ -43,7 +43,7 @@ public sealed partial class IpsecStage
                 continue;
             }
 
-            DropReason why = Esp.Unwrap(ref packet, sa, _jobs[k]);
+            DropReason why = sa.Protection.Unwrap(ref packet, sa, _jobs[k]);
             if (why != DropReason.None)
             {
                 packet.Drop(why);
@@ -103,7 +103,7 @@ public sealed partial class IpsecStage
 
         DropReason why = packet.Depth >= DeepestNesting
             ? DropReason.NestedTooDeep
-            : Esp.TryAddress(packet, sa, out _jobs[_count]);
+            : sa.Protection.TryAddress(packet, sa, out _jobs[_count]);
         if (why == DropReason.None && !Live(sa))
         {
             sa.Statistics.Expired++;
@@ -130,7 +130,9 @@ public sealed partial class IpsecStage
         {
             // What their side is told here is what ours will send back.
             Span<byte> datagram = packet.Datagram;
-            TcpMss.Clamp(datagram, Esp.LongestFor(back, IpHeader.Length(datagram), _ports[packet.Ingress].Mtu));
+            TcpMss.Clamp(
+                datagram,
+                back.Protection.LongestFor(back, IpHeader.IsIPv4(datagram), IpHeader.Length(datagram), _ports[packet.Ingress].Mtu));
         }
     }
 

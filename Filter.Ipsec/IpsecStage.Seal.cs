@@ -104,8 +104,8 @@ public sealed partial class IpsecStage
         int length = packet.Segments > 1
             ? packet.Payload + packet.Offload.SegmentSize - packet.Network
             : packet.End - packet.Network;
-        int longest = Math.Max(Esp.LongestFor(sa, split, mtu), packet.IsIPv4 ? LeastIPv4Mtu : LeastIPv6Mtu);
-        bool fits = Esp.SealedLength(sa, split, length) <= mtu;
+        int longest = Math.Max(sa.Protection.LongestFor(sa, packet.IsIPv4, split, mtu), packet.IsIPv4 ? LeastIPv4Mtu : LeastIPv6Mtu);
+        bool fits = sa.Protection.SealedLength(sa, packet.IsIPv4, split, length) <= mtu;
         if (!fits && packet.DontFragment && !packet.Fragmented && length > longest)
         {
             entry.Statistics.TooBig++;
@@ -135,7 +135,7 @@ public sealed partial class IpsecStage
             return;
         }
 
-        if (sa.Settings.ClampMss && TcpMss.Clamp(packet.Datagram, Esp.LongestFor(sa, IpHeader.Length(packet.Datagram), mtu)))
+        if (sa.Settings.ClampMss && TcpMss.Clamp(packet.Datagram, sa.Protection.LongestFor(sa, packet.IsIPv4, IpHeader.Length(packet.Datagram), mtu)))
         {
             packet.Offload.Checksum = ChecksumState.Valid;
         }
@@ -151,9 +151,9 @@ public sealed partial class IpsecStage
             return;
         }
 
-        // 4. ESP around it.
+        // 4. ESP or AH around it.
         bool outerIPv4 = sa.Mode == IpsecMode.Tunnel ? sa.Remote.IsIPv4 : packet.IsIPv4;
-        if (!IpHeader.CanHold(outerIPv4, Esp.SealedLength(sa, split, length)))
+        if (!IpHeader.CanHold(outerIPv4, sa.Protection.SealedLength(sa, packet.IsIPv4, split, length)))
         {
             packet.Drop(DropReason.TooBig);
             return;
@@ -165,7 +165,7 @@ public sealed partial class IpsecStage
             return;
         }
 
-        if (!Esp.TryWrap(ref packet, sa, sequence, ++_identification, out _jobs[_count]))
+        if (!sa.Protection.TryWrap(ref packet, sa, sequence, ++_identification, out _jobs[_count]))
         {
             packet.Drop(DropReason.NoRoom);
             return;
