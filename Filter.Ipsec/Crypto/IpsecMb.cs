@@ -65,7 +65,7 @@ internal sealed unsafe class IpsecMb
         ((delegate* unmanaged<byte*, void>)NativeLibrary.GetExport(_library, "free_mb_mgr"))(manager);
 
     /// <summary>Expands the AES key and hashes both pads, once for all packets.</summary>
-    internal void Prepare(EspKey key)
+    internal void Prepare(SaKey key)
     {
         int expand = key.Suite.CipherKeyLength switch { 16 => ExpandAes128, 24 => ExpandAes192, _ => ExpandAes256 };
         ((delegate* unmanaged<byte*, byte*, byte*, void>)Function(_preparer, expand))(key.CipherKey, key.EncryptSchedule, key.DecryptSchedule);
@@ -91,7 +91,7 @@ internal sealed unsafe class IpsecMb
 
     private static void* Function(byte* manager, int place) => *(void**)(manager + place);
 
-    private static void Fill(byte* pad, EspKey key, byte with)
+    private static void Fill(byte* pad, SaKey key, byte with)
     {
         for (int i = 0; i < Sha256BlockLength; i++)
         {

@@ -11,7 +11,7 @@ internal sealed unsafe class LibcryptoBackend : CryptoBackend
 
     internal override void SealWithIvs(Span<CryptoJob> jobs)
     {
-        Span<byte> mac = stackalloc byte[EspKey.MacLength];
+        Span<byte> mac = stackalloc byte[SaKey.MacLength];
         foreach (ref CryptoJob job in jobs)
         {
             job.Good = job.IsBounded
@@ -27,7 +27,7 @@ internal sealed unsafe class LibcryptoBackend : CryptoBackend
     /// <inheritdoc/>
     public override void Open(Span<CryptoJob> jobs)
     {
-        Span<byte> mac = stackalloc byte[EspKey.MacLength];
+        Span<byte> mac = stackalloc byte[SaKey.MacLength];
         foreach (ref CryptoJob job in jobs)
         {
             job.Good = job.IsBounded

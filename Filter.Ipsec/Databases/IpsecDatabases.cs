@@ -99,17 +99,12 @@ public sealed class IpsecDatabases
             return null;
         }
 
-        using EspKey key = KeyOf(settings.Suite, keys);
+        using SaKey key = KeyOf(settings.Suite, keys);
         return candidates.OfType<T>().FirstOrDefault(sa => sa.SameAs(settings, keys.Spi, key));
     }
 
-    private static EspKey KeyOf(IpsecSuite suite, SaKeys keys) =>
-        new(SuiteOf(suite), keys.EncryptionKey.Reveal(), keys.IntegrityKey.Reveal());
-
-    private static EspSuite SuiteOf(IpsecSuite suite) =>
-        EspSuite.TryFind(suite.Name(), out EspSuite? found)
-            ? found
-            : throw new NotSupportedException($"no suite {suite.Name()}");
+    private static SaKey KeyOf(IpsecSuite suite, SaKeys keys) =>
+        new(suite, keys.EncryptionKey.Reveal(), keys.IntegrityKey.Reveal());
 
     /// <summary>An SA of a ruleset, what it says of it now, and the policies that name it now.</summary>
     internal sealed record ManualSa(SecurityAssociation Sa, SaConfig Config, SpdEntry[] Users);

@@ -37,7 +37,7 @@ public abstract class SecurityAssociation : IDisposable
     /// <param name="spi">The SPI on the wire, from 256.</param>
     /// <param name="key">Its keys.</param>
     /// <param name="selectors">What it may carry, where that is less than its policies name; null for all of that.</param>
-    protected SecurityAssociation(string name, SaSettings settings, uint spi, EspKey key, SaSelectors? selectors)
+    protected SecurityAssociation(string name, SaSettings settings, uint spi, SaKey key, SaSelectors? selectors)
     {
         Name = name;
         Settings = settings;
@@ -71,7 +71,7 @@ public abstract class SecurityAssociation : IDisposable
     public Address Remote { get; }
 
     /// <summary>The algorithms.</summary>
-    public EspSuite Suite { get; }
+    public IpsecSuite Suite { get; }
 
     /// <summary>What it may carry, where that is less than its policies name.</summary>
     public SaSelectors? Selectors { get; }
@@ -91,7 +91,7 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>The policies that use it, in order.</summary>
     public IReadOnlyList<SpdEntry> Policies => Users;
 
-    internal EspKey Key { get; }
+    internal SaKey Key { get; }
 
     /// <summary>What it does to packets.</summary>
     internal Protection Protection { get; }
@@ -106,7 +106,7 @@ public abstract class SecurityAssociation : IDisposable
     internal ushort Policy => Users.Length == 0 ? (ushort)0 : Users[0].Number;
 
     /// <summary>Whether another is this one: what makes it an SA is the same, and so are the keys.</summary>
-    public bool SameAs(SaSettings settings, uint spi, EspKey key)
+    public bool SameAs(SaSettings settings, uint spi, SaKey key)
     {
         lock (_wiping)
         {
@@ -202,7 +202,7 @@ public sealed class OutboundSa : SecurityAssociation
     /// <param name="reserved">The number up to which an earlier run may have counted.</param>
     /// <param name="limit">The highest number it may use for now.</param>
     public OutboundSa(
-        string name, SaSettings settings, uint spi, EspKey key, SaSelectors? selectors = null, ulong reserved = 0, ulong limit = ulong.MaxValue)
+        string name, SaSettings settings, uint spi, SaKey key, SaSelectors? selectors = null, ulong reserved = 0, ulong limit = ulong.MaxValue)
         : base(name, settings, spi, key, selectors)
     {
         // Where the receiver does not check, the counter rolls over (RFC 4303 §3.3.3).
@@ -260,7 +260,7 @@ public sealed class InboundSa : SecurityAssociation
     /// <param name="spi">Our SPI.</param>
     /// <param name="key">Its keys, taken over.</param>
     /// <param name="selectors">What it may carry, where that is less than its policies name.</param>
-    public InboundSa(string name, SaSettings settings, uint spi, EspKey key, SaSelectors? selectors = null)
+    public InboundSa(string name, SaSettings settings, uint spi, SaKey key, SaSelectors? selectors = null)
         : base(name, settings, spi, key, selectors) =>
         Window = settings.ReplayWindow == 0 ? null : new ReplayWindow(settings.ReplayWindow);
 

@@ -19,7 +19,7 @@ internal sealed class Esp : Protection
     /// <inheritdoc/>
     internal override int SealedLength(SecurityAssociation sa, bool isIPv4, int split, int length)
     {
-        EspSuite suite = sa.Suite;
+        IpsecSuite suite = sa.Suite;
         int carried = sa.Mode == IpsecMode.Tunnel ? length : length - split;
         return Before(sa, split) + HeaderLength + suite.IvLength + RoundUp(carried + TrailerLength, suite.BlockLength) + suite.IcvLength;
     }
@@ -27,7 +27,7 @@ internal sealed class Esp : Protection
     /// <inheritdoc/>
     internal override int LongestFor(SecurityAssociation sa, bool isIPv4, int split, int mtu)
     {
-        EspSuite suite = sa.Suite;
+        IpsecSuite suite = sa.Suite;
         int text = mtu - Before(sa, split) - HeaderLength - suite.IvLength - suite.IcvLength;
         int carried = text - (text % suite.BlockLength) - TrailerLength;
         return sa.Mode == IpsecMode.Tunnel ? carried : carried + split;
@@ -36,7 +36,7 @@ internal sealed class Esp : Protection
     /// <inheritdoc/>
     internal override bool TryWrap(ref Packet packet, OutboundSa sa, ulong sequence, ushort identification, out CryptoJob job)
     {
-        EspSuite suite = sa.Suite;
+        IpsecSuite suite = sa.Suite;
         bool tunnel = sa.Mode == IpsecMode.Tunnel;
         ReadOnlySpan<byte> datagram = packet.Datagram;
         int nextHeaderAt = 0;
@@ -96,7 +96,7 @@ internal sealed class Esp : Protection
     /// <inheritdoc/>
     internal override DropReason TryAddress(in Packet packet, InboundSa sa, out CryptoJob job)
     {
-        EspSuite suite = sa.Suite;
+        IpsecSuite suite = sa.Suite;
         int header = packet.Start + packet.Transport;
         int text = header + HeaderLength + suite.IvLength;
         int icv = packet.Start + packet.End - suite.IcvLength;

@@ -4,45 +4,6 @@ using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy;
 
-/// <summary>The algorithms of an SA. HMAC-SHA2-256-128 (RFC 4868) goes with each cipher.</summary>
-public enum IpsecSuite : byte
-{
-    /// <summary>AES-CBC with a key of 128 bits (RFC 3602).</summary>
-    AesCbc128HmacSha256,
-
-    /// <summary>AES-CBC with a key of 192 bits.</summary>
-    AesCbc192HmacSha256,
-
-    /// <summary>AES-CBC with a key of 256 bits.</summary>
-    AesCbc256HmacSha256,
-}
-
-/// <summary>What the names of suites mean.</summary>
-public static class IpsecSuites
-{
-    /// <summary>Bytes of an HMAC-SHA2-256-128 key (RFC 4868 §2.1.1).</summary>
-    public const int IntegrityKeyLength = 32;
-
-    /// <summary>The suites by the names that rulesets use.</summary>
-    public static IReadOnlyDictionary<string, IpsecSuite> ByName { get; } = new Dictionary<string, IpsecSuite>(StringComparer.Ordinal)
-    {
-        ["aes-cbc-128+hmac-sha2-256-128"] = IpsecSuite.AesCbc128HmacSha256,
-        ["aes-cbc-192+hmac-sha2-256-128"] = IpsecSuite.AesCbc192HmacSha256,
-        ["aes-cbc-256+hmac-sha2-256-128"] = IpsecSuite.AesCbc256HmacSha256,
-    };
-
-    /// <summary>Bytes of the suite's encryption key: 16, 24 or 32.</summary>
-    public static int EncryptionKeyLength(this IpsecSuite suite) => suite switch
-    {
-        IpsecSuite.AesCbc128HmacSha256 => 16,
-        IpsecSuite.AesCbc192HmacSha256 => 24,
-        _ => 32,
-    };
-
-    /// <summary>The suite's name in a ruleset.</summary>
-    public static string Name(this IpsecSuite suite) => ByName.First(pair => pair.Value == suite).Key;
-}
-
 /// <summary>The SPD and the manual SAs (RFC 4301 §4.4.1, §4.5.1).</summary>
 /// <param name="Policies">In order; the first match wins, and no match drops.</param>
 /// <param name="Sas">The SA pairs that policies name.</param>
@@ -117,11 +78,11 @@ public sealed record SaKeys
     /// <summary>256..2^32-1.</summary>
     public required uint Spi { get; init; }
 
-    /// <summary>As long as the suite's cipher wants it.</summary>
-    public required SecretKey EncryptionKey { get; init; }
+    /// <summary>As long as the suite wants it: empty where nothing is encrypted.</summary>
+    public SecretKey EncryptionKey { get; init; } = SecretKey.None;
 
-    /// <summary>32 bytes.</summary>
-    public required SecretKey IntegrityKey { get; init; }
+    /// <summary>As long as the suite wants it: empty where the cipher authenticates.</summary>
+    public SecretKey IntegrityKey { get; init; } = SecretKey.None;
 
     /// <summary>Overwrites both keys with zeros.</summary>
     public void Wipe()

@@ -19,6 +19,9 @@ public sealed class SecretKey : IEquatable<SecretKey>
         bytes.CopyTo(_bytes);
     }
 
+    /// <summary>No bytes: the key of an algorithm that takes none.</summary>
+    public static SecretKey None { get; } = new([]);
+
     /// <summary>How many bytes.</summary>
     public int Length => _bytes.Length;
 

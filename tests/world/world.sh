@@ -16,6 +16,7 @@
 #   host        far eth0 ──── eth0 filter (its own stack stands behind the TAP of the ruleset); far leases addresses
 #   esp         client ── eth1 a eth0 ── eth0 link eth1 ── eth0 b eth1 ── server   link is a bridge: one LAN
 #   esp-tunnel  the same, but link is a router between two sites
+#   kernel      filter eth0 ──── a Linux kernel of its own, which guest.sh boots; its own stack stands behind the TAP of the ruleset
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -255,6 +256,14 @@ esp_line() {
   wire b eth1 server eth0
 }
 
+# The cable alone: a TAP, whose other end is the guest's NIC once it has booted.
+scene_kernel() {
+  hosts filter
+  ip_on filter tuntap add eth0 mode tap
+  ip_on filter link set eth0 up
+  settle filter eth0
+}
+
 # --- a kernel bridge in Filter's place -----------------------------------------------------------
 
 kernel() {
@@ -294,7 +303,7 @@ filter_hosts() {
 # --- life ----------------------------------------------------------------------------------------
 
 up() {
-  [[ -n ${1-} && $(type -t "scene_${1//-/_}") = function ]] || die "no scene '${1-}'; there are: bridge routed host esp esp-tunnel"
+  [[ -n ${1-} && $(type -t "scene_${1//-/_}") = function ]] || die "no scene '${1-}'; there are: bridge routed host esp esp-tunnel kernel"
   # A world that could not be built whole leaves nothing behind.
   trap down EXIT
   mkdir -p "$(run_dir)"

@@ -136,7 +136,7 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
     private SaConfig? ReadSa(ScalarNode name, Fields fields, int number)
     {
         IpsecMode? mode = Values.Word(fields.Required("mode", "mode: tunnel, or mode: transport"), "'mode'", found, ("tunnel", IpsecMode.Tunnel), ("transport", IpsecMode.Transport));
-        IpsecSuite? suite = Values.Word(fields.Required("suite", "suite: aes-cbc-128+hmac-sha2-256-128"), "'suite'", found, [.. IpsecSuites.ByName.Select(static s => (s.Key, s.Value))]);
+        IpsecSuite? suite = NamedSuite(fields.Required("suite", "suite: aes-cbc-128+hmac-sha2-256-128"));
         Address? local = Endpoint(fields, "local", mode), remote = Endpoint(fields, "remote", mode);
         if (local is { } l && remote is { } r)
         {
@@ -184,13 +184,20 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
                 Mode = mode.Value,
                 Local = local,
                 Remote = remote,
-                Suite = suite.Value,
+                Suite = suite,
                 ReplayWindow = replay,
                 ClampMss = clamp,
             },
             Out = outbound,
             In = inbound,
         };
+    }
+
+    private IpsecSuite? NamedSuite(Node? node)
+    {
+        IpsecSuite[] known = [IpsecSuite.AesCbc128HmacSha256, IpsecSuite.AesCbc192HmacSha256, IpsecSuite.AesCbc256HmacSha256];
+        int? chosen = Values.Word(node, "'suite'", found, [.. known.Select(static (s, i) => (s.Name, i))]);
+        return chosen is { } index ? known[index] : null;
     }
 
     private Address? Endpoint(Fields fields, string key, IpsecMode? mode)

@@ -35,8 +35,8 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
         }
         else
         {
-            encryption = Key(fields.Required("encryption-key", "or name a 'key-file'"), "encryption key", suite?.EncryptionKeyLength());
-            integrity = Key(fields.Required("integrity-key", "or name a 'key-file'"), "integrity key", IpsecSuites.IntegrityKeyLength);
+            encryption = Key(fields.Required("encryption-key", "or name a 'key-file'"), "encryption key", suite?.KeyMaterialLength);
+            integrity = Key(fields.Required("integrity-key", "or name a 'key-file'"), "integrity key", suite?.IntegrityKeyLength);
         }
 
         if (spi is null || encryption is null || integrity is null)
@@ -176,8 +176,8 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
                 return default;
             }
 
-            return (Decode(text[..end].Trim(), at, "encryption key in the key file", suite?.EncryptionKeyLength()),
-                Decode(text[(end + 1)..].Trim(), at, "integrity key in the key file", IpsecSuites.IntegrityKeyLength));
+            return (Decode(text[..end].Trim(), at, "encryption key in the key file", suite?.KeyMaterialLength),
+                Decode(text[(end + 1)..].Trim(), at, "integrity key in the key file", suite?.IntegrityKeyLength));
         }
         finally
         {

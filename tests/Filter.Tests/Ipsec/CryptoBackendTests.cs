@@ -1,12 +1,15 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Filter.Ipsec.Crypto;
+using Filter.Rules.Policy;
 
 namespace Filter.Tests.Ipsec;
 
 public sealed class CryptoBackendTests
 {
     private static readonly string s_vectors = Path.GetFullPath(Path.Combine(Worlds.Repository.Root, "../shared/vectors"));
+
+    private static readonly IpsecSuite[] s_suites = [IpsecSuite.AesCbc128HmacSha256, IpsecSuite.AesCbc192HmacSha256, IpsecSuite.AesCbc256HmacSha256];
 
     public static TheoryData<string> Backends => ["libcrypto", "ipsec-mb", "best"];
 
@@ -47,7 +50,7 @@ public sealed class CryptoBackendTests
     {
         using CryptoBackend backend = Make(backendName);
         byte[] cipherKey = Convert.FromHexString(key);
-        using var keys = new EspKey(EspSuite.All.First(s => s.CipherKeyLength == cipherKey.Length), cipherKey, new byte[32]);
+        using var keys = new SaKey(s_suites.First(s => s.CipherKeyLength == cipherKey.Length), cipherKey, new byte[32]);
         byte[] text = Convert.FromHexString(plain);
         byte[] slab = GC.AllocateArray<byte>(8 + 16 + text.Length + 16, pinned: true);
         Convert.FromHexString(iv).CopyTo(slab, 8);
@@ -80,7 +83,7 @@ public sealed class CryptoBackendTests
             integrityKey[i] = (byte)(fourth ? i + 1 : 0xaa);
         }
 
-        using var keys = new EspKey(EspSuite.AesCbc128HmacSha256, new byte[16], integrityKey);
+        using var keys = new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], integrityKey);
         byte[] slab = GC.AllocateArray<byte>(66, pinned: true);
         slab.AsSpan(0, 50).Fill((byte)(fourth ? 0xcd : 0xdd));
         Convert.FromHexString(icv).CopyTo(slab, 50);
@@ -125,7 +128,7 @@ public sealed class CryptoBackendTests
         using CryptoBackend backend = Make(backendName);
         int seed = Environment.TickCount;
         var random = new Random(seed);
-        EspKey[] keys = [.. Enumerable.Range(0, 9).Select(i => RandomKey(random, EspSuite.All[i % 3], out _, out _))];
+        SaKey[] keys = [.. Enumerable.Range(0, 9).Select(i => RandomKey(random, s_suites[i % 3], out _, out _))];
         using var done = new Disposal(keys);
         for (int round = 0; round < 60; round++)
         {
@@ -173,9 +176,9 @@ public sealed class CryptoBackendTests
     {
         using CryptoBackend backend = Make(backendName);
         var random = new Random(3);
-        foreach (EspSuite suite in EspSuite.All)
+        foreach (IpsecSuite suite in s_suites)
         {
-            using EspKey keys = RandomKey(random, suite, out byte[] cipherKey, out byte[] integrityKey);
+            using SaKey keys = RandomKey(random, suite, out byte[] cipherKey, out byte[] integrityKey);
             var jobs = new CryptoJob[5];
             var plain = new byte[5][];
             for (int i = 0; i < 5; i++)
@@ -205,7 +208,7 @@ public sealed class CryptoBackendTests
     {
         using CryptoBackend backend = Make(backendName);
         var random = new Random(5);
-        using EspKey keys = RandomKey(random, EspSuite.AesCbc256HmacSha256, out _, out _);
+        using SaKey keys = RandomKey(random, IpsecSuite.AesCbc256HmacSha256, out _, out _);
         for (int bit = 0; bit < (24 + 48 + 16) * 8; bit += 5)
         {
             var jobs = new CryptoJob[bit % 2 == 0 ? 1 : 7];
@@ -231,7 +234,7 @@ public sealed class CryptoBackendTests
     public void A_job_outside_its_slab_is_refused_and_nothing_is_touched(string backendName)
     {
         using CryptoBackend backend = Make(backendName);
-        using EspKey keys = RandomKey(new Random(1), EspSuite.AesCbc128HmacSha256, out _, out _);
+        using SaKey keys = RandomKey(new Random(1), IpsecSuite.AesCbc128HmacSha256, out _, out _);
         byte[] slab = GC.AllocateArray<byte>(100, pinned: true);
         CryptoJob[] jobs =
         [
@@ -257,7 +260,7 @@ public sealed class CryptoBackendTests
     public void A_burst_allocates_nothing(string backendName)
     {
         using CryptoBackend backend = Make(backendName);
-        using EspKey keys = RandomKey(new Random(1), EspSuite.AesCbc128HmacSha256, out _, out _);
+        using SaKey keys = RandomKey(new Random(1), IpsecSuite.AesCbc128HmacSha256, out _, out _);
         var jobs = new CryptoJob[32];
         for (int i = 0; i < jobs.Length; i++)
         {
@@ -277,7 +280,7 @@ public sealed class CryptoBackendTests
     public void IVs_of_equal_packets_differ()
     {
         using CryptoBackend backend = CryptoBackend.CreateBest();
-        using EspKey keys = RandomKey(new Random(1), EspSuite.AesCbc128HmacSha256, out _, out _);
+        using SaKey keys = RandomKey(new Random(1), IpsecSuite.AesCbc128HmacSha256, out _, out _);
         var jobs = new CryptoJob[150];
         for (int i = 0; i < jobs.Length; i++)
         {
@@ -292,28 +295,28 @@ public sealed class CryptoBackendTests
     [Fact]
     public void A_key_tells_nothing_of_itself_and_keeps_its_suites_lengths()
     {
-        using EspKey one = RandomKey(new Random(1), EspSuite.AesCbc128HmacSha256, out byte[] cipherKey, out byte[] integrityKey);
-        using var same = new EspKey(EspSuite.AesCbc128HmacSha256, cipherKey, integrityKey);
+        using SaKey one = RandomKey(new Random(1), IpsecSuite.AesCbc128HmacSha256, out byte[] cipherKey, out byte[] integrityKey);
+        using var same = new SaKey(IpsecSuite.AesCbc128HmacSha256, cipherKey, integrityKey);
         integrityKey[31] ^= 1;
-        using var other = new EspKey(EspSuite.AesCbc128HmacSha256, cipherKey, integrityKey);
+        using var other = new SaKey(IpsecSuite.AesCbc128HmacSha256, cipherKey, integrityKey);
 
         Assert.True(one.SameAs(same));
         Assert.False(one.SameAs(other));
         Assert.DoesNotContain(Convert.ToHexStringLower(cipherKey)[..8], one.ToString(), StringComparison.OrdinalIgnoreCase);
-        Assert.Throws<ArgumentException>(() => new EspKey(EspSuite.AesCbc256HmacSha256, cipherKey, integrityKey));
-        Assert.Throws<ArgumentException>(() => new EspKey(EspSuite.AesCbc128HmacSha256, cipherKey, integrityKey.AsSpan(0, 31)));
+        Assert.Throws<ArgumentException>(() => new SaKey(IpsecSuite.AesCbc256HmacSha256, cipherKey, integrityKey));
+        Assert.Throws<ArgumentException>(() => new SaKey(IpsecSuite.AesCbc128HmacSha256, cipherKey, integrityKey.AsSpan(0, 31)));
     }
 
-    private static CryptoJob Job(EspKey key, byte[] slab, int start, int textLength) =>
+    private static CryptoJob Job(SaKey key, byte[] slab, int start, int textLength) =>
         new() { Key = key, Slab = slab, Header = start, Iv = start + 8, Text = start + 24, Icv = start + 24 + textLength };
 
-    private static EspKey RandomKey(Random random, EspSuite suite, out byte[] cipherKey, out byte[] integrityKey)
+    private static SaKey RandomKey(Random random, IpsecSuite suite, out byte[] cipherKey, out byte[] integrityKey)
     {
         cipherKey = new byte[suite.CipherKeyLength];
         integrityKey = new byte[suite.IntegrityKeyLength];
         random.NextBytes(cipherKey);
         random.NextBytes(integrityKey);
-        return new EspKey(suite, cipherKey, integrityKey);
+        return new SaKey(suite, cipherKey, integrityKey);
     }
 
     private static CryptoBackend Make(string name)

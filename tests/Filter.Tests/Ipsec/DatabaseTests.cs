@@ -124,7 +124,7 @@ public sealed class DatabaseTests : IDisposable
         var settings = new SaSettings { Mode = IpsecMode.Transport, Suite = IpsecSuite.AesCbc128HmacSha256, ReplayWindow = 64 };
         (ulong reserved, ulong limit) = reserve.Begin(7, default, extended: false);
         reserve.Save();
-        using var sa = new OutboundSa("a", settings, 7, new EspKey(EspSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), null, reserved, limit);
+        using var sa = new OutboundSa("a", settings, 7, new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), null, reserved, limit);
 
         for (int i = 0; i < 500_000; i++)
         {
@@ -143,7 +143,7 @@ public sealed class DatabaseTests : IDisposable
     public void A_spent_reserve_drops_and_says_so()
     {
         var settings = new SaSettings { Mode = IpsecMode.Transport, Suite = IpsecSuite.AesCbc128HmacSha256, ReplayWindow = 64 };
-        using var sa = new OutboundSa("a", settings, 7, new EspKey(EspSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), null, 4, 5);
+        using var sa = new OutboundSa("a", settings, 7, new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), null, 4, 5);
 
         Assert.True(sa.TryNext(out ulong sequence));
         Assert.Equal(5UL, sequence);

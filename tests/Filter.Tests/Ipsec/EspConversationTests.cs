@@ -21,7 +21,7 @@ public sealed class EspConversationTests
     [MemberData(nameof(Modes))]
     public void Every_size_crosses_in_both_families_and_comes_out_as_it_went_in(string mode)
     {
-        foreach (IpsecSuite suite in Enum.GetValues<IpsecSuite>())
+        foreach (IpsecSuite suite in new[] { IpsecSuite.AesCbc128HmacSha256, IpsecSuite.AesCbc192HmacSha256, IpsecSuite.AesCbc256HmacSha256 })
         {
             (Gateway left, Gateway right) = Gateway.Pair(Sa(mode, suite), mtu: 2000);
             using Gateway disposeLeft = left, disposeRight = right;
@@ -387,7 +387,7 @@ public sealed class EspConversationTests
         Assert.Equal(0, least);             // a collection may add to any one round; see Allocations
     }
 
-    private static SaConfig Sa(string mode, IpsecSuite suite = IpsecSuite.AesCbc128HmacSha256) => mode switch
+    private static SaConfig Sa(string mode, IpsecSuite? suite = null) => mode switch
     {
         "transport" => Gateway.Sa(IpsecMode.Transport, suite: suite),
         "tunnel4" => Gateway.Sa(IpsecMode.Tunnel, "192.0.2.1", "198.51.100.1", suite),

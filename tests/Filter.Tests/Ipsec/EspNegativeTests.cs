@@ -335,7 +335,7 @@ public sealed class EspNegativeTests
         Assert.True(free.TryNext(out ulong wrapped));
         Assert.Equal(0u, (uint)wrapped);
 
-        static Filter.Ipsec.Crypto.EspKey Key() => new(Filter.Ipsec.Crypto.EspSuite.AesCbc128HmacSha256, new byte[16], new byte[32]);
+        static Filter.Ipsec.Crypto.SaKey Key() => new(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]);
     }
 
     [Fact]

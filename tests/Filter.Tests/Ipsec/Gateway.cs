@@ -136,7 +136,7 @@ internal sealed class Gateway : IDisposable
         };
 
     internal static SaConfig Sa(
-        IpsecMode mode, string? local = null, string? remote = null, IpsecSuite suite = IpsecSuite.AesCbc128HmacSha256,
+        IpsecMode mode, string? local = null, string? remote = null, IpsecSuite? suite = null,
         uint spiOut = 0x1001, uint spiIn = 0x1002, int replay = 0, bool clamp = false, byte key = 1, string name = "branch") =>
         new()
         {
@@ -148,12 +148,12 @@ internal sealed class Gateway : IDisposable
                 Mode = mode,
                 Local = local is null ? null : Address.Parse(local),
                 Remote = remote is null ? null : Address.Parse(remote),
-                Suite = suite,
+                Suite = suite ?? IpsecSuite.AesCbc128HmacSha256,
                 ReplayWindow = replay,
                 ClampMss = clamp,
             },
-            Out = Keys(spiOut, suite, (byte)(key + (spiOut & 1))),
-            In = Keys(spiIn, suite, (byte)(key + (spiIn & 1))),
+            Out = Keys(spiOut, suite ?? IpsecSuite.AesCbc128HmacSha256, (byte)(key + (spiOut & 1))),
+            In = Keys(spiIn, suite ?? IpsecSuite.AesCbc128HmacSha256, (byte)(key + (spiIn & 1))),
         };
 
     /// <summary>The same SA pair between other ends.</summary>
@@ -174,8 +174,8 @@ internal sealed class Gateway : IDisposable
 
     private static SaKeys Keys(uint spi, IpsecSuite suite, byte seed)
     {
-        byte[] key = new byte[suite.EncryptionKeyLength()];
-        byte[] integrity = new byte[32];
+        byte[] key = new byte[suite.KeyMaterialLength];
+        byte[] integrity = new byte[suite.IntegrityKeyLength];
         key.AsSpan().Fill(seed);
         integrity.AsSpan().Fill((byte)(seed + 100));
         return new SaKeys { Spi = spi, EncryptionKey = new SecretKey(key), IntegrityKey = new SecretKey(integrity) };

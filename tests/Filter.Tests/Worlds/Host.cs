@@ -13,6 +13,9 @@ public sealed partial class Host(World world, string name, string space)
 
     public World World => world;
 
+    /// <summary>The name of its namespace.</summary>
+    public string Space => space;
+
     /// <summary>The longest that a command runs unless told otherwise.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Crypto;
 
@@ -7,7 +8,7 @@ namespace Filter.Ipsec.Crypto;
 /// The keys of one SA in one direction, and what the libraries make of them, in unmanaged memory that no collector
 /// copies. Wiped by <see cref="Dispose"/>, or by the finalizer where nobody did. One worker uses a key at a time.
 /// </summary>
-public sealed unsafe class EspKey : IDisposable
+public sealed unsafe class SaKey : IDisposable
 {
     /// <summary>Length of the untruncated MAC.</summary>
     internal const int MacLength = 32;
@@ -27,13 +28,16 @@ public sealed unsafe class EspKey : IDisposable
     private byte* _block;
 
     /// <summary>Copies the keys; the caller wipes its own.</summary>
+    /// <param name="suite">What they are for.</param>
+    /// <param name="keyMaterial">The encryption key and the salt behind it; empty where nothing is encrypted.</param>
+    /// <param name="integrityKey">The integrity key; empty where the cipher authenticates.</param>
     /// <exception cref="ArgumentException">A key is not of the suite's length.</exception>
     /// <exception cref="CryptographicException">libcrypto refused.</exception>
-    public EspKey(EspSuite suite, ReadOnlySpan<byte> cipherKey, ReadOnlySpan<byte> integrityKey)
+    public SaKey(IpsecSuite suite, ReadOnlySpan<byte> keyMaterial, ReadOnlySpan<byte> integrityKey)
     {
-        if (cipherKey.Length != suite.CipherKeyLength)
+        if (keyMaterial.Length != suite.KeyMaterialLength)
         {
-            throw new ArgumentException($"{suite} needs an encryption key of {suite.CipherKeyLength} bytes", nameof(cipherKey));
+            throw new ArgumentException($"{suite} needs key material of {suite.KeyMaterialLength} bytes", nameof(keyMaterial));
         }
 
         if (integrityKey.Length != suite.IntegrityKeyLength)
@@ -41,10 +45,18 @@ public sealed unsafe class EspKey : IDisposable
             throw new ArgumentException($"{suite} needs an integrity key of {suite.IntegrityKeyLength} bytes", nameof(integrityKey));
         }
 
+        if (suite.IsAh || suite.Cipher is not { Kind: CipherKind.AesCbc } || suite.Integrity is not { Kind: IntegrityKind.HmacSha256 })
+        {
+            throw new CryptographicException($"{suite} is not done yet");
+        }
+
         Suite = suite;
+        IvLength = suite.IvLength;
+        IcvLength = suite.IcvLength;
+        BlockLength = suite.BlockLength;
         _block = (byte*)NativeMemory.AlignedAlloc(BlockSize, 64);
         Block.Clear();
-        cipherKey.CopyTo(Block[CipherKeyAt..]);
+        keyMaterial.CopyTo(Block[CipherKeyAt..]);
         integrityKey.CopyTo(Block[IntegrityKeyAt..]);
         if (!PrepareLibcrypto())
         {
@@ -56,10 +68,16 @@ public sealed unsafe class EspKey : IDisposable
     }
 
     /// <summary>Wipes what <see cref="Dispose"/> was not called for.</summary>
-    ~EspKey() => Free();
+    ~SaKey() => Free();
 
     /// <summary>What the keys are for.</summary>
-    public EspSuite Suite { get; }
+    public IpsecSuite Suite { get; }
+
+    internal int IvLength { get; }
+
+    internal int IcvLength { get; }
+
+    internal int BlockLength { get; }
 
     /// <summary>EVP_CIPHER_CTX that encrypts, keyed.</summary>
     internal nint Encryptor { get; private set; }
@@ -89,7 +107,7 @@ public sealed unsafe class EspKey : IDisposable
     private Span<byte> Block => new(_block, BlockSize);
 
     /// <summary>Whether suite and keys are the same, in time that does not tell how much of them is.</summary>
-    public bool SameAs(EspKey other)
+    public bool SameAs(SaKey other)
     {
         ObjectDisposedException.ThrowIf(_block is null, this);
         ObjectDisposedException.ThrowIf(other._block is null, other);
@@ -131,14 +149,15 @@ public sealed unsafe class EspKey : IDisposable
         }
     }
 
-    private static (nint Cipher, nint Hmac) Fetch(EspSuite suite)
+    private static (nint Cipher, nint Hmac) Fetch(IpsecSuite suite)
     {
         lock (s_fetching)
         {
-            if (!s_ciphers.TryGetValue(suite.Cipher, out nint cipher))
+            string name = $"AES-{suite.CipherKeyLength * 8}-CBC";
+            if (!s_ciphers.TryGetValue(name, out nint cipher))
             {
-                cipher = Libcrypto.EVP_CIPHER_fetch(0, suite.Cipher, 0);
-                s_ciphers[suite.Cipher] = cipher;
+                cipher = Libcrypto.EVP_CIPHER_fetch(0, name, 0);
+                s_ciphers[name] = cipher;
             }
 
             if (s_hmac == 0)

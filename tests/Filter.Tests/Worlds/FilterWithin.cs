@@ -1,0 +1,88 @@
+using Filter.Ctl.Service;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+using Filter.Ipsec;
+using Filter.Ipsec.Databases;
+using Filter.Rules;
+using Filter.Rules.Policy;
+using ComposedGateway = Filter.Ctl.Service.Gateway;
+
+namespace Filter.Tests.Worlds;
+
+/// <summary>
+/// A Filter whose ports are on a host of a <see cref="World"/>, but that runs in the test's own process: what a key manager
+/// would do to its SAs, a test can do.
+/// </summary>
+internal sealed class FilterWithin : IDisposable
+{
+    private readonly Devices _devices;
+    private readonly PortPoller _poller;
+    private readonly Worker _worker;
+    private readonly Thread _thread;
+    private volatile Exception? _failure;
+
+    private FilterWithin(Host host, Ruleset ruleset)
+    {
+        _devices = host.Inside(() => Devices.Open(ruleset, new NicGate(Path.Combine(host.World.Folder, "nics"))));
+        Gateway = ComposedGateway.Compose<NoTrace>(ruleset, _devices.Ports);
+        _poller = new PortPoller(_devices.Ports);
+        _worker = new Worker(Gateway.Path, milliseconds => _poller.Wait(milliseconds) != 0, _poller.Wake);
+        _thread = new Thread(Carry) { Name = "packets", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>What it is made of. Packets flow: only <see cref="Ask{T}"/> may touch what is the worker's.</summary>
+    public ComposedGateway Gateway { get; }
+
+    /// <summary>Its stage.</summary>
+    public IpsecStage Ipsec => Gateway.Ipsec!;
+
+    /// <summary>Starts one with a ruleset whose NICs are devices of the host; its SAs are for the test to bring.</summary>
+    public static FilterWithin Start(Host host, string file)
+    {
+        RulesetReading reading = RulesetFile.Read(file);
+        Assert.True(reading.Ruleset is not null, string.Join('\n', reading.Diagnostics));
+        IpsecConfig written = reading.Ruleset!.Ipsec!;
+        IpsecConfig bare = new([.. written.Policies.Select(static policy => policy with { Sas = [] })], []);
+        return host.World.Keep(new FilterWithin(host, reading.Ruleset with { Ipsec = bare }));
+    }
+
+    /// <summary>Has the worker do something between two bursts; returns when it has.</summary>
+    public T Ask<T>(Func<PacketPath, T> question)
+    {
+        Task<T> answer = _worker.AskAsync(question);
+        Assert.True(answer.Wait(Host.Patience) && _failure is null, $"the worker does not answer: {_failure}");
+        return answer.Result;
+    }
+
+    /// <summary>Adds an SA for a policy.</summary>
+    public void Add(SecurityAssociation sa, string policy) => Assert.Null(Ask(_ => Ipsec.Add(sa, policy)));
+
+    /// <summary>Takes all SAs out.</summary>
+    public void Flush() => Ask(_ => Ipsec.Sad.All.ToArray().Count(Ipsec.Remove));
+
+    /// <summary>Packets dropped or rejected so far, by reason.</summary>
+    public IReadOnlyDictionary<DropReason, long> Drops() => Ask(static path =>
+        Enum.GetValues<DropReason>().ToDictionary(static reason => reason, reason => path.Counters[reason]));
+
+    public void Dispose()
+    {
+        _worker.Stop();
+        _thread.Join();
+        Gateway.Dispose();
+        _poller.Dispose();
+    }
+
+    private void Carry()
+    {
+        try
+        {
+            _worker.Run();
+        }
+        catch (Exception failure)
+        {
+            _failure = failure;
+        }
+    }
+}

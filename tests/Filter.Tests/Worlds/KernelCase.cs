@@ -1,0 +1,55 @@
+using Filter.Engine.Packets;
+using Filter.Engine.Wire;
+using Filter.Rules.Policy;
+
+namespace Filter.Tests.Worlds;
+
+/// <summary>One way to protect what two hosts say, as both ends are told.</summary>
+/// <param name="Suite">The algorithms, by the name that rulesets use.</param>
+/// <param name="Mode">Transport or tunnel.</param>
+/// <param name="Outer">4 or 6: the family of what is on the wire.</param>
+/// <param name="Inner">4 or 6: the family of what is said; in transport mode the same.</param>
+public sealed record KernelCase(string Suite, IpsecMode Mode, int Outer, int Inner)
+{
+    /// <summary>AH where it is set, and ESP where not.</summary>
+    public bool Authenticates { get; init; }
+
+    /// <summary>Sequence numbers of 64 bits.</summary>
+    public bool Extended { get; init; }
+
+    /// <summary>ESP inside UDP.</summary>
+    public bool InUdp { get; init; }
+
+    /// <summary>The replay window of both ends, in packets.</summary>
+    public int Window { get; init; } = 64;
+
+    /// <summary>`esp` or `ah`.</summary>
+    public string Protocol => Authenticates ? "ah" : "esp";
+
+    /// <summary>Tunnel mode.</summary>
+    public bool IsTunnel => Mode == IpsecMode.Tunnel;
+
+    /// <summary>What Filter is told.</summary>
+    public SaSettings Settings(Address local, Address remote) => new()
+    {
+        Protocol = Authenticates ? IpProtocol.Ah : IpProtocol.Esp,
+        Mode = Mode,
+        Local = local,
+        Remote = remote,
+        Suite = IpsecSuite.TryFind(Suite, out IpsecSuite? suite) ? suite : throw new KeyNotFoundException(Suite),
+        ReplayWindow = Window,
+        ExtendedSequence = Extended,
+        Encapsulation = InUdp ? new UdpEncapsulation(4500, 4500) : null,
+    };
+
+    /// <summary>The name of its row: `esp aes-cbc-128+hmac-sha2-256-128 tunnel 6in4 esn`.</summary>
+    public override string ToString() => string.Join(' ',
+    [
+        Protocol,
+        Suite,
+        IsTunnel ? $"tunnel {Inner}in{Outer}" : $"transport {Outer}",
+        .. Extended ? ["esn"] : Array.Empty<string>(),
+        .. InUdp ? ["udp"] : Array.Empty<string>(),
+        .. Window == 64 ? Array.Empty<string>() : [$"window {Window}"],
+    ]);
+}

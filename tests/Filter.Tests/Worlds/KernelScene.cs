@@ -1,0 +1,224 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using Filter.Engine.Packets;
+using Filter.Ipsec.Crypto;
+using Filter.Ipsec.Databases;
+using Filter.Rules.Policy;
+
+namespace Filter.Tests.Worlds;
+
+/// <summary>
+/// A box behind Filter – a Linux kernel that does IPsec itself. Filter runs in the test's process. Box and guest have
+/// addresses on the link, and each another one for tunnels to carry.
+/// </summary>
+public sealed class KernelScene : IDisposable
+{
+    /// <summary>Bytes of one transfer.</summary>
+    private const int BodyLength = 1 << 20;
+
+    private const int HashPort = 9000;
+
+    /// <summary>Bytes of pings: odd ones, and one that no frame holds.</summary>
+    private const string Sizes = "1 1200 3001";
+
+    private const string GuestBody = "/run/body", GuestHash = "/run/hash";
+
+    private readonly Random _random;
+    private readonly byte[] _body = new byte[BodyLength];
+    private World? _world;
+    private KernelGuest? _guest;
+    private FilterWithin? _filter;
+    private string _guestDigest = "";
+
+    public KernelScene()
+    {
+        Seed = Random.Shared.Next();
+        _random = new Random(Seed);
+        _random.NextBytes(_body);
+    }
+
+    /// <summary>What keys and bodies are made of.</summary>
+    public int Seed { get; }
+
+    internal World World => _world!;
+
+    internal Host Box => World.Filter;
+
+    internal KernelGuest Guest => _guest!;
+
+    internal FilterWithin Filter => _filter!;
+
+    /// <summary>The box's and the guest's address of a family, on the link or inside tunnels.</summary>
+    public static (string Box, string Guest) Ends(int family, bool inner) => (family, inner) switch
+    {
+        (4, false) => ("192.0.2.1", "192.0.2.2"),
+        (6, false) => ("2001:db8:1::1", "2001:db8:1::2"),
+        (4, true) => ("10.1.0.1", "10.2.0.1"),
+        _ => ("2001:db8:a::1", "2001:db8:b::1"),
+    };
+
+    /// <summary>Boots the guest and starts Filter, the first time.</summary>
+    internal void Start()
+    {
+        if (_filter is not null)
+        {
+            return;
+        }
+
+        _world = World.WithGuest();
+        _guest = KernelGuest.Boot(Box, "eth0", "192.0.2.2/24", "2001:db8:1::2/64");
+        _guestDigest = _guest.Must($"""
+            ip addr add 10.2.0.1/32 dev lo
+            ip addr add 2001:db8:b::1/128 dev lo
+            ip route add 10.1.0.0/24 via 192.0.2.1 src 10.2.0.1
+            ip route add 2001:db8:a::/64 via 2001:db8:1::1 src 2001:db8:b::1
+            ncat -lk {HashPort} --recv-only --sh-exec 'sha256sum > {GuestHash}' &
+            until [ "$(ss -Hltn sport = :{HashPort} | wc -l)" = 2 ]; do sleep 0.05; done
+            head -c {BodyLength} /dev/urandom > {GuestBody}
+            sha256sum < {GuestBody}
+            """)[..64];
+        _filter = FilterWithin.Start(Box, _world.Write("kernel.yaml", Policies));
+    }
+
+    /// <summary>Has both ends protect what they say as the case says, with fresh keys.</summary>
+    internal void Protect(KernelCase one)
+    {
+        (string boxOuter, string guestOuter) = Ends(one.Outer, inner: false);
+        (string box, string guest) = Ends(one.Inner, one.IsTunnel);
+        SaSettings settings = one.Settings(Address.Parse(boxOuter), Address.Parse(guestOuter));
+        (OneWay outward, OneWay inward) = (FreshKeys(one.Suite), FreshKeys(one.Suite));
+        string mode = one.IsTunnel ? "tunnel" : "transport";
+        Guest.Must($"""
+            ip -batch - << END
+            xfrm state flush
+            xfrm policy flush
+            xfrm state add src {boxOuter} dst {guestOuter} {outward.Spelt(one)}
+            xfrm state add src {guestOuter} dst {boxOuter} {inward.Spelt(one)}
+            xfrm policy add src {box} dst {guest} dir in tmpl src {boxOuter} dst {guestOuter} proto {one.Protocol} reqid 1 mode {mode} priority 2
+            xfrm policy add src {guest} dst {box} dir out tmpl src {guestOuter} dst {boxOuter} proto {one.Protocol} reqid 1 mode {mode} priority 2
+            {string.Join('\n', s_neighbours)}
+            END
+            """);
+        string policy = $"{(one.IsTunnel ? "inner" : "link")}-{one.Inner}";
+        Filter.Flush();
+        Filter.Add(new OutboundSa("to-guest", settings, outward.Spi, outward.Key), policy);
+        Filter.Add(new InboundSa("from-guest", settings, inward.Spi, inward.Key), policy);
+    }
+
+    /// <summary>Has the box ping, with odd sizes and with some that a frame does not hold.</summary>
+    internal void Ping(KernelCase one)
+    {
+        (string box, string guest) = Ends(one.Inner, one.IsTunnel);
+        Box.Must($"ip route flush cache; ip -6 route flush cache; for size in {Sizes}; do ping -q -c1 -W3 -I {box} -s $size {guest} || exit; done");
+    }
+
+    /// <summary>Sends a megabyte from the box, which the guest hashes.</summary>
+    internal void Upload(KernelCase one)
+    {
+        (string box, string guest) = Ends(one.Inner, one.IsTunnel);
+        using Socket socket = Box.Open(box, 0, SocketType.Stream, listens: false);
+        socket.SendTimeout = socket.ReceiveTimeout;
+        socket.Connect(new IPEndPoint(IPAddress.Parse(guest), HashPort));
+        socket.Send(_body);
+        socket.Shutdown(SocketShutdown.Send);
+        Assert.Empty(ReadToEnd(socket));
+    }
+
+    /// <summary>
+    /// Has the guest ping and send a megabyte. Fails unless all of it arrived as it was, what the box had sent as well, and the
+    /// guest's IPsec counted no error.
+    /// </summary>
+    internal void GuestSpeaks(KernelCase one)
+    {
+        (string box, _) = Ends(one.Inner, one.IsTunnel);
+        using Socket listener = Box.Open(box, 0, SocketType.Stream);
+        int port = ((IPEndPoint)listener.LocalEndPoint!).Port;
+        Task<byte[]> received = Task.Run(() =>
+        {
+            using Socket accepted = listener.Accept();
+            accepted.ReceiveTimeout = listener.ReceiveTimeout;
+            return ReadToEnd(accepted);
+        });
+        string[] said = Guest.Must($$"""
+            for size in {{Sizes}}; do ping -q -c1 -W3 -s $size {{box}} || exit; done > /run/ping || { cat /run/ping; exit 1; }
+            busybox nc {{box}} {{port}} < {{GuestBody}}
+            until [ -s {{GuestHash}} ]; do sleep 0.01; done
+            read hash rest < {{GuestHash}}
+            : > {{GuestHash}}
+            echo $hash
+            while read error count; do [ $count = 0 ] || echo $error $count; done < /proc/net/xfrm_stat
+            """).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(_guestDigest, Convert.ToHexStringLower(SHA256.HashData(received.Result)));
+        Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(_body)), said[0]);
+        Assert.Empty(said[1..]);
+    }
+
+    public void Dispose() => _world?.Dispose();
+
+    /// <summary>How hosts find each other stays in the clear: neither end could start with less.</summary>
+    private static readonly string[] s_neighbours =
+    [
+        .. from way in (string[])["in", "out"]
+           from type in (int[])[135, 136]
+           select $"xfrm policy add src ::/0 dst ::/0 proto ipv6-icmp type {type} dir {way} priority 1 action allow",
+    ];
+
+    private OneWay FreshKeys(string name)
+    {
+        Assert.True(IpsecSuite.TryFind(name, out IpsecSuite? suite));
+        (byte[] encryption, byte[] integrity) = (new byte[suite.KeyMaterialLength], new byte[suite.IntegrityKeyLength]);
+        _random.NextBytes(encryption);
+        _random.NextBytes(integrity);
+        return new((uint)_random.Next(0x100, int.MaxValue), suite, encryption, integrity);
+    }
+
+    /// <summary>One direction, as each end is told of it.</summary>
+    private readonly record struct OneWay(uint Spi, IpsecSuite Suite, byte[] Encryption, byte[] Integrity)
+    {
+        public SaKey Key => new(Suite, Encryption, Integrity);
+
+        public string Spelt(KernelCase one) => KernelSpelling.Of(one, Spi, Encryption, Integrity);
+    }
+
+    private const string Policies = """
+        filter: 1
+        ports:
+          outside: { nic: eth0, side: unprotected }
+          stack:
+            tap: filter0
+            side: protected
+            mac: 02:00:00:00:00:10
+            addresses: [ 192.0.2.1/24, 2001:db8:1::1/64, 10.1.0.1/24, 2001:db8:a::1/64 ]
+            routes: [ { to: 10.2.0.0/24, via: 192.0.2.2 }, { to: 2001:db8:b::/64, via: "2001:db8:1::2" } ]
+        defaults: { out: allow, in: allow }
+        ipsec:
+          policies:
+            - bypass: neighbours
+              service: nd
+            - { protect: link-4, local: 192.0.2.1, remote: 192.0.2.2, sa: fresh }
+            - { protect: link-6, local: 2001:db8:1::1, remote: 2001:db8:1::2, sa: fresh }
+            - { protect: inner-4, local: 10.1.0.1, remote: 10.2.0.1, sa: fresh }
+            - { protect: inner-6, local: 2001:db8:a::1, remote: 2001:db8:b::1, sa: fresh }
+            - bypass: rest
+          sas:
+            fresh:           # in name only: each case brings its own
+              mode: transport
+              suite: aes-cbc-128+hmac-sha2-256-128
+              out: { spi: 256, encryption-key: 0x00000000000000000000000000000000, integrity-key: 0x0000000000000000000000000000000000000000000000000000000000000000 }
+              in: { spi: 256, encryption-key: 0x00000000000000000000000000000000, integrity-key: 0x0000000000000000000000000000000000000000000000000000000000000000 }
+
+        """;
+
+    private static byte[] ReadToEnd(Socket socket)
+    {
+        using MemoryStream all = new();
+        byte[] piece = new byte[65536];
+        for (int length; (length = socket.Receive(piece)) > 0;)
+        {
+            all.Write(piece, 0, length);
+        }
+
+        return all.ToArray();
+    }
+}

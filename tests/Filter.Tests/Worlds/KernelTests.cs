@@ -1,0 +1,36 @@
+using Filter.Engine.Packets;
+
+namespace Filter.Tests.Worlds;
+
+/// <summary>What Filter seals a Linux kernel opens, and the reverse: echoes of odd sizes and a megabyte, both ways.</summary>
+[Collection(InNamespaces.Name)]
+public sealed class KernelTests(KernelScene scene) : IClassFixture<KernelScene>
+{
+    [Theory]
+    [MemberData(nameof(KernelCases.Esp), MemberType = typeof(KernelCases))]
+    public void The_kernel_opens_what_Filter_seals_and_the_reverse(string name) => Speak(name);
+
+    [Theory]
+    [MemberData(nameof(KernelCases.More), MemberType = typeof(KernelCases))]
+    public void Both_agree_on_numbers_windows_and_tunnels_of_another_family(string name) => Speak(name);
+
+    [Theory]
+    [Trait("Suite", "long")]
+    [MemberData(nameof(KernelCases.Long), MemberType = typeof(KernelCases))]
+    public void Every_suite_goes_every_way(string name) => Speak(name);
+
+    private void Speak(string name)
+    {
+        scene.Start();
+        TestContext.Current.TestOutputHelper!.WriteLine($"seed {scene.Seed}");
+        KernelCase one = KernelCases.Named(name);
+        scene.Protect(one);
+        IReadOnlyDictionary<DropReason, long> before = scene.Filter.Drops();
+
+        scene.Ping(one);
+        scene.Upload(one);
+        scene.GuestSpeaks(one);
+
+        Assert.Equal(before, scene.Filter.Drops());
+    }
+}
