@@ -17,10 +17,12 @@ public sealed partial class IpsecStage
         // 1. Whose they are; what can be refused without cryptography is.
         _now = burst.Now;
         _count = 0;
+        _aside.Clear();
         for (int i = from; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
-            if (!packet.Done && !packet.Own && packet.Kind == PacketKind.Tracked && packet.Key.Protocol == IpProtocol.Esp
+            if (!packet.Done && !packet.Own && packet.Kind == PacketKind.Tracked
+                && packet.Key.Protocol is IpProtocol.Esp or IpProtocol.Ah
                 && _ports[packet.Ingress].Side == Side.Unprotected)
             {
                 Address(ref packet, i);
@@ -36,6 +38,7 @@ public sealed partial class IpsecStage
         {
             ref Packet packet = ref burst.Packets[_packets[k]];
             var sa = (InboundSa)_associations[k];
+            sa.Protection.Restore(_jobs[k], _aside, k);
             if (!_jobs[k].Good)
             {
                 sa.Statistics.BadIcv++;
@@ -72,7 +75,7 @@ public sealed partial class IpsecStage
         {
             foreach (SpdEntry entry in sa.Users)
             {
-                if (entry.Matches(key.Destination, key.Source, key.Protocol, key.SourcePort, packet.IcmpType, packet.IcmpCode)
+                if (entry.Matches(key.Reverse, packet.IcmpType, packet.IcmpCode)
                     || MatchesQuote(entry, packet))
                 {
                     packet.ArrivedBy = entry.Number;
@@ -91,7 +94,7 @@ public sealed partial class IpsecStage
     {
         if (Sad.Find(packet.Spi, packet.Key.Protocol, packet.Key.Destination) is not { } sa || !sa.Receives(packet.Key))
         {
-            // ESP of other hosts is transit, for the rules to judge.
+            // ESP and AH of other hosts are transit, for the rules to judge.
             if (_databases.Own.Contains(packet.Key.Destination)
                 || (_hostMac != 0 && Parser.DestinationMac(packet.Bytes) == _hostMac))
             {
@@ -104,10 +107,15 @@ public sealed partial class IpsecStage
         DropReason why = packet.Depth >= DeepestNesting
             ? DropReason.NestedTooDeep
             : sa.Protection.TryAddress(packet, sa, out _jobs[_count]);
-        if (why == DropReason.None && !Live(sa))
+        if (why == DropReason.None && !sa.MayCarry(_now))
         {
             sa.Statistics.Expired++;
             why = DropReason.SaExpired;
+        }
+
+        if (why == DropReason.None && !sa.Protection.TryBlank(packet, _jobs[_count], _aside, _count))
+        {
+            why = DropReason.NoRoom;
         }
 
         if (why != DropReason.None)
@@ -140,6 +148,5 @@ public sealed partial class IpsecStage
     private static bool MatchesQuote(SpdEntry entry, in Packet packet) =>
         packet.Kind == PacketKind.IcmpError
         && Parser.TryReadQuote(packet, out FlowKey quoted)
-        && entry.Matches(
-            quoted.Source, quoted.Destination, quoted.Protocol, quoted.DestinationPort, packet.IsIPv4 ? (byte)8 : (byte)128, 0);
+        && entry.Matches(quoted, packet.IsIPv4 ? (byte)8 : (byte)128, 0);
 }

@@ -17,6 +17,9 @@ internal sealed class Esp : Protection
     private const int TrailerLength = 2;
 
     /// <inheritdoc/>
+    internal override bool Pads => true;
+
+    /// <inheritdoc/>
     internal override int SealedLength(SecurityAssociation sa, bool isIPv4, int split, int length)
     {
         IpsecSuite suite = sa.Suite;
@@ -34,7 +37,8 @@ internal sealed class Esp : Protection
     }
 
     /// <inheritdoc/>
-    internal override bool TryWrap(ref Packet packet, OutboundSa sa, ulong sequence, ushort identification, out CryptoJob job)
+    internal override bool TryWrap(
+        ref Packet packet, OutboundSa sa, ulong sequence, ushort identification, int padTo, bool dummy, out CryptoJob job)
     {
         IpsecSuite suite = sa.Suite;
         bool tunnel = sa.Mode == IpsecMode.Tunnel;
@@ -43,7 +47,8 @@ internal sealed class Esp : Protection
         int split = tunnel ? 0 : IpHeader.SplitForProtection(datagram, out nextHeaderAt);
 
         // 1. Where everything comes to lie: the carried bytes stay, what is before them moves to the front.
-        int carried = datagram.Length - split;
+        int length = datagram.Length - split;
+        int carried = tunnel ? Math.Max(length, padTo) : length;
         int textLength = RoundUp(carried + TrailerLength, suite.BlockLength);
         int front = (tunnel ? TunnelHeader.LengthFor(sa.Remote) : 0) + HeaderLength + suite.IvLength;
         int text = packet.Start + packet.Network + split;
@@ -63,14 +68,15 @@ internal sealed class Esp : Protection
             return false;
         }
 
-        byte nextHeader = tunnel
+        byte nextHeader = dummy ? IpProtocol.NoNext : tunnel
             ? (IpHeader.IsIPv4(datagram) ? IpProtocol.IPv4 : IpProtocol.IPv6)
             : datagram[nextHeaderAt];
         MakeRoom(ref packet, split, front, job.Icv + suite.IcvLength);
 
         // 2. The IP header: the packet's own, or one around it.
         byte[] slab = packet.Slab;
-        WriteIp(ref packet, sa, slab.AsSpan(text, carried), nextHeaderAt, IpProtocol.Esp, identification);
+        WriteIp(ref packet, sa, slab.AsSpan(text, length), nextHeaderAt, IpProtocol.Esp, identification);
+        slab.AsSpan(text + length, carried - length).Clear();
 
         // 3. The ESP header.
         Span<byte> esp = slab.AsSpan(job.Header);
@@ -88,7 +94,7 @@ internal sealed class Esp : Protection
         trailer[padding] = (byte)padding;
         trailer[padding + 1] = nextHeader;
 
-        NoteSealed(ref packet, sa, job.Header - packet.Start, sequence, carried);
+        NoteSealed(ref packet, sa, job.Header - packet.Start, sequence, length);
         packet.Payload = packet.Transport + HeaderLength;
         return true;
     }

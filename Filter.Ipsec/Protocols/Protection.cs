@@ -15,7 +15,10 @@ namespace Filter.Ipsec.Protocols;
 internal abstract class Protection
 {
     /// <summary>What an SA with these settings does to packets.</summary>
-    internal static Protection Of(SaSettings settings) => Esp.Bare;
+    internal static Protection Of(SaSettings settings) => settings.Protocol == IpProtocol.Ah ? Ah.Plain : Esp.Bare;
+
+    /// <summary>Whether it can hide how long packets are, and send what carries nothing (RFC 4303 §2.6, §2.7).</summary>
+    internal virtual bool Pads => false;
 
     /// <summary>Length of the IP packet that a datagram of <paramref name="length"/> bytes becomes.</summary>
     /// <param name="sa">What seals it.</param>
@@ -32,8 +35,16 @@ internal abstract class Protection
     internal abstract int LongestFor(SecurityAssociation sa, bool isIPv4, int split, int mtu);
 
     /// <summary>Puts the headers around the packet; IV, encryption and ICV are what the job asks for.</summary>
+    /// <param name="packet">The packet; from now on the sealed one.</param>
+    /// <param name="sa">What seals it.</param>
+    /// <param name="sequence">Its number.</param>
+    /// <param name="identification">Of an outer IPv4 header.</param>
+    /// <param name="padTo">The length that the inner packet shall seem to have, where it is shorter; of tunnels that pad.</param>
+    /// <param name="dummy">It carries nothing; of what pads.</param>
+    /// <param name="job">What is left to do.</param>
     /// <returns>False where the frame has no room around it: nothing was changed.</returns>
-    internal abstract bool TryWrap(ref Packet packet, OutboundSa sa, ulong sequence, ushort identification, out CryptoJob job);
+    internal abstract bool TryWrap(
+        ref Packet packet, OutboundSa sa, ulong sequence, ushort identification, int padTo, bool dummy, out CryptoJob job);
 
     /// <summary>Finds the parts of a packet that an inbound SA is to verify, and looks at its number.</summary>
     internal abstract DropReason TryAddress(in Packet packet, InboundSa sa, out CryptoJob job);
@@ -44,6 +55,17 @@ internal abstract class Protection
     /// </summary>
     /// <returns>None where it is taken; a dummy packet is finished as consumed.</returns>
     internal abstract DropReason Unwrap(ref Packet packet, InboundSa sa, in CryptoJob job);
+
+    /// <summary>
+    /// Just before the ICV is computed: what may change on the way is taken out of what is authenticated, and kept aside.
+    /// </summary>
+    /// <returns>False where there is no room aside.</returns>
+    internal virtual bool TryBlank(in Packet packet, in CryptoJob job, SavedHeaders aside, int number) => true;
+
+    /// <summary>Just after: it is as it was.</summary>
+    internal virtual void Restore(in CryptoJob job, SavedHeaders aside, int number)
+    {
+    }
 
     /// <summary>Whether the number could be new; counted where it can't.</summary>
     private protected static DropReason LookAtNumber(InboundSa sa, ulong sequence)
@@ -92,7 +114,7 @@ internal abstract class Protection
     {
         if (sa.Mode == IpsecMode.Tunnel)
         {
-            TunnelHeader.Write(packet.Datagram, carried, sa.Local, sa.Remote, protocol, identification);
+            TunnelHeader.Write(packet.Datagram, carried, sa, protocol, identification);
             packet.EtherType = sa.Remote.IsIPv4 ? EtherTypes.IPv4 : EtherTypes.IPv6;
             BinaryPrimitives.WriteUInt16BigEndian(packet.Bytes[(packet.Network - 2)..], packet.EtherType);
             packet.NeedsNextHop = true;
