@@ -352,11 +352,11 @@ public sealed class BroughtSaTests
         return told;
     }
 
-    private static EspKey Key(uint seed)
+    private static SaKey Key(uint seed)
     {
         byte[] key = new byte[16], integrity = new byte[32];
         new Random((int)seed).NextBytes(key);
         new Random((int)seed + 1).NextBytes(integrity);
-        return new EspKey(EspSuite.AesCbc128HmacSha256, key, integrity);
+        return new SaKey(IpsecSuite.AesCbc128HmacSha256, key, integrity);
     }
 }
