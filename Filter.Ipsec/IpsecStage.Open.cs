@@ -160,7 +160,7 @@ public sealed partial class IpsecStage
     private bool TryReadEncapsulated(ref Packet packet)
     {
         ReadOnlySpan<byte> udp = packet.Segment;
-        ReadOnlySpan<byte> inside = udp[8..BinaryPrimitives.ReadUInt16BigEndian(udp[4..])];
+        ReadOnlySpan<byte> inside = udp[UdpHeader.Length..Esp.LengthOfUdp(udp)];
         if (inside.Length == 1 && inside[0] == KeepAliveByte && IsForUs(packet))
         {
             KeepAlivesHeard++;

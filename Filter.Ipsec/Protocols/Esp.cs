@@ -123,7 +123,7 @@ internal sealed class Esp : Protection
         IpsecSuite suite = sa.Suite;
         int header = packet.Start + packet.Transport + _udp;
         int text = header + HeaderLength + suite.IvLength;
-        int icv = (_udp > 0 ? EndOfUdp(packet) : packet.Start + packet.End) - suite.IcvLength;
+        int icv = packet.Start + (_udp > 0 ? packet.Transport + LengthOfUdp(packet.Segment) : packet.End) - suite.IcvLength;
         job = new CryptoJob
         {
             Key = sa.Key, Slab = packet.Slab, Header = header, Iv = header + HeaderLength, Text = text, Icv = icv,
@@ -186,9 +186,12 @@ internal sealed class Esp : Protection
         }
     }
 
-    /// <summary>Where the datagram ends by its own length, which parsing has found to be within the packet; in the slab.</summary>
-    private static int EndOfUdp(in Packet packet) =>
-        packet.Start + packet.Transport + BinaryPrimitives.ReadUInt16BigEndian(packet.Segment[4..]);
+    /// <summary>
+    /// The length of a datagram by its own header. Parsing has found it within the packet, but for a super-frame's, which says
+    /// whatever it likes.
+    /// </summary>
+    internal static int LengthOfUdp(ReadOnlySpan<byte> udp) =>
+        Math.Clamp((int)BinaryPrimitives.ReadUInt16BigEndian(udp[4..]), UdpLength, udp.Length);
 
     private static bool CountsUp(ReadOnlySpan<byte> padding)
     {

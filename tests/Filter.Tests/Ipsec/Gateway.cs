@@ -147,6 +147,7 @@ internal sealed class Gateway : IDisposable
             Settings = new SaSettings
             {
                 Mode = mode,
+                Protocol = suite is { IsAh: true } ? IpProtocol.Ah : IpProtocol.Esp,
                 Local = local is null ? null : Address.Parse(local),
                 Remote = remote is null ? null : Address.Parse(remote),
                 Suite = suite ?? IpsecSuite.AesCbc128HmacSha256,
