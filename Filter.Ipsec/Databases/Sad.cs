@@ -163,6 +163,11 @@ public sealed class Sad
     internal void Remove(SecurityAssociation sa)
     {
         CountPort(sa, -1);
+        if (sa.Users.Length > 0)
+        {
+            sa.Users[0].Statistics.Gone.Add(sa.Statistics);     // the policy's counters outlive its SAs
+        }
+
         Leave(sa);
         Volatile.Write(ref _associations[sa.Number], null);
         _free.Push(sa.Number);
