@@ -1,4 +1,7 @@
+using System.Collections.Immutable;
 using Filter.Engine.Packets;
+using Filter.Rules.Analysis;
+using Filter.Rules.Compile;
 using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Databases;
@@ -167,8 +170,21 @@ public sealed class SpdEntry
 public sealed class Spd
 {
     private readonly SpdEntry[] _entries;
+    private readonly PolicyIndex? _index;
+    private readonly Dictionary<string, SpdEntry> _names = new(StringComparer.Ordinal);
+    private readonly Lazy<ImmutableArray<ImmutableArray<PolicyBox>>?>[] _decorrelated;
 
-    internal Spd(IEnumerable<SpdEntry> entries) => _entries = [.. entries];
+    internal Spd(ImmutableArray<IpsecPolicy> policies, Func<IpsecPolicy, PolicyStatistics> statistics)
+    {
+        _entries = [.. policies.Select(policy => new SpdEntry(policy, statistics(policy)))];
+        _index = PolicyIndex.Of(policies);
+        foreach (SpdEntry entry in _entries)
+        {
+            _names.TryAdd(entry.Name, entry);
+        }
+
+        _decorrelated = [new(() => PolicyAnalysis.Decorrelate(policies, Direction.Out)), new(() => PolicyAnalysis.Decorrelate(policies, Direction.In))];
+    }
 
     /// <summary>The entries in order; the entry with number n stands at n - 1.</summary>
     public IReadOnlyList<SpdEntry> Entries => _entries;
@@ -177,13 +193,34 @@ public sealed class Spd
     public SpdEntry? Entry(int number) => (uint)(number - 1) < (uint)_entries.Length ? _entries[number - 1] : null;
 
     /// <summary>The entry of that name; null where there is none.</summary>
-    public SpdEntry? Entry(string name) => Array.Find(_entries, entry => entry.Name == name);
+    public SpdEntry? Entry(string name) => _names.GetValueOrDefault(name);
+
+    /// <summary>
+    /// What each entry selects that none before it does (RFC 4301 §4.4.1), for what is cached or negotiated: boxes of which no two
+    /// overlap. Reckoned when it is first asked for, which may take seconds: not for the worker.
+    /// </summary>
+    /// <param name="direction">In or Out.</param>
+    /// <returns>The boxes of each entry, in order; null where there would be too many.</returns>
+    public ImmutableArray<ImmutableArray<PolicyBox>>? Decorrelated(Direction direction) => _decorrelated[direction == Direction.In ? 1 : 0].Value;
 
     /// <summary>The first entry that matches an opening; null where none does.</summary>
     public SpdEntry? Find(in OpeningFacts facts)
     {
         bool inbound = facts.Direction == Direction.In;
         FlowKey way = inbound ? facts.Key.Reverse : facts.Key;
+        if (_index is null)
+        {
+            return Scan(facts);
+        }
+
+        int place = _index.Find(way, inbound, SpdEntry.Query(way.Protocol, facts.IcmpType), facts.IcmpCode);
+        return place < 0 ? null : _entries[place];
+    }
+
+    /// <summary>The same, one entry after the other: what the index must agree with, and what is left where it would be too large.</summary>
+    internal SpdEntry? Scan(in OpeningFacts facts)
+    {
+        FlowKey way = facts.Direction == Direction.In ? facts.Key.Reverse : facts.Key;
         foreach (SpdEntry entry in _entries)
         {
             if (entry.Speaks(facts.Direction)
