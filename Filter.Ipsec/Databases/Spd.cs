@@ -46,13 +46,35 @@ public sealed class SpdEntry
     /// <param name="icmpType">Its ICMP type.</param>
     /// <param name="icmpCode">Its ICMP code.</param>
     internal bool Matches(in FlowKey way, byte icmpType, byte icmpCode) =>
-        IsBetween(way.Source, way.Destination)
+        !_policy.Opaque && IsBetween(way.Source, way.Destination)
         && (_policy.Service is null || _policy.Service.Matches(way.Protocol, way.DestinationPort, Query(way.Protocol, icmpType), icmpCode))
         && (_policy.LocalPorts.IsEmpty || HasLocalPort(way.SourcePort));
 
     /// <summary>Whether the address selectors match.</summary>
     internal bool IsBetween(Address local, Address remote) =>
         (_policy.Local is null || _policy.Local.Contains(local)) && (_policy.Remote is null || _policy.Remote.Contains(remote));
+
+    /// <summary>
+    /// Whether ports, or types, decide which packets of the protocol it selects: a piece that shows none cannot be told by its
+    /// policy then.
+    /// </summary>
+    internal bool NamesPorts(byte protocol)
+    {
+        if (_policy.Service is not { IsAny: false } set)
+        {
+            return false;
+        }
+
+        foreach (ref readonly Service service in set.Services.AsSpan())
+        {
+            if (service.Protocol == protocol && service.Ports == PortRange.All && service is { FirstCode: 0, LastCode: byte.MaxValue })
+            {
+                return !_policy.LocalPorts.IsEmpty;
+            }
+        }
+
+        return true;
+    }
 
     /// <summary>
     /// The SA for a packet that goes out: one whose selectors, DSCPs and life allow it. Those that name the DSCP come first, and
@@ -217,7 +239,19 @@ public sealed class Spd
         return place < 0 ? null : _entries[place];
     }
 
-    /// <summary>The same, one entry after the other: what the index must agree with, and what is left where it would be too large.</summary>
+    /// <summary>
+    /// The entry whose SA carries the pieces behind the first of packets that an entry with ports protects (RFC 4301 §7.2); null where
+    /// they go with their packet.
+    /// </summary>
+    /// <param name="way">The packet's key, turned so that its source is on the protected side.</param>
+    /// <param name="inbound">Whether it comes in.</param>
+    internal SpdEntry? FindOpaque(in FlowKey way, bool inbound)
+    {
+        int place = _index?.FindOpaque(way, inbound) ?? -1;
+        return place < 0 ? null : _entries[place];
+    }
+
+    /// <summary>What <see cref="Find"/> finds, one entry after the other: what the index must agree with, and what is left where it would be too large.</summary>
     internal SpdEntry? Scan(in OpeningFacts facts)
     {
         FlowKey way = facts.Direction == Direction.In ? facts.Key.Reverse : facts.Key;

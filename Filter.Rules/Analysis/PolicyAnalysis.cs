@@ -47,6 +47,11 @@ public static class PolicyAnalysis
         List<Diagnostic> found = [];
         for (int i = 0; i < policies.Length; i++)
         {
+            if (policies[i].Opaque)
+            {
+                continue;
+            }
+
             if (goes[i].IsEmpty && comes[i].IsEmpty)
             {
                 found.Add(Unreachable(policies, i));

@@ -51,6 +51,11 @@ public readonly record struct PolicyBox(
     internal static List<PolicyBox> Of(IpsecPolicy policy)
     {
         List<PolicyBox> boxes = [];
+        if (policy.Opaque)
+        {
+            return boxes;           // what it carries is selected by others
+        }
+
         foreach (bool ipv4 in (ReadOnlySpan<bool>)[true, false])
         {
             foreach (AddressRange local in Runs(policy.Local, ipv4))

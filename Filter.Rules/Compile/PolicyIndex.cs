@@ -21,11 +21,12 @@ public sealed class PolicyIndex
     private static readonly ConditionalWeakTable<IpsecPolicy[], PolicyIndex> s_known = [];
 
     private readonly Classifier _classifier;
+    private readonly Classifier? _opaque;
 
-    private PolicyIndex(Classifier classifier) => _classifier = classifier;
+    private PolicyIndex(Classifier classifier, Classifier? opaque) => (_classifier, _opaque) = (classifier, opaque);
 
     /// <summary>Bytes that the tables take.</summary>
-    public long Size => _classifier.Size;
+    public long Size => _classifier.Size + (_opaque?.Size ?? 0);
 
     /// <summary>Compiles policies; null where their tables would need more memory than they may.</summary>
     public static PolicyIndex? Of(ImmutableArray<IpsecPolicy> policies) => Of(policies, out _);
@@ -35,12 +36,12 @@ public sealed class PolicyIndex
     /// <param name="inbound">Whether the packet comes in.</param>
     /// <param name="type">Its type, of ICMP that of the query it belongs to.</param>
     /// <param name="code">Its ICMP code.</param>
-    public int Find(in FlowKey way, bool inbound, byte type, byte code)
-    {
-        OpeningFacts facts = new(way, inbound ? In : Out, 0, Direction.Out, TcpFlags.None, type, code, 0, 0);
-        _classifier.Find(facts, out Candidates found);
-        return Classifier.Next(ref found);
-    }
+    public int Find(in FlowKey way, bool inbound, byte type, byte code) => Find(_classifier, way, inbound, type, code);
+
+    /// <summary>The place of the first policy that selects what shows no ports; -1 where none does.</summary>
+    /// <param name="way">The packet's key, turned so that its source is on the protected side; its ports do not count.</param>
+    /// <param name="inbound">Whether the packet comes in.</param>
+    public int FindOpaque(in FlowKey way, bool inbound) => _opaque is null ? -1 : Find(_opaque, way, inbound, 0, 0);
 
     /// <summary>Whether policies can be compiled; asked when they are read.</summary>
     internal static bool Fits(ImmutableArray<IpsecPolicy> policies, Diagnostics found)
@@ -64,17 +65,35 @@ public sealed class PolicyIndex
             return index;
         }
 
-        Classifier? classifier = Classifier.Build([.. policies.Select(Indexed)], out oversize);
-        if (classifier is not null)
+        Classifier? classifier = Classifier.Build([.. policies.Select(static p => Indexed(p, opaque: false))], out oversize), opaque = null;
+        if (classifier is not null && policies.Any(static p => p.Opaque))
         {
-            s_known.AddOrUpdate(all, index = new PolicyIndex(classifier));
+            opaque = Classifier.Build([.. policies.Select(static p => Indexed(p, opaque: true))], out oversize);
+        }
+
+        if (classifier is not null && oversize is null)
+        {
+            s_known.AddOrUpdate(all, index = new PolicyIndex(classifier, opaque));
         }
 
         return index;
     }
 
-    private static IndexedRule Indexed(IpsecPolicy policy)
+    private static int Find(Classifier classifier, in FlowKey way, bool inbound, byte type, byte code)
     {
+        OpeningFacts facts = new(way, inbound ? In : Out, 0, Direction.Out, TcpFlags.None, type, code, 0, 0);
+        classifier.Find(facts, out Candidates found);
+        return Classifier.Next(ref found);
+    }
+
+    /// <summary>Each keeps its place; those of the other kind match nothing.</summary>
+    private static IndexedRule Indexed(IpsecPolicy policy, bool opaque)
+    {
+        if (policy.Opaque != opaque)
+        {
+            return new IndexedRule(null, null, null, [], 0, 0, Families.Both);
+        }
+
         int ways = (policy.Outbound ? 1 << Out : 0) | (policy.Inbound ? 1 << In : 0);
         return new IndexedRule(
             policy.Local, policy.Remote, policy.Service, policy.LocalPorts,

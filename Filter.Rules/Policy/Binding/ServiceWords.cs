@@ -14,7 +14,7 @@ internal static class ServiceWords
         text.Contains('/', StringComparison.Ordinal) || IsReserved(text) || text.All(char.IsAsciiDigit);
 
     /// <summary>Whether the language itself gives the name a meaning, so that no set may take it.</summary>
-    public static bool IsReserved(string name) => BuiltInServices.ByName.ContainsKey(name) || BuiltInServices.ProtocolWords.Contains(name) || name is "none" or "proto";
+    public static bool IsReserved(string name) => BuiltInServices.ByName.ContainsKey(name) || BuiltInServices.ProtocolWords.Contains(name) || name is "none" or "proto" or "opaque";
 
     /// <summary>The services of one entry; empty after an error. <c>any</c> and names of sets are the caller's.</summary>
     public static IReadOnlyList<Service> Read(Located<string> entry, Diagnostics found)
