@@ -51,6 +51,11 @@ internal static class ServiceWords
             return Icmp(entry, parts, protocols, found);
         }
 
+        if (protocols[0] == IpProtocol.Mobility)
+        {
+            return Mobility(entry, parts, found);
+        }
+
         if (!IpProtocol.HasPorts(protocols[0]))
         {
             found.Error(entry.At, $"{word} has no ports", $"write {word} alone");
@@ -129,6 +134,17 @@ internal static class ServiceWords
         }
 
         found.Error(entry.At, $"{Wording.Quote(entry.Value)} is not a protocol number", "write proto/47; numbers go from 0 to 255");
+        return [];
+    }
+
+    private static IReadOnlyList<Service> Mobility(Located<string> entry, string[] parts, Diagnostics found)
+    {
+        if (parts.Length == 2 && byte.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out byte type))
+        {
+            return [new Service(IpProtocol.Mobility, new PortRange(type, type))];
+        }
+
+        found.Error(entry.At, $"{Wording.Quote(entry.Value)} is not a type of the mobility header", "write mobility/5; types go from 0 to 255");
         return [];
     }
 

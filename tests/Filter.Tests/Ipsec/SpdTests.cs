@@ -9,7 +9,7 @@ namespace Filter.Tests.Ipsec;
 
 public sealed class SpdTests
 {
-    private static readonly byte[] s_protocols = [6, 17, 1, 58, 47, 132];
+    private static readonly byte[] s_protocols = [6, 17, 1, 58, 47, 132, 135];
 
     [Fact]
     public void The_index_finds_what_a_scan_finds_in_both_directions()
@@ -108,9 +108,15 @@ public sealed class SpdTests
     private static Service Service(Random random, bool wide)
     {
         byte protocol = s_protocols[random.Next(s_protocols.Length)];
+        if (protocol == 135 && random.Next(2) == 0)
+        {
+            byte mobility = (byte)random.Next(4);
+            return new Service(protocol, new PortRange(mobility, mobility));
+        }
+
         if (protocol is not (1 or 58))
         {
-            return new Service(protocol, protocol == 47 || random.Next(3) == 0 ? PortRange.All : Ports(random, wide));
+            return new Service(protocol, protocol is 47 or 135 || random.Next(3) == 0 ? PortRange.All : Ports(random, wide));
         }
 
         byte query = protocol == 1 ? (byte)8 : (byte)128;
@@ -151,7 +157,7 @@ public sealed class SpdTests
         byte type = random.Next(3) == 0 ? (byte)random.Next(4) : (byte)(protocol == 1 ? random.Next(2) * 8 : 128 + random.Next(2));
         return new OpeningFacts(
             new FlowKey(Host(random, ipv4, wide), Host(random, ipv4, wide), Port(random, wide), Port(random, wide), protocol, 0), 0, 1,
-            random.Next(2) == 0 ? Direction.Out : Direction.In, TcpFlags.None, type, (byte)random.Next(2), 0, 0);
+            random.Next(2) == 0 ? Direction.Out : Direction.In, TcpFlags.None, type, protocol == 135 ? (byte)0 : (byte)random.Next(2), 0, 0);
     }
 
     /// <summary>Every packet of a tiny world: of each family two of its hosts and one outside, all ports and types that policies name, and some beside.</summary>
@@ -161,9 +167,9 @@ public sealed class SpdTests
         from destination in Enumerable.Range(0, 5)
         from protocol in s_protocols
         from here in protocol is 6 or 17 or 132 ? Enumerable.Range(0, 6) : [0]
-        from there in protocol is 6 or 17 or 132 ? Enumerable.Range(0, 6) : protocol is 1 ? [0, 1, 3, 8, 9] : protocol is 58 ? [1, 3, 128, 129] : [0]
+        from there in protocol is 6 or 17 or 132 ? Enumerable.Range(0, 6) : protocol is 1 ? [0, 1, 3, 8, 9] : protocol is 58 ? [1, 3, 128, 129] : protocol is 135 ? [0, 1, 2, 3, 4] : [0]
         from code in protocol is 1 or 58 ? Enumerable.Range(0, 3) : [0]
         select new OpeningFacts(
             new FlowKey(Host(ipv4, source, 0), Host(ipv4, destination, 0), (ushort)here, (ushort)there, protocol, 0), 0, 1, direction, TcpFlags.None,
-            protocol is 1 or 58 ? (byte)there : (byte)0, (byte)code, 0, 0);
+            protocol is 1 or 58 or 135 ? (byte)there : (byte)0, (byte)code, 0, 0);
 }

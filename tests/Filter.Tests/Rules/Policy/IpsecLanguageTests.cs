@@ -83,6 +83,29 @@ public sealed class IpsecLanguageTests
         Assert.Empty(Read("{ bypass: a, service: tcp, local-port: any }").Ruleset!.Ipsec!.Policies[0].LocalPorts);
     }
 
+    [Fact]
+    public void Services_name_types_of_the_mobility_header()
+    {
+        ServiceSet service = Read("{ bypass: a, service: [ mobility/5, mobility/6 ] }, { bypass: b, service: mobility }").Ruleset!.Ipsec!.Policies[0].Service!;
+
+        Assert.Equal("mobility/5, mobility/6", service.ToString());
+        Assert.True(service.Matches(135, 0, 5, 0));
+        Assert.False(service.Matches(135, 0, 1, 0));
+        Assert.False(service.Matches(58, 0, 5, 0));
+        Assert.Equal("mobility/5", service.Intersect(ServiceSet.Of([new Service(135, new PortRange(0, 5))])).ToString());
+    }
+
+    [Theory]
+    [InlineData("opaque", null)]
+    [InlineData("[ tcp/opaque, udp/opaque ]", "tcp, udp")]
+    public void A_policy_may_be_for_pieces_that_show_no_ports(string service, string? protocols)
+    {
+        IpsecPolicy policy = Read($"{{ protect: a, service: {service} }}").Ruleset!.Ipsec!.Policies[0];
+
+        Assert.True(policy.Opaque);
+        Assert.Equal(protocols, policy.Service?.ToString());
+    }
+
     private static SaSettings Sa(string says)
     {
         RulesetReading reading = Read("{ protect: a, sa: pair }", ("pair", says));
