@@ -35,7 +35,16 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
         }
         else
         {
-            encryption = Key(fields.Required("encryption-key", "or name a 'key-file'"), "encryption key", suite?.KeyMaterialLength);
+            if (suite is { KeyMaterialLength: 0 })
+            {
+                fields.Refuse($"belongs to suites that encrypt: {suite.Name} takes none", "leave it out", "encryption-key");
+                encryption = SecretKey.None;
+            }
+            else
+            {
+                encryption = Key(fields.Required("encryption-key", "or name a 'key-file'"), "encryption key", suite?.KeyMaterialLength);
+            }
+
             integrity = Key(fields.Required("integrity-key", "or name a 'key-file'"), "integrity key", suite?.IntegrityKeyLength);
         }
 
@@ -170,6 +179,11 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
 
             ReadOnlySpan<char> text = ((ReadOnlySpan<char>)characters[..bytes.Length]).Trim();
             int end = text.IndexOf('\n');
+            if (suite is { KeyMaterialLength: 0 })
+            {
+                return (SecretKey.None, Decode(text, at, "integrity key in the key file", suite.IntegrityKeyLength));
+            }
+
             if (end < 0 || text[(end + 1)..].Contains('\n'))
             {
                 found.Error(at, $"the key file {shown} has not two lines", "it has two lines of hex: the encryption key, the integrity key");

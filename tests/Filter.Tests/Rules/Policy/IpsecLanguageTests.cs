@@ -42,6 +42,30 @@ public sealed class IpsecLanguageTests
     }
 
     [Fact]
+    public void AH_has_an_integrity_algorithm_and_its_key_alone()
+    {
+        RulesetReading reading = RulesetFile.Parse("f.yaml", """
+            filter: 1
+            ports:
+              outside: { nic: eth0, side: unprotected }
+              inside: { nic: eth1, side: protected }
+            ipsec:
+              policies: [ { protect: all, sa: pair } ]
+              sas:
+                pair:
+                  protocol: ah
+                  mode: transport
+                  suite: hmac-sha2-256-128
+                  out: { spi: 1000, integrity-key: 0x5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b }
+                  in: { spi: 1001, integrity-key: 0x5c5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b }
+            """);
+
+        Assert.Empty(reading.Diagnostics);
+        SaConfig sa = reading.Ruleset!.Ipsec!.Sas[0];
+        Assert.Equal((51, true, 0, 32), (sa.Settings.Protocol, sa.Settings.Suite.IsAh, sa.Out.EncryptionKey.Length, sa.Out.IntegrityKey.Length));
+    }
+
+    [Fact]
     public void Udp_without_more_has_the_ports_of_RFC_3948()
     {
         Assert.Equal(new UdpEncapsulation(4500, 4500, 20_000_000_000), Sa("mode: transport, udp: {}").Encapsulation);
