@@ -9,18 +9,21 @@ internal sealed class SuiteReader(Diagnostics found)
     public static string[] Keys { get; } = ["suite", "legacy"];
 
     /// <summary>The suite, even one that is refused, so that its keys can be looked at; null where there is none of that name.</summary>
-    public IpsecSuite? Read(Fields fields)
+    /// <param name="fields">The SA.</param>
+    /// <param name="isAh">Its suite is an integrity algorithm alone.</param>
+    public IpsecSuite? Read(Fields fields, bool isAh)
     {
         bool legacy = Values.Flag(fields["legacy"], "'legacy'", found);
-        if (Values.Text(fields.Required("suite", "suite: aes-cbc-128+hmac-sha2-256-128"), "'suite'", found) is not { } name)
+        if (Values.Text(fields.Required("suite", isAh ? "suite: hmac-sha2-256-128" : "suite: aes-cbc-128+hmac-sha2-256-128"), "'suite'", found) is not { } name)
         {
             return null;
         }
 
-        if (!IpsecSuite.TryFind(name.Value, out IpsecSuite? suite))
+        bool known = isAh ? IpsecSuite.TryFindAh(name.Value, out IpsecSuite? suite) : IpsecSuite.TryFind(name.Value, out suite);
+        if (!known || suite is null)
         {
-            (string problem, string? hint) = IpsecSuite.WhyUnknown(name.Value);
-            found.Error(name.At, $"there is no suite {Wording.Quote(name.Value)}: {problem}", hint ?? Nearest(name.Value));
+            (string problem, string? hint) = isAh ? ("of AH it is an integrity algorithm alone", null) : IpsecSuite.WhyUnknown(name.Value);
+            found.Error(name.At, $"there is no suite {Wording.Quote(name.Value)}: {problem}", hint ?? Nearest(name.Value, isAh));
             return null;
         }
 
@@ -44,8 +47,8 @@ internal sealed class SuiteReader(Diagnostics found)
         return suite;
     }
 
-    private static string Nearest(string name) =>
-        Wording.Nearest(name, IpsecSuite.All.Where(static s => s is { IsAh: false, MayBeManual: true }).Select(static s => s.Name)) is { } near
+    private static string Nearest(string name, bool isAh) =>
+        Wording.Nearest(name, IpsecSuite.All.Where(s => s.MayBeManual && s.IsAh == isAh).Select(static s => s.Name)) is { } near
             ? $"did you mean {Wording.Quote(near)}?"
-            : "suite: aes-cbc-256+hmac-sha2-256-128";
+            : isAh ? "suite: hmac-sha2-256-128" : "suite: aes-cbc-256+hmac-sha2-256-128";
 }
