@@ -75,6 +75,9 @@ public sealed unsafe class PacketSocketPort : Port
     public string Device => _device;
 
     /// <inheritdoc/>
+    public override bool TakesSuperFrames => true;
+
+    /// <inheritdoc/>
     public override int PollHandle => Failure is null ? _socket.Number : -1;
 
     /// <inheritdoc/>

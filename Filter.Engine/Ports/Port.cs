@@ -33,6 +33,9 @@ public abstract class Port : IDisposable
     /// <summary>What it counted; written by the worker alone.</summary>
     public PortCounters Counters { get; } = new();
 
+    /// <summary>Whether it can send super-frames whole.</summary>
+    public virtual bool TakesSuperFrames => false;
+
     /// <summary>A file descriptor to poll for input, or -1.</summary>
     public virtual int PollHandle => -1;
 

@@ -52,6 +52,9 @@ public sealed unsafe class TapPort : Port
     public string Device => _device;
 
     /// <inheritdoc/>
+    public override bool TakesSuperFrames => true;
+
+    /// <inheritdoc/>
     public override int PollHandle => Failure is null ? _tun.Number : -1;
 
     /// <inheritdoc/>
