@@ -72,7 +72,7 @@ public sealed partial class IpsecStage
         {
             foreach (SpdEntry entry in sa.Users)
             {
-                if (entry.Matches(key.Destination, key.Source, key.Protocol, key.SourcePort, packet.IcmpType, packet.IcmpCode)
+                if (entry.Matches(key.Reverse, packet.IcmpType, packet.IcmpCode)
                     || MatchesQuote(entry, packet))
                 {
                     packet.ArrivedBy = entry.Number;
@@ -104,7 +104,7 @@ public sealed partial class IpsecStage
         DropReason why = packet.Depth >= DeepestNesting
             ? DropReason.NestedTooDeep
             : Esp.TryAddress(packet, sa, out _jobs[_count]);
-        if (why == DropReason.None && !Live(sa))
+        if (why == DropReason.None && !sa.MayCarry(_now))
         {
             sa.Statistics.Expired++;
             why = DropReason.SaExpired;
@@ -138,6 +138,5 @@ public sealed partial class IpsecStage
     private static bool MatchesQuote(SpdEntry entry, in Packet packet) =>
         packet.Kind == PacketKind.IcmpError
         && Parser.TryReadQuote(packet, out FlowKey quoted)
-        && entry.Matches(
-            quoted.Source, quoted.Destination, quoted.Protocol, quoted.DestinationPort, packet.IsIPv4 ? (byte)8 : (byte)128, 0);
+        && entry.Matches(quoted, packet.IsIPv4 ? (byte)8 : (byte)128, 0);
 }

@@ -13,6 +13,9 @@ public sealed partial class IpsecStage
     private const int LeastIPv6Mtu = 1280;      // RFC 8200 §5
     private const int LeastIPv4Mtu = 68;        // RFC 791 §3.2
 
+    /// <summary>Most bytes that any suite puts behind the text: padding to a block, trailer, ICV.</summary>
+    private const int LongestTrailer = 64;
+
     private ushort _identification;
     private uint _fragmentIdentification;
 
@@ -32,6 +35,11 @@ public sealed partial class IpsecStage
             }
         }
 
+        SealAll(burst);
+    }
+
+    private void SealAll(Burst burst)
+    {
         // 2. All of them at once.
         _crypto.Seal(_jobs.AsSpan(0, _count));
 
@@ -39,7 +47,7 @@ public sealed partial class IpsecStage
         for (int k = 0; k < _count; k++)
         {
             ref Packet packet = ref burst.Packets[_packets[k]];
-            int mtu = MtuOf(packet.Egress);
+            int mtu = Math.Min(MtuOf(packet.Egress), ((OutboundSa)_associations[k]).PathMtu);
             if (!_jobs[k].Good)
             {
                 packet.Drop(DropReason.NoRoom);
@@ -99,18 +107,31 @@ public sealed partial class IpsecStage
         }
 
         // 1. Whether it will fit; a super-frame is measured by its segments.
-        int mtu = MtuOf(packet.Egress);
-        int split = sa.Mode == IpsecMode.Tunnel ? 0 : IpHeader.SplitForProtection(packet.Datagram, out _);
+        SaSettings settings = sa.Settings;
+        bool tunnel = sa.Mode == IpsecMode.Tunnel, whole = settings.FragmentAfterSealing && tunnel;
+        int mtu = Math.Min(MtuOf(packet.Egress), sa.PathMtuAt(_now));
+        int split = tunnel ? 0 : IpHeader.SplitForProtection(packet.Datagram, out _);
         int length = packet.Segments > 1
             ? packet.Payload + packet.Offload.SegmentSize - packet.Network
             : packet.End - packet.Network;
         int longest = Math.Max(Esp.LongestFor(sa, split, mtu), packet.IsIPv4 ? LeastIPv4Mtu : LeastIPv6Mtu);
         bool fits = Esp.SealedLength(sa, split, length) <= mtu;
-        if (!fits && packet.DontFragment && !packet.Fragmented && length > longest)
+        bool mayBeCut = !packet.DontFragment || packet.Fragmented
+            || (whole && sa.Remote.IsIPv4 && settings.Outer.DontFragment == DontFragmentBit.Clear);
+        if (!fits && !mayBeCut && length > longest)
         {
             entry.Statistics.TooBig++;
             bool told = _answers.TryTake(burst.Now) && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.TooBig, longest);
             packet.Finish(told ? Verdict.Answered : Verdict.Drop, DropReason.TooBig);
+            return;
+        }
+
+        // A tunnel is one hop of the packet's way, but for the box's own (RFC 4301 §5.1.2.1 note 2).
+        bool isHop = tunnel && packet.Ingress != _self?.Number;
+        if (isHop && IpHeader.HopLimit(packet.Datagram) <= 1)
+        {
+            bool told = _answers.TryTake(burst.Now) && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.HopLimit);
+            packet.Finish(told ? Verdict.Answered : Verdict.Drop, DropReason.HopLimit);
             return;
         }
 
@@ -135,13 +156,13 @@ public sealed partial class IpsecStage
             return;
         }
 
-        if (sa.Settings.ClampMss && TcpMss.Clamp(packet.Datagram, Esp.LongestFor(sa, IpHeader.Length(packet.Datagram), mtu)))
+        if (settings.ClampMss && TcpMss.Clamp(packet.Datagram, Esp.LongestFor(sa, IpHeader.Length(packet.Datagram), mtu)))
         {
             packet.Offload.Checksum = ChecksumState.Valid;
         }
 
         // 3. IPv4 may be fragmented on its way: a tunnel does it inside, so that each piece is whole to the far end.
-        if (!fits && packet.IsIPv4 && sa.Mode == IpsecMode.Tunnel && length > LeastIPv4Mtu)
+        if (!fits && !whole && packet.IsIPv4 && tunnel && length > LeastIPv4Mtu)
         {
             if (!Fragmenter.TryCut(burst, index, longest, 0))
             {
@@ -152,10 +173,17 @@ public sealed partial class IpsecStage
         }
 
         // 4. ESP around it.
-        bool outerIPv4 = sa.Mode == IpsecMode.Tunnel ? sa.Remote.IsIPv4 : packet.IsIPv4;
+        bool outerIPv4 = tunnel ? sa.Remote.IsIPv4 : packet.IsIPv4;
         if (!IpHeader.CanHold(outerIPv4, Esp.SealedLength(sa, split, length)))
         {
             packet.Drop(DropReason.TooBig);
+            return;
+        }
+
+        int padTo = settings.Padding.PadTo > length ? Math.Min(settings.Padding.PadTo, longest) : 0;
+        if (padTo - length > packet.Tailroom - LongestTrailer)
+        {
+            MoveToRoom(burst, index, padTo - length);
             return;
         }
 
@@ -165,7 +193,12 @@ public sealed partial class IpsecStage
             return;
         }
 
-        if (!Esp.TryWrap(ref packet, sa, sequence, ++_identification, out _jobs[_count]))
+        if (isHop)
+        {
+            IpHeader.TakeHop(packet.Datagram);
+        }
+
+        if (!Esp.TryWrap(ref packet, sa, sequence, ++_identification, padTo, out _jobs[_count]))
         {
             packet.Drop(DropReason.NoRoom);
             return;
@@ -183,6 +216,24 @@ public sealed partial class IpsecStage
         entry.Statistics.ProtectedBytes += length;
         _packets[_count] = index;
         _associations[_count++] = sa;
+    }
+
+    /// <summary>Padding needs a longer frame than the packet came in: a copy with that room takes its place.</summary>
+    private static void MoveToRoom(Burst burst, int index, int more)
+    {
+        ref Packet packet = ref burst.Packets[index];
+        if (!burst.TryAppend(packet.Length + more, out int at))
+        {
+            packet.Drop(DropReason.NoRoom);
+            return;
+        }
+
+        ref Packet fresh = ref burst.Packets[at];
+        Packet copy = packet;
+        (copy.Slab, copy.Start, copy.Floor, copy.Ceiling) = (fresh.Slab, fresh.Start, fresh.Floor, fresh.Ceiling);
+        packet.Bytes.CopyTo(copy.Bytes);
+        fresh = copy;
+        packet.Egress = 0;
     }
 
     /// <summary>Nothing to seal it with: who manages keys is told what is wanted.</summary>

@@ -29,10 +29,10 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     private readonly SecurityAssociation[] _associations = new SecurityAssociation[Burst.Capacity];
     private readonly ushort _protectedMask;
     private readonly ulong _hostMac;
+    private readonly Port? _self;
     private IpsecDatabases _databases;
     private TokenBucket _answers = new(new RateLimit(1_000_000_000 / 200, 200));     // RFC 4443 §2.4 (f)
     private int _count;
-    private int _looked;
     private long _now;
 
     /// <summary>A stage for the ports of one path.</summary>
@@ -43,10 +43,12 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     /// The port behind which stands the box's own stack and nobody else; null in a bridge. Whatever address that stack
     /// has given itself, ESP to its link address is meant for us.
     /// </param>
-    public IpsecStage(IReadOnlyList<Port> ports, CryptoBackend crypto, IpsecDatabases databases, Port? host = null)
+    /// <param name="self">The port behind which stands the box's own stack, alone or beside a bridge; null for <paramref name="host"/>.</param>
+    public IpsecStage(IReadOnlyList<Port> ports, CryptoBackend crypto, IpsecDatabases databases, Port? host = null, Port? self = null)
     {
         _ports = ports;
         _hostMac = host?.Mac ?? 0;
+        _self = self ?? host;
         _crypto = crypto;
         _databases = databases;
         foreach (Port port in ports)
@@ -209,16 +211,6 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     /// <inheritdoc/>
     public bool SealsFragments(ushort policy) => _databases.Spd?.Entry(policy) is { Usual.Mode: IpsecMode.Tunnel };
 
-    /// <inheritdoc/>
-    public void Tick(Burst burst)
-    {
-        _now = burst.Now;
-        LookAtLives();
-    }
-
-    /// <inheritdoc/>
-    public bool Learns(ref Packet packet, long now) => false;
-
     /// <summary>Gives the cryptography back and wipes all keys. The worker has stopped.</summary>
     public void Dispose()
     {
@@ -248,7 +240,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     private void Bind(SecurityAssociation sa, SpdEntry[] users)
     {
         sa.Users = users;
-        sa.Begin(_now);
+        sa.Begin(Events);
         if (sa is OutboundSa outbound)
         {
             foreach (SpdEntry entry in users)
@@ -256,34 +248,6 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
                 entry.Add(outbound);
             }
         }
-    }
-
-    /// <summary>Some SAs a tick: those that carry nothing end by the clock all the same.</summary>
-    private void LookAtLives()
-    {
-        const int AtOnce = 4096;
-        for (int i = 0; i < Math.Min(AtOnce, Sad.Places); i++)
-        {
-            _looked = _looked + 1 < Sad.Places ? _looked + 1 : 0;
-            if (Sad[_looked] is { } sa)
-            {
-                Live(sa);
-            }
-        }
-    }
-
-    /// <summary>Whether an SA may carry one more packet; who manages its keys is told what it has reached.</summary>
-    private bool Live(SecurityAssociation sa)
-    {
-        SaState before = sa.State;
-        bool may = sa.MayCarry(_now);
-        if (sa.State != before)
-        {
-            IpsecEventKind kind = sa.State == SaState.Expired ? IpsecEventKind.HardExpired : IpsecEventKind.SoftExpired;
-            Events.TryWrite(new IpsecEvent(kind, sa.Policy, sa, default, _now));
-        }
-
-        return may;
     }
 
     /// <summary>The smallest of the ports that the packet leaves by.</summary>

@@ -18,6 +18,9 @@ public enum IcmpErrorKind : byte
 
     /// <summary>Nobody asked for this connection: port unreachable (RFC 5382 REQ-4), administratively prohibited (RFC 6092 REC-34, REC-39).</summary>
     Unsolicited,
+
+    /// <summary>TTL or hop limit is used up (RFC 792, RFC 4443 §3.3).</summary>
+    HopLimit,
 }
 
 /// <summary>
@@ -180,9 +183,11 @@ public static class IcmpErrors
         (true, IcmpErrorKind.TooBig) => (3, 4),
         (true, IcmpErrorKind.Prohibited) => (3, 13),
         (true, IcmpErrorKind.Unsolicited) => (3, 3),
+        (true, IcmpErrorKind.HopLimit) => (11, 0),
         (true, _) => (3, 1),
         (false, IcmpErrorKind.TooBig) => (2, 0),
         (false, IcmpErrorKind.Prohibited or IcmpErrorKind.Unsolicited) => (1, 1),
+        (false, IcmpErrorKind.HopLimit) => (3, 0),
         (false, _) => (1, 3),
     };
 }

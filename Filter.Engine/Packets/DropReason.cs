@@ -160,6 +160,8 @@ public enum DropReason : byte
     // ---- size and room
     /// <summary>Larger than the far port takes, and it may not be fragmented; the sender is told.</summary>
     TooBig,
+    /// <summary>Its TTL or hop limit is used up where a tunnel begins (RFC 4301 §5.1.2); the sender is told.</summary>
+    HopLimit,
     /// <summary>The next hop has no known link address and did not answer.</summary>
     NoNeighbour,
     /// <summary>No room left for held packets.</summary>

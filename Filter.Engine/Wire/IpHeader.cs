@@ -64,6 +64,26 @@ public static class IpHeader
     public static byte TrafficClass(ReadOnlySpan<byte> datagram) =>
         IsIPv4(datagram) ? datagram[1] : (byte)((datagram[0] << 4) | (datagram[1] >> 4));
 
+    /// <summary>TTL or hop limit.</summary>
+    public static byte HopLimit(ReadOnlySpan<byte> datagram) => IsIPv4(datagram) ? datagram[8] : datagram[7];
+
+    /// <summary>Takes one from TTL or hop limit, which is not 0. The IPv4 header checksum stays right where it was, and wrong where it was.</summary>
+    public static void TakeHop(Span<byte> datagram)
+    {
+        if (IsIPv4(datagram))
+        {
+            ushort before = BinaryPrimitives.ReadUInt16BigEndian(datagram[8..]);
+            datagram[8]--;
+            ushort checksum = BinaryPrimitives.ReadUInt16BigEndian(datagram[10..]);
+            BinaryPrimitives.WriteUInt16BigEndian(
+                datagram[10..], Checksum.Update(checksum, before, BinaryPrimitives.ReadUInt16BigEndian(datagram[8..])));
+        }
+        else
+        {
+            datagram[7]--;
+        }
+    }
+
     /// <summary>Sets the two ECN bits (RFC 3168 §5). The IPv4 header checksum stays right where it was, and wrong where it was.</summary>
     public static void SetEcn(Span<byte> datagram, int ecn)
     {

@@ -20,12 +20,55 @@ public static partial class Parser
     /// <param name="sender">Whom the quoted header names as its sender: a care-of address, where the key has its home address.</param>
     public static bool TryReadQuote(in Packet error, out FlowKey key, out uint number, out Address sender)
     {
-        key = default;
-        sender = default;
         number = 0;
-        ReadOnlySpan<byte> quote = error.Slab.AsSpan(error.Start + error.Payload, error.End - error.Payload);
-        int at;
-        byte protocol;
+        if (!TryLocate(error, out key, out sender, out int at, out _))
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> header = Quote(error)[at..];
+        number = BinaryPrimitives.ReadUInt32BigEndian(header[4..]);
+        return TryReadUpper(ref key, header);
+    }
+
+    /// <summary>Reads what an ICMP error quotes of ESP or AH, bare or in UDP.</summary>
+    /// <param name="error">A parsed ICMP error.</param>
+    /// <param name="key">The quoted packet's outer addresses and protocol; of UDP its ports too.</param>
+    /// <param name="spi">The SPI; 0 where the quote of UDP ends before it.</param>
+    /// <param name="sequence">The sequence number; 0 likewise.</param>
+    /// <returns>False where it quotes something else, or too little.</returns>
+    public static bool TryReadProtectedQuote(in Packet error, out FlowKey key, out uint spi, out uint sequence)
+    {
+        (spi, sequence) = (0, 0);
+        if (!TryLocate(error, out key, out _, out int at, out byte protocol)
+            || protocol is not (IpProtocol.Esp or IpProtocol.Ah or IpProtocol.Udp) || !TryReadUpper(ref key, Quote(error)[at..]))
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> header = Quote(error)[(at + (protocol == IpProtocol.Esp ? 0 : protocol == IpProtocol.Ah ? 4 : 8))..];
+        if (header.Length >= 8)
+        {
+            spi = BinaryPrimitives.ReadUInt32BigEndian(header);
+            sequence = BinaryPrimitives.ReadUInt32BigEndian(header[4..]);
+            return true;
+        }
+
+        if (header.Length >= 4)
+        {
+            spi = BinaryPrimitives.ReadUInt32BigEndian(header);
+        }
+
+        return protocol == IpProtocol.Udp || spi != 0;
+    }
+
+    private static ReadOnlySpan<byte> Quote(in Packet error) => error.Slab.AsSpan(error.Start + error.Payload, error.End - error.Payload);
+
+    /// <summary>Where the quoted packet's transport header begins, of which eight bytes are there.</summary>
+    private static bool TryLocate(in Packet error, out FlowKey key, out Address sender, out int at, out byte protocol)
+    {
+        (key, sender, at, protocol) = (default, default, 0, 0);
+        ReadOnlySpan<byte> quote = Quote(error);
         Address source, destination;
         if (error.IsIPv4)
         {
@@ -86,10 +129,8 @@ public static partial class Parser
             }
         }
 
-        ReadOnlySpan<byte> header = quote[at..];
-        number = BinaryPrimitives.ReadUInt32BigEndian(header[4..]);
         key = new FlowKey(source, destination, 0, 0, protocol, error.Key.Segment);
-        return MayBeQuoted(error, destination) && TryReadUpper(ref key, header);
+        return MayBeQuoted(error, destination);
     }
 
     /// <summary>What parsing does where it walks the chain: an option, or a routing header that was not yet walked to its end.</summary>

@@ -3,7 +3,7 @@ using Filter.Engine.Packets;
 namespace Filter.Ipsec.Databases;
 
 /// <summary>
-/// The security association database (RFC 4301 §4.4.2): every SA by its number, and the inbound ones by what packets say: SPI,
+/// The security association database (RFC 4301 §4.4.2): every SA by its number and by what packets say: SPI,
 /// protocol and destination, or SPI and protocol alone for transport SAs that name no address. One worker changes it; others may
 /// list what is in it.
 /// </summary>
@@ -12,6 +12,7 @@ public sealed class Sad
     private const int Smallest = 64;
 
     private readonly Stack<int> _free = [];
+    private readonly uint _spread = (uint)Random.Shared.NextInt64() | 1;
     private SecurityAssociation?[] _associations = new SecurityAssociation?[Smallest];
     private Place[] _index = new Place[Smallest];
     private int _used;
@@ -64,6 +65,25 @@ public sealed class Sad
         return anywhere;
     }
 
+    /// <summary>The SA by which a packet was sealed that somebody on its way speaks of; null where there is none.</summary>
+    /// <param name="spi">As the packet had it.</param>
+    /// <param name="protocol">50 or 51.</param>
+    /// <param name="source">The outer header's.</param>
+    /// <param name="destination">The outer header's.</param>
+    public OutboundSa? FindSealing(uint spi, byte protocol, Address source, Address destination)
+    {
+        for (int at = Home(spi); _index[at].Number != 0; at = (at + 1) & (_index.Length - 1))
+        {
+            if (_index[at].Spi == spi && _associations[_index[at].Number] is OutboundSa sa && sa.Protocol == protocol
+                && (sa.Local == default || sa.Local == source) && (sa.Remote == default || sa.Remote == destination))
+            {
+                return sa;
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>Whether another inbound SA already has this one's place.</summary>
     public bool Clashes(InboundSa fresh) => Find(fresh.Spi, fresh.Protocol, fresh.Local) is { } there && there.Local == fresh.Local;
 
@@ -83,32 +103,25 @@ public sealed class Sad
         sa.Number = number;
         Volatile.Write(ref _associations[number], sa);
         Count++;
-        if (sa is InboundSa)
+        if ((Count + 1) * 2 > _index.Length)
         {
-            if ((Count + 1) * 2 > _index.Length)
-            {
-                Grow();
-            }
-
-            Enter(sa.Spi, number);
+            Grow();
         }
+
+        Enter(sa.Spi, number);
     }
 
     internal void Remove(SecurityAssociation sa)
     {
-        if (sa is InboundSa)
-        {
-            Leave(sa.Spi, sa.Number);
-        }
-
+        Leave(sa.Spi, sa.Number);
         Volatile.Write(ref _associations[sa.Number], null);
         _free.Push(sa.Number);
         sa.Number = 0;
         Count--;
     }
 
-    /// <summary>SPIs are ours to choose, so that no sender decides where they fall; one multiplication spreads those in sequence.</summary>
-    private int Home(uint spi) => (int)((spi * 0x9e37_79b9u) >> (32 - System.Numerics.BitOperations.Log2((uint)_index.Length)));
+    /// <summary>Far ends choose the SPIs that we send with: where they fall is no one's to know.</summary>
+    private int Home(uint spi) => (int)((spi * _spread) >> (32 - System.Numerics.BitOperations.Log2((uint)_index.Length)));
 
     private void Enter(uint spi, int number)
     {

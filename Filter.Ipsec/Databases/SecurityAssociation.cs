@@ -1,4 +1,5 @@
 using Filter.Engine.Packets;
+using Filter.Engine.Path;
 using Filter.Ipsec.Crypto;
 using Filter.Ipsec.Protocols;
 using Filter.Rules.Policy;
@@ -29,6 +30,7 @@ public abstract class SecurityAssociation : IDisposable
     private long _nextPackets = long.MaxValue;
     private long _nextBytes = long.MaxValue;
     private long _lowAt = long.MaxValue;
+    private Ring<IpsecEvent>? _events;
     private bool _wiped;
 
     /// <summary>Takes the key over.</summary>
@@ -78,7 +80,7 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>Its number in the SAD, from 1; 0 while it is not there.</summary>
     public int Number { get; internal set; }
 
-    /// <summary>When it was put there, in nanoseconds of the worker's clock.</summary>
+    /// <summary>When it was first looked at, in nanoseconds of the worker's clock.</summary>
     public long Since { get; private set; }
 
     /// <summary>How far its life has come.</summary>
@@ -122,15 +124,16 @@ public abstract class SecurityAssociation : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>The clock of its lifetime starts, where it did not yet.</summary>
-    internal void Begin(long now)
+    /// <summary>Its life begins, where it has not yet: its clock with the first look at it.</summary>
+    /// <param name="events">Where it tells what it reaches.</param>
+    internal void Begin(Ring<IpsecEvent> events)
     {
-        Since = Since == 0 ? now : Since;
+        _events = events;
         _lowAt = PacketsUntilLow > long.MaxValue - Statistics.Packets ? long.MaxValue : Statistics.Packets + PacketsUntilLow;
         SetLimits(State == SaState.Live ? Settings.Soft : Settings.Hard);
     }
 
-    /// <summary>Whether it may carry one more packet; what was reached meanwhile shows in <see cref="State"/>.</summary>
+    /// <summary>Whether it may carry one more packet; what was reached meanwhile shows in <see cref="State"/>, and is told.</summary>
     internal bool MayCarry(long now) =>
         (now < _nextTime && Statistics.Packets < _nextPackets && Statistics.Bytes < _nextBytes) || Age(now);
 
@@ -143,6 +146,8 @@ public abstract class SecurityAssociation : IDisposable
 
     private bool Age(long now)
     {
+        SaState before = State;
+        Since = Since == 0 ? now : Since;
         if (State == SaState.Live && (Statistics.Packets >= _lowAt || HasReached(Settings.Soft, now)))
         {
             State = SaState.Expiring;
@@ -151,6 +156,12 @@ public abstract class SecurityAssociation : IDisposable
         if (HasReached(Settings.Hard, now))
         {
             State = SaState.Expired;
+        }
+
+        if (State != before)
+        {
+            IpsecEventKind kind = State == SaState.Expired ? IpsecEventKind.HardExpired : IpsecEventKind.SoftExpired;
+            _events?.TryWrite(new IpsecEvent(kind, Policy, this, default, now));
         }
 
         if (State == SaState.Expired)
@@ -174,7 +185,7 @@ public abstract class SecurityAssociation : IDisposable
         _nextPackets = Math.Min(Sooner(next.Packets, hard.Packets), State == SaState.Live ? _lowAt : long.MaxValue);
         _nextBytes = Sooner(next.Bytes, hard.Bytes);
         long time = Sooner(next.Nanoseconds, hard.Nanoseconds);
-        _nextTime = time == long.MaxValue ? time : Since + time;
+        _nextTime = time == long.MaxValue ? time : Since == 0 ? 0 : Since + time;
     }
 
     private static long Sooner(long one, long other) =>
@@ -184,6 +195,8 @@ public abstract class SecurityAssociation : IDisposable
 /// <summary>An SA that seals.</summary>
 public sealed class OutboundSa : SecurityAssociation
 {
+    private const long PathMtuLife = 600_000_000_000;
+
     private readonly bool _mayWrap;
     private readonly ulong _highest;
     private ulong _counter;
@@ -220,6 +233,30 @@ public sealed class OutboundSa : SecurityAssociation
 
     /// <summary>The highest number it may ever use.</summary>
     public ulong Highest => _highest;
+
+    /// <summary>The largest packet that the path of this SA takes, as was learnt from it; the largest number where nothing was.</summary>
+    public int PathMtu { get; private set; } = int.MaxValue;
+
+    /// <summary>When that is forgotten, in nanoseconds of the worker's clock.</summary>
+    private long PathMtuUntil { get; set; }
+
+    /// <summary>What the path takes by now: what was learnt is tried anew after ten minutes (RFC 8201 §4).</summary>
+    internal int PathMtuAt(long now)
+    {
+        if (now >= PathMtuUntil)
+        {
+            PathMtu = int.MaxValue;
+        }
+
+        return PathMtu;
+    }
+
+    /// <summary>A router on the path said that it takes no more.</summary>
+    internal void LearnPathMtu(int mtu, long now)
+    {
+        PathMtu = mtu;
+        PathMtuUntil = now + PathMtuLife;
+    }
 
     /// <summary>When it last sent, in nanoseconds of the worker's clock.</summary>
     internal long LastSent { get; set; }

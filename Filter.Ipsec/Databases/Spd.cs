@@ -39,9 +39,13 @@ public sealed class SpdEntry
     internal bool Speaks(Direction direction) => direction == Direction.In ? _policy.Inbound : _policy.Outbound;
 
     /// <summary>Whether the selectors match (RFC 4301 §4.4.1.1), whichever way the packet goes.</summary>
-    internal bool Matches(Address local, Address remote, byte protocol, ushort remotePort, byte icmpType, byte icmpCode) =>
-        IsBetween(local, remote)
-        && (_policy.Service is null || _policy.Service.Matches(protocol, remotePort, Query(protocol, icmpType), icmpCode));
+    /// <param name="way">The packet's key, turned so that its source is on the protected side.</param>
+    /// <param name="icmpType">Its ICMP type.</param>
+    /// <param name="icmpCode">Its ICMP code.</param>
+    internal bool Matches(in FlowKey way, byte icmpType, byte icmpCode) =>
+        IsBetween(way.Source, way.Destination)
+        && (_policy.Service is null || _policy.Service.Matches(way.Protocol, way.DestinationPort, Query(way.Protocol, icmpType), icmpCode))
+        && (_policy.LocalPorts.IsEmpty || HasLocalPort(way.SourcePort));
 
     /// <summary>Whether the address selectors match.</summary>
     internal bool IsBetween(Address local, Address remote) =>
@@ -129,6 +133,20 @@ public sealed class SpdEntry
         _ => icmpType,
     };
 
+    /// <summary>Local ports are named with services alone that have ports.</summary>
+    private bool HasLocalPort(ushort port)
+    {
+        foreach (PortRange range in _policy.LocalPorts.AsSpan())
+        {
+            if (range.Contains(port))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>An SA without selectors of its own carries what has no value in any of them.</summary>
     private SelectorValues Populated(OutboundSa sa) => sa.Selectors?.Populated(_policy.Populate) ?? default;
 
@@ -165,13 +183,11 @@ public sealed class Spd
     public SpdEntry? Find(in OpeningFacts facts)
     {
         bool inbound = facts.Direction == Direction.In;
-        (Address local, Address remote, ushort remotePort) = inbound
-            ? (facts.Key.Destination, facts.Key.Source, facts.Key.SourcePort)
-            : (facts.Key.Source, facts.Key.Destination, facts.Key.DestinationPort);
+        FlowKey way = inbound ? facts.Key.Reverse : facts.Key;
         foreach (SpdEntry entry in _entries)
         {
             if (entry.Speaks(facts.Direction)
-                && entry.Matches(local, remote, facts.Key.Protocol, remotePort, facts.IcmpType, facts.IcmpCode))
+                && entry.Matches(way, facts.IcmpType, facts.IcmpCode))
             {
                 return entry;
             }

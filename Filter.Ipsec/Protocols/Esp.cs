@@ -41,8 +41,16 @@ internal static class Esp
     }
 
     /// <summary>Puts ESP around the packet, but for IV, encryption and ICV, which the job asks for.</summary>
+    /// <param name="packet">The packet; from now on the sealed one.</param>
+    /// <param name="sa">What seals it.</param>
+    /// <param name="sequence">Its number.</param>
+    /// <param name="identification">Of an outer IPv4 header.</param>
+    /// <param name="padTo">The length that the inner packet shall seem to have, where it is shorter; of tunnels (RFC 4303 §2.7).</param>
+    /// <param name="job">What is left to do.</param>
+    /// <param name="dummy">It carries nothing (RFC 4303 §2.6).</param>
     /// <returns>False where the frame has no room around it: nothing was changed.</returns>
-    internal static bool TryWrap(ref Packet packet, OutboundSa sa, ulong sequence, ushort identification, out CryptoJob job)
+    internal static bool TryWrap(
+        ref Packet packet, OutboundSa sa, ulong sequence, ushort identification, int padTo, out CryptoJob job, bool dummy = false)
     {
         IpsecSuite suite = sa.Suite;
         bool tunnel = sa.Mode == IpsecMode.Tunnel;
@@ -53,7 +61,8 @@ internal static class Esp
         int outer = tunnel ? TunnelHeader.LengthFor(remote) : 0;
 
         // 1. Where everything comes to lie: the carried bytes stay, what is before them moves to the front.
-        int carried = datagram.Length - split;
+        int length = datagram.Length - split;
+        int carried = tunnel ? Math.Max(length, padTo) : length;
         int textLength = RoundUp(carried + TrailerLength, suite.BlockLength);
         int front = outer + HeaderLength + suite.IvLength;
         int text = packet.Start + packet.Network + split;
@@ -73,7 +82,7 @@ internal static class Esp
             return false;
         }
 
-        byte nextHeader = tunnel
+        byte nextHeader = dummy ? IpProtocol.NoNext : tunnel
             ? (IpHeader.IsIPv4(datagram) ? IpProtocol.IPv4 : IpProtocol.IPv6)
             : datagram[nextHeaderAt];
         byte[] slab = packet.Slab;
@@ -85,7 +94,8 @@ internal static class Esp
         // 2. The IP header: the packet's own, or one around it.
         if (tunnel)
         {
-            TunnelHeader.Write(packet.Datagram, slab.AsSpan(text, carried), sa.Local, remote, IpProtocol.Esp, identification);
+            TunnelHeader.Write(packet.Datagram, slab.AsSpan(text, length), sa, IpProtocol.Esp, identification);
+            slab.AsSpan(text + length, carried - length).Clear();
             packet.EtherType = remote.IsIPv4 ? EtherTypes.IPv4 : EtherTypes.IPv6;
             BinaryPrimitives.WriteUInt16BigEndian(packet.Bytes[(packet.Network - 2)..], packet.EtherType);
             packet.NeedsNextHop = true;
@@ -119,7 +129,7 @@ internal static class Esp
         packet.Sequence = (uint)sequence;
         packet.Offload = default;
         sa.Statistics.Packets++;
-        sa.Statistics.Bytes += carried;
+        sa.Statistics.Bytes += length;
         return true;
     }
 

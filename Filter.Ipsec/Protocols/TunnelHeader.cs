@@ -1,13 +1,14 @@
 using System.Buffers.Binary;
 using Filter.Engine.Packets;
 using Filter.Engine.Wire;
+using Filter.Ipsec.Databases;
+using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Protocols;
 
 /// <summary>The outer IP header of tunnel mode (RFC 4301 §5.1.2), of either family around either.</summary>
 internal static class TunnelHeader
 {
-    private const byte TimeToLive = 64;
     private const int NotCapable = 0;
     private const int Capable1 = 1;
     private const int Capable0 = 2;
@@ -17,35 +18,46 @@ internal static class TunnelHeader
     internal static int LengthFor(Address remote) => remote.IsIPv4 ? IpHeader.IPv4Length : IpHeader.IPv6Length;
 
     /// <summary>
-    /// Writes the outer header for the inner packet. DSCP and ECN are copied (RFC 4301 §5.1.2, RFC 6040 §4.1 normal
-    /// mode), so is IPv4's DF, and IPv6's flow label. An IPv6 packet in IPv4 goes without DF: nothing learns the path's
-    /// MTU yet, and no size shall vanish.
+    /// Writes the outer header for the inner packet (RFC 4301 §5.1.2): DSCP, ECN and DF as the SA says, IPv6's flow label as inside.
+    /// What is IPv6 inside is never cut on its way by others, so in IPv4 it goes with DF, and the path's MTU is learnt.
     /// </summary>
-    internal static void Write(
-        Span<byte> outer, ReadOnlySpan<byte> inner, Address local, Address remote, byte protocol, ushort identification)
+    /// <param name="outer">From the outer header's first byte to the packet's end.</param>
+    /// <param name="inner">The inner packet.</param>
+    /// <param name="sa">The tunnel.</param>
+    /// <param name="protocol">What follows the outer header.</param>
+    /// <param name="identification">Of this packet, should it be cut.</param>
+    internal static void Write(Span<byte> outer, ReadOnlySpan<byte> inner, OutboundSa sa, byte protocol, ushort identification)
     {
-        byte trafficClass = IpHeader.TrafficClass(inner);
-        if (remote.IsIPv4)
+        OuterHeader made = sa.Settings.Outer;
+        byte within = IpHeader.TrafficClass(inner);
+        int dscp = made.Dscp is { } said ? said << 2 : within & 0xfc;
+        byte trafficClass = (byte)(dscp | (made.CopyEcn ? within & 3 : NotCapable));        // RFC 6040 §4.1
+        if (sa.Remote.IsIPv4)
         {
-            bool dontFragment = IpHeader.IsIPv4(inner) && (inner[6] & 0x40) != 0;
+            bool dontFragment = made.DontFragment switch
+            {
+                DontFragmentBit.Set => true,
+                DontFragmentBit.Clear => false,
+                _ => !IpHeader.IsIPv4(inner) || (inner[6] & 0x40) != 0,
+            };
             outer[..IpHeader.IPv4Length].Clear();
             outer[0] = 0x45;
             outer[1] = trafficClass;
             BinaryPrimitives.WriteUInt16BigEndian(outer[4..], identification);
             outer[6] = (byte)(dontFragment ? 0x40 : 0);
-            outer[8] = TimeToLive;
+            outer[8] = made.HopLimit;
             outer[9] = protocol;
-            local.Write(outer[12..]);
-            remote.Write(outer[16..]);
+            sa.Local.Write(outer[12..]);
+            sa.Remote.Write(outer[16..]);
         }
         else
         {
             uint label = IpHeader.IsIPv4(inner) ? 0 : BinaryPrimitives.ReadUInt32BigEndian(inner) & 0xf_ffff;
             BinaryPrimitives.WriteUInt32BigEndian(outer, (6u << 28) | ((uint)trafficClass << 20) | label);
             outer[6] = protocol;
-            outer[7] = TimeToLive;
-            local.Write(outer[8..]);
-            remote.Write(outer[24..]);
+            outer[7] = made.HopLimit;
+            sa.Local.Write(outer[8..]);
+            sa.Remote.Write(outer[24..]);
         }
 
         IpHeader.SetLength(outer);

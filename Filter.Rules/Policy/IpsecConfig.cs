@@ -33,6 +33,9 @@ public sealed record IpsecPolicy
     /// <summary>Protocols and remote ports; null for any.</summary>
     public ServiceSet? Service { get; init; }
 
+    /// <summary>Ports on the protected side, of protocols that have them; empty for any.</summary>
+    public ImmutableArray<PortRange> LocalPorts { get; init; } = [];
+
     /// <summary>It speaks of what goes out.</summary>
     public required bool Outbound { get; init; }
 

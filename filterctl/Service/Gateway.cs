@@ -100,9 +100,10 @@ internal sealed class Gateway : IDisposable
     {
         try
         {
-            PortConfig? tap = ruleset.Ports.Length == 2 ? ruleset.Ports.FirstOrDefault(static port => port.Kind == PortKind.Tap) : null;
+            PortConfig? tap = ruleset.Ports.FirstOrDefault(static port => port.Kind == PortKind.Tap);
             IpsecDatabases databases = IpsecDatabases.Build(ruleset.Ipsec, OwnAddresses(ruleset), null, reserve);
-            return new IpsecStage(ports, CryptoBackend.CreateBest(), databases, tap is null ? null : ports[tap.Number]);
+            Port? self = tap is null ? null : ports[tap.Number];
+            return new IpsecStage(ports, CryptoBackend.CreateBest(), databases, ports.Count == 2 ? self : null, self);
         }
         catch (Exception failure) when (failure is DllNotFoundException or EntryPointNotFoundException)
         {

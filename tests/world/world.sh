@@ -16,6 +16,7 @@
 #   host        far eth0 ──── eth0 filter (its own stack stands behind the TAP of the ruleset); far leases addresses
 #   esp         client ── eth1 a eth0 ── eth0 link eth1 ── eth0 b eth1 ── server   link is a bridge: one LAN
 #   esp-tunnel  the same, but link is a router between two sites
+#   wire        far eth0 ──── eth0 filter; far's own stack says nothing but who it is: a program there speaks for it
 #   kernel      filter eth0 ──── a Linux kernel of its own, which guest.sh boots; its own stack stands behind the TAP of the ruleset
 set -euo pipefail
 
@@ -256,6 +257,20 @@ esp_line() {
   wire b eth1 server eth0
 }
 
+scene_wire() {
+  hosts far filter
+  on far nft -f - << 'END'
+table inet quiet {
+  chain out {
+    type filter hook output priority 0; policy drop;
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+  }
+}
+END
+  wire far eth0 filter eth0
+  addresses far eth0 192.0.2.2/24 2001:db8:1::2/64
+}
+
 # The cable alone: a TAP, whose other end is the guest's NIC once it has booted.
 scene_kernel() {
   hosts filter
@@ -303,7 +318,7 @@ filter_hosts() {
 # --- life ----------------------------------------------------------------------------------------
 
 up() {
-  [[ -n ${1-} && $(type -t "scene_${1//-/_}") = function ]] || die "no scene '${1-}'; there are: bridge routed host esp esp-tunnel kernel"
+  [[ -n ${1-} && $(type -t "scene_${1//-/_}") = function ]] || die "no scene '${1-}'; there are: bridge routed host esp esp-tunnel wire kernel"
   # A world that could not be built whole leaves nothing behind.
   trap down EXIT
   mkdir -p "$(run_dir)"

@@ -8,12 +8,9 @@ namespace Filter.Rules.Policy.Binding;
 internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, KeyReader keys, Diagnostics found)
 {
     private static readonly string[] s_keys = ["policies", "sas"];
-    private static readonly string[] s_actions = ["protect", "bypass", "drop"];
-    private static readonly string[] s_policyKeys = [.. s_actions, "local", "remote", "service", "direction", "sa"];
-    private static readonly string[] s_saKeys = ["mode", "local", "remote", "suite", "out", "in", "replay", "mss"];
+    private static readonly string[] s_saKeys = ["mode", "local", "remote", "suite", "out", "in", .. SaOptionsReader.Keys];
 
     private readonly Dictionary<string, SaConfig?> _sas = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _used = new(StringComparer.Ordinal);
     private readonly Dictionary<uint, string> _inbound = [];
     private readonly Dictionary<(uint Spi, Address? Remote), string> _outbound = [];
 
@@ -27,12 +24,12 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
 
         List<SaConfig> sas = ReadSas(fields["sas"]);
         List<IpsecPolicy> policies = [];
-        HashSet<string> names = new(StringComparer.Ordinal);
+        PolicyReader reader = new(sets, _sas, found);
         foreach (Node entry in Values.List(fields.Required("policies"), "'policies'", found))
         {
-            if (Fields.Of(entry, "a policy", found, s_policyKeys) is { } policy && ReadPolicy(policy, names, policies.Count + 1) is { } read)
+            if (reader.Read(entry, policies.Count + 1) is { } policy)
             {
-                policies.Add(read);
+                policies.Add(policy);
             }
         }
 
@@ -41,65 +38,12 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
             found.Error(fields.KeyAt("policies"), $"there are more than {ushort.MaxValue} policies");
         }
 
-        foreach (SaConfig sa in sas.Where(s => !found.HasErrors && !_used.Contains(s.Name)))
+        foreach (SaConfig sa in sas.Where(s => !found.HasErrors && !reader.Uses(s.Name)))
         {
             found.Warn(sa.At, $"no policy uses the SA {Wording.Quote(sa.Name)}", "name it in a policy: sa: " + sa.Name);
         }
 
         return new IpsecConfig([.. policies], [.. sas]);
-    }
-
-    private IpsecPolicy? ReadPolicy(Fields fields, HashSet<string> names, int number)
-    {
-        string? action = fields.ExactlyOne(s_actions);
-        Located<string>? name = action is null ? null : Values.Name(fields[action], "the name of a policy", 63, found);
-        if (name is { } given && !names.Add(given.Value))
-        {
-            found.Error(given.At, $"there already is a policy {Wording.Quote(given.Value)}", "choose another name");
-        }
-
-        (bool Out, bool In) direction = Values.Word(fields["direction"], "'direction'", found, ("both", (true, true)), ("out", (true, false)), ("in", (false, true))) ?? (true, true);
-        SaConfig? sa = null;
-        if (action == "protect")
-        {
-            sa = NamedSa(Values.Text(fields.Required("sa", "name one of the pairs under 'sas'"), "'sa'", found));
-        }
-        else if (action is not null)
-        {
-            fields.Refuse("belongs to a policy that protects", "leave it out", "sa");
-        }
-
-        IpsecPolicy policy = new()
-        {
-            Name = name?.Value ?? "",
-            At = fields.At,
-            Number = (ushort)Math.Min(number, ushort.MaxValue),
-            Action = action switch { "protect" => IpsecAction.Protect, "bypass" => IpsecAction.Bypass, _ => IpsecAction.Drop },
-            Local = sets.FixedAddresses(fields["local"], "'local'", "policies know their addresses beforehand: name fixed ones"),
-            Remote = sets.FixedAddresses(fields["remote"], "'remote'", "policies know their addresses beforehand: name fixed ones"),
-            Service = sets.Service(fields["service"], "'service'"),
-            Outbound = direction.Out,
-            Inbound = direction.In,
-            Sas = sa is null ? [] : [sa],
-        };
-        return name is null ? null : policy;
-    }
-
-    private SaConfig? NamedSa(Located<string>? name)
-    {
-        if (name is not { } text)
-        {
-            return null;
-        }
-
-        if (!_sas.TryGetValue(text.Value, out SaConfig? sa))
-        {
-            found.Error(text.At, $"there is no SA {Wording.Quote(text.Value)}", Wording.DidYouMean(text.Value, _sas.Keys) ?? "describe it under 'sas'");
-            return null;
-        }
-
-        _used.Add(text.Value);
-        return sa;
     }
 
     private List<SaConfig> ReadSas(Node? node)
@@ -167,8 +111,13 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
             found.Error(outSpi, $"the SA {Wording.Quote(_outbound[(outbound.Spi, remote)])} already sends to this end with the SPI 0x{outbound.Spi:x}", "the other end tells SAs apart by their SPI");
         }
 
-        int replay = fields["replay"] is ScalarNode { Text: "off" } ? 0 : (int)(Values.Number(fields["replay"], "'replay' is off, or its window", 32, 65536, found) ?? 0);
-        bool clamp = Values.Word(fields["mss"], "'mss'", found, ("clamp", true)) ?? false;
+        SaSettings settings = new SaOptionsReader(found).Read(fields, new SaSettings
+        {
+            Mode = mode ?? IpsecMode.Tunnel,
+            Local = local,
+            Remote = remote,
+            Suite = suite ?? IpsecSuite.AesCbc128HmacSha256,
+        });
         if (mode is null || suite is null || outbound is null || inbound is null)
         {
             return null;
@@ -179,15 +128,7 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
             Name = name.Text,
             At = name.At,
             Number = (ushort)Math.Min(number, ushort.MaxValue),
-            Settings = new SaSettings
-            {
-                Mode = mode.Value,
-                Local = local,
-                Remote = remote,
-                Suite = suite,
-                ReplayWindow = replay,
-                ClampMss = clamp,
-            },
+            Settings = settings,
             Out = outbound,
             In = inbound,
         };

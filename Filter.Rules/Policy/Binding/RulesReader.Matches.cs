@@ -31,7 +31,7 @@ internal sealed partial class RulesReader
         Source = source,
         Destination = destination,
         Service = sets.Service(fields["service"], "'service'"),
-        SourcePorts = Ports(fields["source-port"]),
+        SourcePorts = ServiceWords.ReadPortList(fields["source-port"], "'source-port'", found),
         Families = Values.Word(fields["family"], "'family'", found, ("ipv4", Families.IPv4), ("ipv6", Families.IPv6)) ?? Families.Both,
         Vlan = Vlan(fields["vlan"]),
         Conditions = asked,
@@ -88,34 +88,6 @@ internal sealed partial class RulesReader
         }
 
         return -1;
-    }
-
-    private ImmutableArray<PortRange> Ports(Node? node)
-    {
-        List<PortRange> ranges = [];
-        foreach (Node entry in Values.Each(node))
-        {
-            if (Values.Text(entry, "an entry of 'source-port'", found) is not { } text)
-            {
-                continue;
-            }
-
-            if (text.Value == "any")
-            {
-                return [];
-            }
-
-            if (text.Value.Contains('/', StringComparison.Ordinal))
-            {
-                found.Error(text.At, $"{Wording.Quote(text.Value)} is a service; here stand source ports", "write the number alone; the protocol comes from 'service'");
-            }
-            else if (ServiceWords.ReadPorts(text, found) is { } range)
-            {
-                ranges.Add(range);
-            }
-        }
-
-        return [.. ranges.OrderBy(static r => r.First)];
     }
 
     private VlanMatch? Vlan(Node? node)

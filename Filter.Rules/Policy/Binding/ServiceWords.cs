@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using Filter.Engine.Packets;
 using Filter.Engine.Wire;
@@ -85,6 +86,35 @@ internal static class ServiceWords
         }
 
         return new PortRange(first, last);
+    }
+
+    /// <summary>A list of ports and ranges, in order; empty for any.</summary>
+    public static ImmutableArray<PortRange> ReadPortList(Node? node, string what, Diagnostics found)
+    {
+        List<PortRange> ranges = [];
+        foreach (Node entry in Values.Each(node))
+        {
+            if (Values.Text(entry, $"an entry of {what}", found) is not { } text)
+            {
+                continue;
+            }
+
+            if (text.Value == "any")
+            {
+                return [];
+            }
+
+            if (text.Value.Contains('/', StringComparison.Ordinal))
+            {
+                found.Error(text.At, $"{Wording.Quote(text.Value)} is a service; here stand ports", "write the number alone; the protocol comes from 'service'");
+            }
+            else if (ReadPorts(text, found) is { } range)
+            {
+                ranges.Add(range);
+            }
+        }
+
+        return [.. ranges.OrderBy(static r => r.First)];
     }
 
     /// <summary>The protocols of a word: one, or ICMP of both families; empty if it is none.</summary>

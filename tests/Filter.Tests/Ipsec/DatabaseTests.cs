@@ -97,6 +97,23 @@ public sealed class DatabaseTests : IDisposable
     }
 
     [Fact]
+    public void Local_ports_are_those_of_the_protected_side_whichever_way_a_packet_goes()
+    {
+        IpsecPolicy database = Gateway.Policy(1, IpsecAction.Bypass, service: ServiceSet.Of([new Service(6, PortRange.All)])) with
+        {
+            LocalPorts = [new PortRange(22, 22), new PortRange(5432, 5439)],
+        };
+        Spd spd = IpsecDatabases.Build(Gateway.Config([database]), []).Spd!;
+        var answer = new OpeningFacts(new FlowKey(s_client, s_server, 5433, 40000, 6, 0), 0, 1, Direction.Out, TcpFlags.None, 0, 0, 0, 0);
+
+        Assert.NotNull(spd.Find(answer));
+        Assert.NotNull(spd.Find(answer with { Key = answer.Key.Reverse, Direction = Direction.In }));
+        Assert.Null(spd.Find(answer with { Key = answer.Key with { SourcePort = 5440 } }));
+        Assert.Null(spd.Find(answer with { Key = answer.Key.Reverse }));
+        Assert.Null(spd.Find(answer with { Key = answer.Key with { Protocol = 17 } }));
+    }
+
+    [Fact]
     public void Numbers_are_reserved_on_disk_before_they_are_used_and_never_used_again()
     {
         string path = Path.Combine(_folder, "sequence");

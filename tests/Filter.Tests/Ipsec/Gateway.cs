@@ -22,14 +22,15 @@ internal sealed class Gateway : IDisposable
 
     private readonly Port[] _ports;
 
-    internal Gateway(IpsecConfig? config, int mtu = 1500, Address[]? own = null, CryptoBackend? crypto = null, SequenceReserve? reserve = null)
+    /// <summary>A gateway whose inside is the box's own stack; or machines, for which a tunnel is one more hop.</summary>
+    internal Gateway(IpsecConfig? config, int mtu = 1500, Address[]? own = null, CryptoBackend? crypto = null, SequenceReserve? reserve = null, bool behindMachines = false)
     {
         _ports =
         [
             new StillPort(1500) { Name = "inside", Number = Inside, Side = Side.Protected },
             new StillPort(mtu) { Name = "outside", Number = Outside, Side = Side.Unprotected },
         ];
-        Stage = new IpsecStage(_ports, crypto ?? CryptoBackend.CreateBest(), IpsecDatabases.Build(config, own ?? [], null, reserve));
+        Stage = new IpsecStage(_ports, crypto ?? CryptoBackend.CreateBest(), IpsecDatabases.Build(config, own ?? [], null, reserve), self: behindMachines ? null : _ports[Inside]);
     }
 
     internal IpsecStage Stage { get; }

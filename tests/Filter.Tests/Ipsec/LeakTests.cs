@@ -404,7 +404,7 @@ public sealed class LeakTests
     private static string Text(string ports, string rules, string policies, string mode, string local, string remote, string @out, string @in) =>
         $"filter: 1\nports:\n{ports}rules:\n{rules}ipsec:\n  policies:\n{policies}  sas:\n    pair:\n      mode: {mode}\n"
         + (mode == "tunnel" ? $"      local: {local}\n      remote: {remote}\n" : "")
-        + $"      suite: aes-cbc-128+hmac-sha2-256-128\n      out: {{ {@out} }}\n      in: {{ {@in} }}\n";
+        + $"      suite: aes-cbc-128+hmac-sha2-256-128\n      replay: off\n      out: {{ {@out} }}\n      in: {{ {@in} }}\n";
 
     /// <summary>The SA that the left seals with.</summary>
     private static SaConfig Peer(string mode)

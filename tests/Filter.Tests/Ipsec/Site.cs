@@ -35,7 +35,7 @@ internal sealed class Site : IDisposable
         LocalAddress[] addresses = [.. own?.Addresses.Select(a => new LocalAddress(a.Address, a.Length)) ?? []];
         Port[] ports = [.. _ports.Values];
         _stage = new IpsecStage(
-            ports, CryptoBackend.CreateBest(), IpsecDatabases.Build(ruleset.Ipsec, addresses.Select(a => a.Address)), ports.Length == 2 ? self : null);
+            ports, CryptoBackend.CreateBest(), IpsecDatabases.Build(ruleset.Ipsec, addresses.Select(a => a.Address)), ports.Length == 2 ? self : null, self);
         ruleset.WipeKeys();
         Path = new PacketPath<NoTrace>(new PathSettings
         {

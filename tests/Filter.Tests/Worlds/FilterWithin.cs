@@ -16,6 +16,9 @@ namespace Filter.Tests.Worlds;
 /// </summary>
 internal sealed class FilterWithin : IDisposable
 {
+    /// <summary>A ruleset for a box with a peer on its link: policies link-4, link-6, inner-4 and inner-6.</summary>
+    public const string Policies = "tests/world/peer.yaml";
+
     private readonly Devices _devices;
     private readonly PortPoller _poller;
     private readonly Worker _worker;
@@ -41,7 +44,7 @@ internal sealed class FilterWithin : IDisposable
     /// <summary>Starts one with a ruleset whose NICs are devices of the host; its SAs are for the test to bring.</summary>
     public static FilterWithin Start(Host host, string file)
     {
-        RulesetReading reading = RulesetFile.Read(file);
+        RulesetReading reading = RulesetFile.Read(Path.Combine(Repository.Root, file));
         Assert.True(reading.Ruleset is not null, string.Join('\n', reading.Diagnostics));
         IpsecConfig written = reading.Ruleset!.Ipsec!;
         IpsecConfig bare = new([.. written.Policies.Select(static policy => policy with { Sas = [] })], []);

@@ -5,15 +5,12 @@ using Filter.Rules.Policy;
 namespace Filter.Tests.Worlds;
 
 /// <summary>One way to protect what two hosts say, as both ends are told.</summary>
-/// <param name="Suite">The algorithms, by the name that rulesets use.</param>
+/// <param name="Suite">The algorithms; of AH if they are.</param>
 /// <param name="Mode">Transport or tunnel.</param>
 /// <param name="Outer">4 or 6: the family of what is on the wire.</param>
 /// <param name="Inner">4 or 6: the family of what is said; in transport mode the same.</param>
-public sealed record KernelCase(string Suite, IpsecMode Mode, int Outer, int Inner)
+public sealed record KernelCase(IpsecSuite Suite, IpsecMode Mode, int Outer, int Inner)
 {
-    /// <summary>AH where it is set, and ESP where not.</summary>
-    public bool Authenticates { get; init; }
-
     /// <summary>Sequence numbers of 64 bits.</summary>
     public bool Extended { get; init; }
 
@@ -24,19 +21,22 @@ public sealed record KernelCase(string Suite, IpsecMode Mode, int Outer, int Inn
     public int Window { get; init; } = 64;
 
     /// <summary>`esp` or `ah`.</summary>
-    public string Protocol => Authenticates ? "ah" : "esp";
+    public string Protocol => Suite.IsAh ? "ah" : "esp";
 
     /// <summary>Tunnel mode.</summary>
     public bool IsTunnel => Mode == IpsecMode.Tunnel;
 
+    /// <summary>The policy of <see cref="FilterWithin.Policies"/> that it is for.</summary>
+    public string Policy => $"{(IsTunnel ? "inner" : "link")}-{Inner}";
+
     /// <summary>What Filter is told.</summary>
     public SaSettings Settings(Address local, Address remote) => new()
     {
-        Protocol = Authenticates ? IpProtocol.Ah : IpProtocol.Esp,
+        Protocol = Suite.IsAh ? IpProtocol.Ah : IpProtocol.Esp,
         Mode = Mode,
         Local = local,
         Remote = remote,
-        Suite = IpsecSuite.TryFind(Suite, out IpsecSuite? suite) ? suite : throw new KeyNotFoundException(Suite),
+        Suite = Suite,
         ReplayWindow = Window,
         ExtendedSequence = Extended,
         Encapsulation = InUdp ? new UdpEncapsulation(4500, 4500) : null,
@@ -46,7 +46,7 @@ public sealed record KernelCase(string Suite, IpsecMode Mode, int Outer, int Inn
     public override string ToString() => string.Join(' ',
     [
         Protocol,
-        Suite,
+        Suite.Name,
         IsTunnel ? $"tunnel {Inner}in{Outer}" : $"transport {Outer}",
         .. Extended ? ["esn"] : Array.Empty<string>(),
         .. InUdp ? ["udp"] : Array.Empty<string>(),

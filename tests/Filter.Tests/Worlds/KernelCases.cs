@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using Filter.Ipsec.Crypto;
 using Filter.Rules.Policy;
 
 namespace Filter.Tests.Worlds;
@@ -5,10 +7,16 @@ namespace Filter.Tests.Worlds;
 /// <summary>The table of cases: which suites, in which modes and between which families.</summary>
 public static class KernelCases
 {
-    /// <summary>Suites that are tried in all modes and both families; the others once each, in one way after the other.</summary>
+    /// <summary>
+    /// Suites that are tried in both modes and families: one of each cipher, with whatever key length, and one of each integrity
+    /// algorithm. The others are tried once each, in one way after the other, and every way in the long suite.
+    /// </summary>
     private static readonly string[] s_main =
     [
-        "aes-cbc-128+hmac-sha2-256-128",
+        .. from cipher in (string[])["aes-gcm-16-128", "aes-ccm-16-128", "aes-gmac-128", "chacha20-poly1305"] select cipher,
+        .. from cipher in (string[])["aes-cbc-128", "aes-ctr-128", "camellia-cbc-128", "null", "3des-cbc", "des-cbc", "cast-cbc-128", "blowfish-cbc-128"]
+           select $"{cipher}+hmac-sha2-256-128",
+        .. from integrity in IntegrityAlgorithm.All select $"aes-cbc-128+{integrity}",
     ];
 
     private static readonly (IpsecMode Mode, int Outer, int Inner)[] s_ways =
@@ -21,27 +29,34 @@ public static class KernelCases
         (IpsecMode.Tunnel, 6, 4),
     ];
 
-    private static readonly string[] s_suites =
-        ["aes-cbc-128+hmac-sha2-256-128", "aes-cbc-192+hmac-sha2-256-128", "aes-cbc-256+hmac-sha2-256-128"];
+    private static readonly KernelCase[] s_esp = [.. Suites(ah: false).SelectMany(static (suite, number) =>
+        Ways(suite).Where((_, way) => s_main.Contains(suite.Name) ? way < 4 : IsTriedAlways(suite) && way == number % s_ways.Length))];
 
-    private static readonly KernelCase[] s_esp = [.. s_suites.SelectMany(static (suite, number) =>
-        Ways(suite).Where((_, way) => s_main.Contains(suite) ? way < 4 : way == number % s_ways.Length))];
+    private static readonly KernelCase[] s_ah = [.. Suites(ah: true).SelectMany(static suite => Ways(suite)[..4])];
 
     private static readonly KernelCase[] s_more =
     [
-        .. Ways(s_main[0])[4..],
-        .. Ways(s_main[0]).Select(static one => one with { Extended = true }),
-        .. Ways(s_main[0])[..2].Select(static one => one with { Window = 4096 }),
-        .. Ways(s_main[0])[..2].Select(static one => one with { Window = 32 }),
+        .. from suite in Suites(ah: false).Where(static suite => suite.Name is "aes-cbc-128+hmac-sha2-256-128" or "aes-gcm-16-128")
+           from one in
+           (KernelCase[])[
+               .. Ways(suite)[4..],
+               .. Ways(suite).Select(static way => way with { Extended = true }),
+               .. Ways(suite)[..2].Select(static way => way with { Window = 32 }),
+               .. Ways(suite)[..2].Select(static way => way with { Window = 4096 }),
+           ]
+           select one,
     ];
 
-    private static readonly KernelCase[] s_long = [.. s_suites.SelectMany(Ways).Except(s_esp)];
+    private static readonly KernelCase[] s_long = [.. IpsecSuite.All.Where(IsDone).SelectMany(Ways).Except(s_esp).Except(s_ah)];
 
     private static readonly Dictionary<string, KernelCase> s_all =
-        new[] { s_esp, s_more, s_long }.SelectMany(static group => group).DistinctBy(static one => one.ToString()).ToDictionary(static one => one.ToString());
+        new[] { s_esp, s_ah, s_more, s_long }.SelectMany(static group => group).DistinctBy(static one => one.ToString()).ToDictionary(static one => one.ToString());
 
     /// <summary>Each suite of ESP.</summary>
     public static TheoryData<string> Esp => Rows(s_esp);
+
+    /// <summary>Each suite of AH.</summary>
+    public static TheoryData<string> Ah => Rows(s_ah);
 
     /// <summary>The same suite with all that can be said of an SA besides.</summary>
     public static TheoryData<string> More => Rows(s_more);
@@ -52,7 +67,28 @@ public static class KernelCases
     /// <summary>The case of that name.</summary>
     public static KernelCase Named(string name) => s_all[name];
 
-    private static KernelCase[] Ways(string suite) => [.. s_ways.Select(way => new KernelCase(suite, way.Mode, way.Outer, way.Inner))];
+    private static IEnumerable<IpsecSuite> Suites(bool ah) => IpsecSuite.All.Where(suite => suite.IsAh == ah && IsDone(suite));
+
+    /// <summary>Whether it is a matter of its cipher alone: the others are of two that have been tried each.</summary>
+    private static bool IsTriedAlways(IpsecSuite suite) => suite.Integrity is not { } integrity || integrity.Kind == IntegrityKind.HmacSha256;
+
+    /// <summary>Whether there is a key for it; AH is not spoken yet.</summary>
+    private static bool IsDone(IpsecSuite suite)
+    {
+        try
+        {
+            new SaKey(suite, Ascending(suite.KeyMaterialLength), Ascending(suite.IntegrityKeyLength)).Dispose();
+            return !suite.IsAh;
+        }
+        catch (CryptographicException)
+        {
+            return false;
+        }
+
+        static byte[] Ascending(int length) => [.. Enumerable.Range(1, length).Select(static i => (byte)i)];
+    }
+
+    private static KernelCase[] Ways(IpsecSuite suite) => [.. s_ways.Select(way => new KernelCase(suite, way.Mode, way.Outer, way.Inner))];
 
     private static TheoryData<string> Rows(KernelCase[] cases) => [.. cases.Select(static one => one.ToString())];
 }

@@ -1,6 +1,4 @@
-using System.Diagnostics;
 using System.Globalization;
-using System.Text;
 
 namespace Filter.Tests.Worlds;
 
@@ -13,23 +11,14 @@ internal sealed class KernelGuest : IDisposable
     private const string Program = "linux.uml";
     private static readonly TimeSpan s_boot = TimeSpan.FromSeconds(60);
 
-    private readonly Process _process;
+    private readonly Spoken _console;
     private readonly string _folder;
-    private readonly StringBuilder _console = new();
     private int _count;
 
     private KernelGuest(Host host, string tap, string[] addresses)
     {
         _folder = Directory.CreateDirectory(Path.Combine(host.World.Folder, "guest")).FullName;
-        _process = Ran.Start([Path.Combine(Repository.Root, "tests", "world", "guest.sh"), host.Space, tap, _folder, .. addresses]);
-        _process.ErrorDataReceived += (_, line) =>
-        {
-            lock (_console)
-            {
-                _console.AppendLine(line.Data);
-            }
-        };
-        _process.BeginErrorReadLine();
+        _console = new Spoken([Path.Combine(Repository.Root, "tests", "world", "guest.sh"), host.Space, tap, _folder, .. addresses]);
     }
 
     /// <summary>Boots it, on the far end of a TAP of <paramref name="host"/>; skips the test where there is none to boot.</summary>
@@ -39,7 +28,7 @@ internal sealed class KernelGuest : IDisposable
             Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(static folder => File.Exists(Path.Combine(folder, Program))),
             $"no {Program} here to be the peer: ./dev setup installs it (package user-mode-linux)");
         KernelGuest guest = host.World.Keep(new KernelGuest(host, tap, addresses));
-        guest.Expect("ready", s_boot);
+        guest._console.Hears("ready", s_boot);
         return guest;
     }
 
@@ -49,9 +38,8 @@ internal sealed class KernelGuest : IDisposable
         string name = string.Create(CultureInfo.InvariantCulture, $"script-{++_count}");
         string path = Path.Combine(_folder, name);
         File.WriteAllText(path, script);
-        _process.StandardInput.WriteLine(name);
-        _process.StandardInput.Flush();
-        string status = Expect($"{name} ", limit ?? Host.Patience);
+        _console.Say(name);
+        string status = _console.Hears($"{name} ", limit ?? Host.Patience);
         Ran ran = new(script, int.Parse(status, CultureInfo.InvariantCulture), File.ReadAllText($"{path}.out"), "");
         File.Delete(path);
         return ran;
@@ -65,44 +53,6 @@ internal sealed class KernelGuest : IDisposable
         return ran.Output;
     }
 
-    public void Dispose()
-    {
-        // Its console ends, so it powers off; what hangs is killed.
-        _process.StandardInput.Close();
-        if (!_process.WaitForExit(TimeSpan.FromSeconds(2)))
-        {
-            _process.Kill(entireProcessTree: true);
-            _process.WaitForExit();
-        }
-
-        _process.Dispose();
-    }
-
-    /// <summary>The rest of the console's next line that begins so.</summary>
-    private string Expect(string start, TimeSpan limit)
-    {
-        DateTime until = DateTime.UtcNow + limit;
-        Task<string?> line;
-        do
-        {
-            line = _process.StandardOutput.ReadLineAsync();
-            TimeSpan left = until - DateTime.UtcNow;
-            if (!line.Wait(left > TimeSpan.Zero ? left : TimeSpan.Zero) || line.Result is null)
-            {
-                // Whatever it would say later answers no question any more.
-                _process.Kill(entireProcessTree: true);
-                Assert.Fail($"the guest never said '{start}'; its kernel said:\n{Console()}");
-            }
-        }
-        while (!line.Result!.StartsWith(start, StringComparison.Ordinal));
-        return line.Result[start.Length..].Trim();
-    }
-
-    private string Console()
-    {
-        lock (_console)
-        {
-            return _console.ToString();
-        }
-    }
+    /// <summary>Its console ends, so it powers off.</summary>
+    public void Dispose() => _console.Dispose();
 }

@@ -2,7 +2,6 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using Filter.Engine.Packets;
-using Filter.Ipsec.Crypto;
 using Filter.Ipsec.Databases;
 using Filter.Rules.Policy;
 
@@ -78,7 +77,7 @@ public sealed class KernelScene : IDisposable
             head -c {BodyLength} /dev/urandom > {GuestBody}
             sha256sum < {GuestBody}
             """)[..64];
-        _filter = FilterWithin.Start(Box, _world.Write("kernel.yaml", Policies));
+        _filter = FilterWithin.Start(Box, FilterWithin.Policies);
     }
 
     /// <summary>Has both ends protect what they say as the case says, with fresh keys.</summary>
@@ -87,23 +86,22 @@ public sealed class KernelScene : IDisposable
         (string boxOuter, string guestOuter) = Ends(one.Outer, inner: false);
         (string box, string guest) = Ends(one.Inner, one.IsTunnel);
         SaSettings settings = one.Settings(Address.Parse(boxOuter), Address.Parse(guestOuter));
-        (OneWay outward, OneWay inward) = (FreshKeys(one.Suite), FreshKeys(one.Suite));
+        (FreshKeys outward, FreshKeys inward) = (FreshKeys.Of(one, _random), FreshKeys.Of(one, _random));
         string mode = one.IsTunnel ? "tunnel" : "transport";
         Guest.Must($"""
             ip -batch - << END
             xfrm state flush
             xfrm policy flush
-            xfrm state add src {boxOuter} dst {guestOuter} {outward.Spelt(one)}
-            xfrm state add src {guestOuter} dst {boxOuter} {inward.Spelt(one)}
+            xfrm state add src {boxOuter} dst {guestOuter} {KernelSpelling.Of(one, outward)}
+            xfrm state add src {guestOuter} dst {boxOuter} {KernelSpelling.Of(one, inward)}
             xfrm policy add src {box} dst {guest} dir in tmpl src {boxOuter} dst {guestOuter} proto {one.Protocol} reqid 1 mode {mode} priority 2
             xfrm policy add src {guest} dst {box} dir out tmpl src {guestOuter} dst {boxOuter} proto {one.Protocol} reqid 1 mode {mode} priority 2
             {string.Join('\n', s_neighbours)}
             END
             """);
-        string policy = $"{(one.IsTunnel ? "inner" : "link")}-{one.Inner}";
         Filter.Flush();
-        Filter.Add(new OutboundSa("to-guest", settings, outward.Spi, outward.Key), policy);
-        Filter.Add(new InboundSa("from-guest", settings, inward.Spi, inward.Key), policy);
+        Filter.Add(new OutboundSa("to-guest", settings, outward.Spi, outward.Key), one.Policy);
+        Filter.Add(new InboundSa("from-guest", settings, inward.Spi, inward.Key), one.Policy);
     }
 
     /// <summary>Has the box ping, with odd sizes and with some that a frame does not hold.</summary>
@@ -163,52 +161,6 @@ public sealed class KernelScene : IDisposable
            from type in (int[])[135, 136]
            select $"xfrm policy add src ::/0 dst ::/0 proto ipv6-icmp type {type} dir {way} priority 1 action allow",
     ];
-
-    private OneWay FreshKeys(string name)
-    {
-        Assert.True(IpsecSuite.TryFind(name, out IpsecSuite? suite));
-        (byte[] encryption, byte[] integrity) = (new byte[suite.KeyMaterialLength], new byte[suite.IntegrityKeyLength]);
-        _random.NextBytes(encryption);
-        _random.NextBytes(integrity);
-        return new((uint)_random.Next(0x100, int.MaxValue), suite, encryption, integrity);
-    }
-
-    /// <summary>One direction, as each end is told of it.</summary>
-    private readonly record struct OneWay(uint Spi, IpsecSuite Suite, byte[] Encryption, byte[] Integrity)
-    {
-        public SaKey Key => new(Suite, Encryption, Integrity);
-
-        public string Spelt(KernelCase one) => KernelSpelling.Of(one, Spi, Encryption, Integrity);
-    }
-
-    private const string Policies = """
-        filter: 1
-        ports:
-          outside: { nic: eth0, side: unprotected }
-          stack:
-            tap: filter0
-            side: protected
-            mac: 02:00:00:00:00:10
-            addresses: [ 192.0.2.1/24, 2001:db8:1::1/64, 10.1.0.1/24, 2001:db8:a::1/64 ]
-            routes: [ { to: 10.2.0.0/24, via: 192.0.2.2 }, { to: 2001:db8:b::/64, via: "2001:db8:1::2" } ]
-        defaults: { out: allow, in: allow }
-        ipsec:
-          policies:
-            - bypass: neighbours
-              service: nd
-            - { protect: link-4, local: 192.0.2.1, remote: 192.0.2.2, sa: fresh }
-            - { protect: link-6, local: 2001:db8:1::1, remote: 2001:db8:1::2, sa: fresh }
-            - { protect: inner-4, local: 10.1.0.1, remote: 10.2.0.1, sa: fresh }
-            - { protect: inner-6, local: 2001:db8:a::1, remote: 2001:db8:b::1, sa: fresh }
-            - bypass: rest
-          sas:
-            fresh:           # in name only: each case brings its own
-              mode: transport
-              suite: aes-cbc-128+hmac-sha2-256-128
-              out: { spi: 256, encryption-key: 0x00000000000000000000000000000000, integrity-key: 0x0000000000000000000000000000000000000000000000000000000000000000 }
-              in: { spi: 256, encryption-key: 0x00000000000000000000000000000000, integrity-key: 0x0000000000000000000000000000000000000000000000000000000000000000 }
-
-        """;
 
     private static byte[] ReadToEnd(Socket socket)
     {

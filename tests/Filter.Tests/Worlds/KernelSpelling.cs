@@ -39,28 +39,28 @@ internal static class KernelSpelling
     };
 
     /// <summary>The words of `xfrm state add` that describe one direction of a case, behind its ends.</summary>
-    public static string Of(KernelCase one, uint spi, byte[] encryption, byte[] integrity)
+    public static string Of(KernelCase one, FreshKeys keys)
     {
         // A tunnel carries both families, whatever its own is. Linux fills AH up to 8 bytes over IPv4 too, where RFC 4302 §3.3.3.2.1 wants 4.
         string[] flags =
         [
             .. one.IsTunnel ? ["af-unspec"] : Array.Empty<string>(),
             .. one.Extended ? ["esn"] : Array.Empty<string>(),
-            .. one.Authenticates && one.Outer == 4 ? ["align4"] : Array.Empty<string>(),
+            .. one.Suite.IsAh && one.Outer == 4 ? ["align4"] : Array.Empty<string>(),
         ];
-        string words = $"proto {one.Protocol} spi {spi} reqid 1 mode {(one.IsTunnel ? "tunnel" : "transport")} replay-window {one.Window}";
+        string words = $"proto {one.Protocol} spi {keys.Spi} reqid 1 mode {(one.IsTunnel ? "tunnel" : "transport")} replay-window {one.Window}";
         words += flags.Length > 0 ? $" flag {string.Join(' ', flags)}" : "";
         words += one.InUdp ? " encap espinudp 4500 4500 0.0.0.0" : "";
-        string[] parts = one.Suite.Split('+');
-        if (!one.Authenticates)
+        if (one.Suite.Cipher is { } cipher)
         {
-            (_, string cipher, string behind) = s_ciphers.Single(row => parts[0].StartsWith(row.Begins, StringComparison.Ordinal));
-            words += $" {cipher} {Hex(encryption)} {behind}";
+            (_, string algorithm, string behind) = s_ciphers.Single(row => cipher.Name.StartsWith(row.Begins, StringComparison.Ordinal));
+            words += $" {algorithm} {Hex(keys.Encryption)} {behind}";
         }
 
-        if (s_integrity.TryGetValue(parts[^1], out (string Name, int Bits) mac))
+        if (one.Suite.Integrity is { } integrity)
         {
-            words += $" auth-trunc {mac.Name} {Hex(integrity)} {mac.Bits}";
+            (string name, int bits) = s_integrity[integrity.Name];
+            words += $" auth-trunc {name} {Hex(keys.Integrity)} {bits}";
         }
 
         return words;

@@ -71,6 +71,9 @@ public sealed partial class World : IDisposable
     /// <summary>client – a – link – b – server; link routes between two sites, tunnelled by a and b.</summary>
     public static World EspTunnel() => new("esp-tunnel");
 
+    /// <summary>far – filter, as <see cref="BehindTap"/>, but on far speaks only what the test starts there.</summary>
+    public static World BesideNobody() => new("wire");
+
     /// <summary>filter alone: its eth0 is the cable to a <see cref="KernelGuest"/>, and its own stack stands behind a TAP.</summary>
     public static World WithGuest() => new("kernel");
 

@@ -1,0 +1,209 @@
+using System.Collections.Immutable;
+using System.Numerics;
+using Filter.Engine.Packets;
+using Filter.Engine.Wire;
+using Filter.Rules.Syntax;
+
+namespace Filter.Rules.Policy.Binding;
+
+/// <summary>Reads the entries of <c>policies:</c> in <c>ipsec:</c>.</summary>
+/// <param name="sets">The sets that selectors may name.</param>
+/// <param name="sas">The SA pairs by name; null where one has a mistake.</param>
+/// <param name="found">Where findings go.</param>
+internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConfig?> sas, Diagnostics found)
+{
+    private const string Fixed = "policies know their addresses beforehand: name fixed ones";
+
+    private static readonly string[] s_actions = ["protect", "bypass", "drop"];
+    private static readonly string[] s_keys = [.. s_actions, "local", "remote", "service", "local-port", "remote-port", "direction", "sa", "populate"];
+
+    private static readonly (string Word, PopulatedSelectors Value)[] s_populated =
+    [
+        ("local", PopulatedSelectors.Local), ("remote", PopulatedSelectors.Remote), ("protocol", PopulatedSelectors.Protocol),
+        ("local-port", PopulatedSelectors.LocalPort), ("remote-port", PopulatedSelectors.RemotePort),
+    ];
+
+    private readonly HashSet<string> _names = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _used = new(StringComparer.Ordinal);
+
+    /// <summary>Whether a policy names the SA.</summary>
+    public bool Uses(string sa) => _used.Contains(sa);
+
+    /// <summary>One policy; null after a mistake that leaves it without a name.</summary>
+    public IpsecPolicy? Read(Node entry, int number)
+    {
+        if (Fields.Of(entry, "a policy", found, s_keys) is not { } fields)
+        {
+            return null;
+        }
+
+        string? action = fields.ExactlyOne(s_actions);
+        Located<string>? name = action is null ? null : Values.Name(fields[action], "the name of a policy", 63, found);
+        if (name is { } given && !_names.Add(given.Value))
+        {
+            found.Error(given.At, $"there already is a policy {Wording.Quote(given.Value)}", "choose another name");
+        }
+
+        (bool Out, bool In) direction = Values.Word(fields["direction"], "'direction'", found, ("both", (true, true)), ("out", (true, false)), ("in", (false, true))) ?? (true, true);
+        ImmutableArray<SaConfig> named = [];
+        if (action == "protect")
+        {
+            named = NamedSas(fields);
+            if (fields.Has("sa") && fields.Has("populate"))
+            {
+                found.Error(fields.KeyAt("populate"), "'populate' makes an SA for each packet's values, and 'sa' names SAs that are there", "leave out the one or the other");
+            }
+        }
+        else if (action is not null)
+        {
+            fields.Refuse("belongs to a policy that protects", "leave it out", "sa", "populate");
+        }
+
+        ServiceSet? service = sets.Service(fields["service"], "'service'");
+        IpsecPolicy policy = new()
+        {
+            Name = name?.Value ?? "",
+            At = fields.At,
+            Number = (ushort)Math.Min(number, ushort.MaxValue),
+            Action = action switch { "protect" => IpsecAction.Protect, "bypass" => IpsecAction.Bypass, _ => IpsecAction.Drop },
+            Local = sets.FixedAddresses(fields["local"], "'local'", Fixed),
+            Remote = sets.FixedAddresses(fields["remote"], "'remote'", Fixed),
+            Service = WithRemotePorts(fields, service),
+            LocalPorts = LocalPorts(fields, service),
+            Outbound = direction.Out,
+            Inbound = direction.In,
+            Sas = named,
+            Populate = Populated(fields),
+        };
+        return name is null ? null : policy;
+    }
+
+    private ImmutableArray<SaConfig> NamedSas(Fields fields)
+    {
+        List<SaConfig> named = [];
+        Node? node = fields["sa"];
+        if (node is ListNode { Items.Count: 0 })
+        {
+            found.Error(node.At, "'sa' is an empty list", "leave the key out where a key manager, or filterctl, brings the SAs");
+        }
+
+        foreach (Node entry in Values.Each(node))
+        {
+            if (Values.Text(entry, "'sa'", found) is not { } text)
+            {
+                continue;
+            }
+
+            if (!sas.TryGetValue(text.Value, out SaConfig? sa))
+            {
+                found.Error(text.At, $"there is no SA {Wording.Quote(text.Value)}", Wording.DidYouMean(text.Value, [.. sas.Keys]) ?? "describe it under 'sas'");
+                continue;
+            }
+
+            _used.Add(text.Value);
+            if (sa is null)
+            {
+                continue;
+            }
+
+            if (named.Contains(sa))
+            {
+                found.Error(text.At, $"the policy names the SA {Wording.Quote(text.Value)} twice");
+            }
+            else
+            {
+                CheckBeside(named, sa, text);
+                named.Add(sa);
+            }
+        }
+
+        ulong all = named.Aggregate(0UL, static (dscps, sa) => dscps | (sa.Settings.Dscps == 0 ? ulong.MaxValue : sa.Settings.Dscps));
+        if (named.Count > 0 && all != ulong.MaxValue && node is not null)
+        {
+            found.Warn(fields.KeyAt("sa"), $"packets of {64 - BitOperations.PopCount(all)} other DSCPs find no SA, and are dropped", "leave 'dscp' out of one of the SAs: it carries what the others do not");
+        }
+
+        return [.. named];
+    }
+
+    /// <summary>What goes to the same place goes in the same way (RFC 4301 §4.4.1.2: a policy has one mode and one pair of tunnel ends).</summary>
+    private void CheckBeside(List<SaConfig> named, SaConfig sa, Located<string> text)
+    {
+        if (named.Count == 0)
+        {
+            return;
+        }
+
+        SaSettings first = named[0].Settings, settings = sa.Settings;
+        if (first.Mode != settings.Mode)
+        {
+            found.Error(text.At, $"the SAs {Wording.Quote(named[0].Name)} and {Wording.Quote(sa.Name)} are of different modes", "the SAs of one policy are all tunnels, or all transport: write a policy for each");
+        }
+        else if (settings.Mode == IpsecMode.Tunnel && (first.Local, first.Remote) != (settings.Local, settings.Remote))
+        {
+            found.Error(text.At, $"the tunnels {Wording.Quote(named[0].Name)} and {Wording.Quote(sa.Name)} have different ends", "the tunnels of one policy lead to one gateway: write a policy for each");
+        }
+    }
+
+    private PopulatedSelectors Populated(Fields fields)
+    {
+        Node? node = fields["populate"];
+        PopulatedSelectors populated = PopulatedSelectors.None;
+        foreach (Node entry in Values.Each(node))
+        {
+            populated |= Values.Word(entry, "an entry of 'populate'", found, s_populated) ?? PopulatedSelectors.None;
+        }
+
+        bool ports = (populated & (PopulatedSelectors.LocalPort | PopulatedSelectors.RemotePort)) != 0;
+        if (ports && (populated & PopulatedSelectors.Protocol) == 0)
+        {
+            found.Error(node!.At, "ports mean nothing without their protocol", "write populate: [ protocol, local-port, remote-port ]");
+        }
+
+        return populated;
+    }
+
+    /// <summary>A list of remote ports says more of services that are named without.</summary>
+    private ServiceSet? WithRemotePorts(Fields fields, ServiceSet? service)
+    {
+        ImmutableArray<PortRange> ports = ServiceWords.ReadPortList(fields["remote-port"], "'remote-port'", found);
+        if (ports.IsEmpty || !HavePorts(fields, "remote-port", service))
+        {
+            return service;
+        }
+
+        if (service!.Services.Any(static s => s.Ports != PortRange.All))
+        {
+            found.Error(fields.KeyAt("remote-port"), "'service' already names ports of the remote end", "write service: tcp and leave the ports to 'remote-port', or the other way round");
+            return service;
+        }
+
+        return ServiceSet.Of(service.Services.SelectMany(one => ports.Select(range => one with { Ports = range })));
+    }
+
+    private ImmutableArray<PortRange> LocalPorts(Fields fields, ServiceSet? service)
+    {
+        ImmutableArray<PortRange> ports = ServiceWords.ReadPortList(fields["local-port"], "'local-port'", found);
+        return !ports.IsEmpty && HavePorts(fields, "local-port", service) ? PortRange.Merge(ports) : [];
+    }
+
+    private bool HavePorts(Fields fields, string key, ServiceSet? service)
+    {
+        if (!fields.Has("service") || service is null or { IsAny: true })
+        {
+            found.Error(fields.KeyAt(key), $"'{key}' says nothing of the protocol", "name it beside: service: tcp");
+            return false;
+        }
+
+        foreach (Service one in service.Services)
+        {
+            if (!IpProtocol.HasPorts(one.Protocol))
+            {
+                found.Error(fields.KeyAt(key), $"{ServiceSet.NameOf(one.Protocol)} has no ports", "name only services that have ports, such as tcp and udp");
+                return false;
+            }
+        }
+
+        return true;
+    }
+}
