@@ -92,6 +92,7 @@ internal static class CommandLine
             StatusVerb.Build(screen),
             FlowsVerb.Build(screen),
             SetVerb.Build(screen),
+            SaVerb.Build(screen),
             CountersVerb.Build(screen),
             DropsVerb.Build(screen),
             ReloadVerb.Build(screen),

@@ -91,6 +91,13 @@ public sealed class IpsecDatabases
         return new IpsecDatabases(spd, manual, ours.ToFrozenSet());
     }
 
+    /// <summary>Makes the two SAs of a pair that is added by hand. Copies the keys: the pair's own may be wiped afterwards.</summary>
+    public static (OutboundSa Outbound, InboundSa Inbound) MakePair(SaConfig sa)
+    {
+        SaSettings settings = sa.Settings;
+        return (new OutboundSa(sa.Name, settings, sa.Out.Spi, KeyOf(settings.Suite, sa.Out)), new InboundSa(sa.Name, settings, sa.In.Spi, KeyOf(settings.Suite, sa.In)));
+    }
+
     private static T? Keep<T>(Dictionary<uint, List<SecurityAssociation>> before, SaSettings settings, SaKeys keys)
         where T : SecurityAssociation
     {

@@ -3,10 +3,10 @@ namespace Filter.Ctl.Control;
 /// <summary>
 /// What a verb asks of the daemon: one JSON object a line, at most <see cref="ControlServer.MaxRequest"/> bytes.
 /// </summary>
-/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, set, reload, confirm or stop.</param>
+/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, set, sa, reload, confirm or stop.</param>
 internal sealed record ControlRequest(string Verb)
 {
-    /// <summary>reload, diff: the ruleset's absolute path; null for the one that runs.</summary>
+    /// <summary>reload, diff: the ruleset's absolute path; null for the one that runs. sa: what messages call the text.</summary>
     public string? File { get; init; }
 
     /// <summary>reload: seconds after which it goes back unless confirmed.</summary>
@@ -30,10 +30,22 @@ internal sealed record ControlRequest(string Verb)
     /// <summary>set: how many seconds added elements stay; null for as long as the set says.</summary>
     public long? Timeout { get; init; }
 
-    /// <summary>flows, delete: which of them; null for all. set: list, add, delete or flush.</summary>
+    /// <summary>sa: which, by name or SPI; null for all.</summary>
+    public string? Sa { get; init; }
+
+    /// <summary>sa: the SAs to add, in the words of a ruleset.</summary>
+    public string? Text { get; init; }
+
+    /// <summary>sa: where key files that the text names are looked for; an absolute path.</summary>
+    public string? Folder { get; init; }
+
+    /// <summary>sa: those of this policy alone.</summary>
+    public string? Policy { get; init; }
+
+    /// <summary>flows, delete: which of them; null for all. set, sa: list, show, add, delete or flush.</summary>
     public string? Match { get; init; }
 
-    /// <summary>flows: most rows to give.</summary>
+    /// <summary>flows, sa: most rows to give.</summary>
     public int? Limit { get; init; }
 }
 
@@ -79,7 +91,10 @@ internal sealed record ControlResponse
     /// <summary>A set, or a piece of one, in an answer to set.</summary>
     public SetReport? Set { get; init; }
 
-    /// <summary>How many flows there are, or were deleted; how many elements were added or left.</summary>
+    /// <summary>SAs, or some of them, in an answer to sa.</summary>
+    public IReadOnlyList<SaReport>? Sas { get; init; }
+
+    /// <summary>How many flows or SAs there are, or were deleted; how many elements were added or left.</summary>
     public long? Count { get; init; }
 
     /// <summary>A packet that ended, for drops.</summary>

@@ -47,7 +47,10 @@ internal sealed record StatusReport
     /// <summary>The ports, in the ruleset's order.</summary>
     public required IReadOnlyList<PortReport> Ports { get; init; }
 
-    /// <summary>The SAs, outbound and inbound.</summary>
+    /// <summary>How many SAs there are, both directions.</summary>
+    public required long SaCount { get; init; }
+
+    /// <summary>The SAs; of more than twenty the first twenty.</summary>
     public required IReadOnlyList<SaReport> Sas { get; init; }
 
     /// <summary>The crypto libraries in use.</summary>
@@ -95,40 +98,6 @@ internal sealed record PortReport
 
     /// <summary>Frames that the kernel lost before Filter read them.</summary>
     public required long KernelDrops { get; init; }
-}
-
-/// <summary>One direction of a security association.</summary>
-internal sealed record SaReport
-{
-    /// <summary>Its name in the ruleset.</summary>
-    public required string Name { get; init; }
-
-    /// <summary>out or in.</summary>
-    public required string Direction { get; init; }
-
-    /// <summary>The SPI, as 0x with eight digits.</summary>
-    public required string Spi { get; init; }
-
-    /// <summary>tunnel or transport.</summary>
-    public required string Mode { get; init; }
-
-    /// <summary>The suite.</summary>
-    public required string Suite { get; init; }
-
-    /// <summary>Packets sealed or opened.</summary>
-    public required long Packets { get; init; }
-
-    /// <summary>Their bytes.</summary>
-    public required long Bytes { get; init; }
-
-    /// <summary>The last sequence number sent; null of an inbound one.</summary>
-    public long? Sequence { get; init; }
-
-    /// <summary>Packets with a wrong ICV.</summary>
-    public required long BadIcv { get; init; }
-
-    /// <summary>Packets whose sequence number was seen already, or too old.</summary>
-    public required long Replayed { get; init; }
 }
 
 /// <summary>What `counters` shows.</summary>

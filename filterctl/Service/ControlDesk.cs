@@ -27,11 +27,13 @@ internal sealed class ControlDesk
     private readonly Reporter _reporter;
     private readonly LiveRehearsal _rehearsal;
     private readonly SetDesk _sets;
+    private readonly SaDesk _sas;
 
     /// <summary>A desk for a running daemon.</summary>
-    public ControlDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets, EventFeed feed, StopOrder stop, NameResolver names)
+    public ControlDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets, EventFeed feed, StopOrder stop, NameResolver names, ServiceLog log)
     {
         _sets = new SetDesk(rulesets, names);
+        _sas = new SaDesk(gateway, worker, rulesets, log);
         _gateway = gateway;
         _worker = worker;
         _switch = rulesets;
@@ -75,6 +77,10 @@ internal sealed class ControlDesk
 
                 case "set":
                     await _sets.AnswerAsync(request, reply, cancel).ConfigureAwait(false);
+                    break;
+
+                case "sa":
+                    await _sas.AnswerAsync(request, peer, reply, cancel).ConfigureAwait(false);
                     break;
 
                 case "diff":

@@ -122,7 +122,7 @@ internal sealed class Daemon : IDisposable
     {
         EventFeed feed = new();
         using Systemd systemd = Systemd.FromEnvironment();
-        ControlDesk desk = new(_gateway, _worker, _switch, feed, _stop, _names);
+        ControlDesk desk = new(_gateway, _worker, _switch, feed, _stop, _names, _log);
         ControlServer server = new(socket, access, desk.AnswerAsync);
         using (EventPump pump = new(_gateway.Path, _gateway.Ports, feed, _log, () => _switch.Current.Rules.Any(static rule => rule.Log)))
         {

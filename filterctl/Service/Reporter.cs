@@ -19,6 +19,10 @@ namespace Filter.Ctl.Service;
 internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
 {
     private const long Second = 1_000_000_000;
+
+    /// <summary>Packets wait for a status: of thousands of SAs it tells the number.</summary>
+    private const int SasInStatus = 20;
+
     private readonly long _started = WallClock.Monotonic;
 
     /// <summary>Version of the program.</summary>
@@ -42,7 +46,8 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
         JudgedAgain = path.JudgedAgain,
         Disallowed = path.Counters.Disallowed,
         Ports = Ports(),
-        Sas = Sas(gateway.Ipsec),
+        SaCount = gateway.Ipsec?.Sad.Count ?? 0,
+        Sas = [.. SaTelling.InOrder((gateway.Ipsec?.Sad.All ?? []).Take(SasInStatus)).Select(static sa => SaTelling.Of(sa, WallClock.Monotonic))],
         Crypto = gateway.Ipsec is { } stage ? [stage.Backend] : [],
         EventsLost = path.Events.Lost,
     };
@@ -186,35 +191,6 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             SentBytes = Volatile.Read(ref counters.SentBytes),
             SendErrors = Volatile.Read(ref counters.SendErrors),
             KernelDrops = Volatile.Read(ref counters.KernelDrops),
-        };
-    }
-
-    private static List<SaReport> Sas(IpsecStage? stage)
-    {
-        List<SaReport> reports = [];
-        foreach (SecurityAssociation sa in (stage?.Sad.All ?? []).OrderBy(static sa => sa.Name, StringComparer.Ordinal).ThenByDescending(static sa => sa is OutboundSa).ThenBy(static sa => sa.Number))
-        {
-            reports.Add(Describe(sa));
-        }
-
-        return reports;
-    }
-
-    private static SaReport Describe(SecurityAssociation sa)
-    {
-        SaStatistics statistics = sa.Statistics;
-        return new SaReport
-        {
-            Name = sa.Name,
-            Direction = sa is OutboundSa ? "out" : "in",
-            Spi = string.Create(CultureInfo.InvariantCulture, $"0x{sa.Spi:x8}"),
-            Mode = sa.Mode == IpsecMode.Tunnel ? "tunnel" : "transport",
-            Suite = sa.Suite.Name,
-            Packets = Volatile.Read(ref statistics.Packets),
-            Bytes = Volatile.Read(ref statistics.Bytes),
-            Sequence = sa is OutboundSa sending ? (long)sending.Counter : null,
-            BadIcv = Volatile.Read(ref statistics.BadIcv),
-            Replayed = Volatile.Read(ref statistics.Replayed),
         };
     }
 }

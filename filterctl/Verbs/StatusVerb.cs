@@ -48,16 +48,13 @@ internal static class StatusVerb
         screen.Table(PortGrid(status.Ports));
         if (status.Sas.Count > 0)
         {
-            Grid grid = new("SA", "DIRECTION", "SPI", "MODE", "SUITE", ">PACKETS", ">BYTES", ">SEQUENCE", ">BAD ICV", ">REPLAYED");
-            foreach (SaReport sa in status.Sas)
-            {
-                grid.Add(
-                    sa.Name, sa.Direction, sa.Spi, sa.Mode, sa.Suite, sa.Packets, sa.Bytes,
-                    sa.Sequence is { } sequence ? sequence : "-", sa.BadIcv, sa.Replayed);
-            }
-
             screen.Line();
-            screen.Table(grid);
+            screen.Line($"SAs {status.SaCount:N0}" + (status.SaCount > status.Sas.Count ? $", of which {status.Sas.Count} are shown; filterctl sa list shows more" : ""));
+            screen.Table(SaVerb.Rows(status.Sas));
+        }
+
+        if (status.Crypto.Count > 0)
+        {
             screen.Line($"crypto: {string.Join(", ", status.Crypto)}");
         }
     }

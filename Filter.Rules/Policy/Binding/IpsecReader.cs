@@ -46,7 +46,8 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
         return new IpsecConfig([.. policies], [.. sas]);
     }
 
-    private List<SaConfig> ReadSas(Node? node)
+    /// <summary>The pairs alone: of the section's <c>sas</c>, or of who adds some by hand.</summary>
+    public List<SaConfig> ReadSas(Node? node)
     {
         List<SaConfig> sas = [];
         if (node is not MapNode map)

@@ -12,7 +12,7 @@ public sealed class CommandLineTests
 
     public static TheoryData<string> Verbs =>
     [
-        "check", "test", "explain", "replay", "run", "status", "flows", "flows list", "flows delete", "counters", "drops",
+        "check", "test", "explain", "replay", "run", "status", "flows", "flows list", "flows delete", "sa", "sa list", "sa show", "sa add", "sa delete", "sa flush", "counters", "drops",
         "reload", "confirm", "stop",
     ];
 
@@ -48,6 +48,8 @@ public sealed class CommandLineTests
     [InlineData("run file --device eth0")]
     [InlineData("reload --confirm 90000")]
     [InlineData("flows delete")]
+    [InlineData("sa show")]
+    [InlineData("sa add")]
     [InlineData("status extra")]
     public void Wrong_usage_is_status_2_and_says_where_help_is(string line)
     {
@@ -75,6 +77,8 @@ public sealed class CommandLineTests
     [InlineData("status")]
     [InlineData("flows")]
     [InlineData("flows delete all")]
+    [InlineData("sa")]
+    [InlineData("sa flush")]
     [InlineData("counters")]
     [InlineData("drops")]
     [InlineData("reload")]

@@ -1,0 +1,95 @@
+using Filter.Ctl.Control;
+using Filter.Ctl.Service;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+using Filter.Engine.Wire;
+using Filter.Rules.Policy;
+
+namespace Filter.Tests.Filterctl;
+
+/// <summary>A daemon without devices: ports in memory, a worker, and a control socket that verbs are typed at.</summary>
+internal sealed class MemoryDaemon : IDisposable
+{
+    private readonly StringWriter _log = new();
+    private readonly StopOrder _stop = new();
+    private readonly NameResolver _names;
+    private readonly RulesetSwitch _switch;
+    private readonly Sequences _sequences;
+    private readonly ControlServer _server;
+    private readonly Thread _thread;
+
+    /// <summary>Runs a ruleset.</summary>
+    public MemoryDaemon(string ruleset)
+    {
+        File = Scratch.Write("rules.yaml", ruleset);
+        RulesetLoader loader = new([]);
+        Ruleset first = loader.Read(File).Ruleset ?? throw new InvalidOperationException(string.Join('\n', loader.Read(File).Diagnostics));
+        Gateway = Gateway.Compose<NoTrace>(first, Gateway.PortsInMemory(first), flows: 4096);
+        Worker = new Worker(Gateway.Path, static _ => Thread.Yield(), static () => { });
+        ServiceLog log = new(_log, json: false);
+        _sequences = new Sequences(Scratch.Folder);
+        _switch = new RulesetSwitch(Gateway, Worker, loader, first, _sequences, log, _stop);
+        _names = new NameResolver(log);
+        ControlAccess access = new(Group: 4242, ProcessRights.User);
+        ControlDesk desk = new(Gateway, Worker, _switch, new EventFeed(), _stop, _names, log);
+        _server = new ControlServer(ControlSocket.Bind(Socket, access), access, (request, peer, reply, cancel) =>
+            desk.AnswerAsync(request, As is { } uid ? peer with { Uid = uid } : peer, reply, cancel));
+        _thread = new Thread(Worker.Run) { IsBackground = true };
+        _thread.Start();
+        _server.Start();
+    }
+
+    public Scratch Scratch { get; } = new();
+
+    public string File { get; }
+
+    public Gateway Gateway { get; }
+
+    public Worker Worker { get; }
+
+    /// <summary>Who the desk takes its clients for; null for who they are.</summary>
+    public uint? As { get; set; }
+
+    public string Log => _log.ToString();
+
+    public string Socket => Scratch["ctl.sock"];
+
+    /// <summary>Types a verb at it.</summary>
+    public Typed Type(params string[] words) => Typed.Run([.. words, "--socket", Socket]);
+
+    /// <summary>Types a verb that is done.</summary>
+    public string Must(params string[] words)
+    {
+        Typed ran = Type(words);
+        Assert.True(ran.Status == 0, ran.Out + ran.Error);
+        return ran.Out;
+    }
+
+    /// <summary>Has the worker walk a packet line; gives how the packet ended, and what of it leaves.</summary>
+    public async Task<(Verdict Verdict, DropReason Reason)> WalkAsync(string line, string? port = null) =>
+        await Worker.AskAsync(path =>
+        {
+            Assert.True(PacketLine.TryParse(line, out PacketLine? packet, out string? error), error);
+            Burst burst = new() { Now = WallClock.Monotonic };
+            byte number = (byte)Gateway.Ports.First(p => p.Name == (port ?? packet!.Port)).Number;
+            Assert.True(FrameBuilder.TryAppend(packet!, burst, number, out int index));
+            path.Walk(burst);
+            (Verdict, DropReason) ended = (burst.Packets[index].Verdict, burst.Packets[index].Reason);
+            burst.Reset();
+            return ended;
+        });
+
+    public void Dispose()
+    {
+        _server.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        Worker.Stop();
+        _thread.Join();
+        Gateway.Dispose();
+        _switch.Dispose();
+        _names.Dispose();
+        _sequences.Dispose();
+        _stop.Dispose();
+        Scratch.Dispose();
+    }
+}
