@@ -34,7 +34,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private readonly Bridge _bridge;
     private readonly Neighbours _neighbours;
     private readonly Coalescer _coalescer = new();
-    private readonly ushort _takesSuperFrames;
+    private readonly ushort _takesSegments, _takesDatagrams;
     private readonly int[] _mtus = new int[16];
     private readonly PacketFacts[] _kept = new PacketFacts[Burst.Intake];
     private readonly ushort _protected;
@@ -64,7 +64,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         {
             _mtus[port.Number] = port.Mtu;
             _protected |= port.Side == Side.Protected ? port.Mask : (ushort)0;
-            _takesSuperFrames |= port.TakesSuperFrames ? port.Mask : (ushort)0;
+            _takesSegments |= port.Takes(GsoKind.TcpV4) && port.Takes(GsoKind.TcpV6) ? port.Mask : (ushort)0;
+            _takesDatagrams |= port.Takes(GsoKind.Udp) ? port.Mask : (ushort)0;
         }
     }
 
@@ -230,7 +231,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     {
         if (Ipsec is not null)
         {
-            Counters.Coalesced += _coalescer.Merge(burst, _takesSuperFrames);
+            Counters.Coalesced += _coalescer.Merge(burst, _takesSegments, _takesDatagrams);
         }
     }
 

@@ -75,9 +75,6 @@ public sealed unsafe class PacketSocketPort : Port
     public string Device => _device;
 
     /// <inheritdoc/>
-    public override bool TakesSuperFrames => true;
-
-    /// <inheritdoc/>
     public override int PollHandle => Failure is null ? _socket.Number : -1;
 
     /// <inheritdoc/>
@@ -115,6 +112,9 @@ public sealed unsafe class PacketSocketPort : Port
 
         return got;
     }
+
+    /// <inheritdoc/>
+    public override bool Takes(GsoKind kind) => VirtioNet.IsKnown(kind);
 
     /// <inheritdoc/>
     public override void Transmit(Burst burst)

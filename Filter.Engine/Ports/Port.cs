@@ -33,9 +33,6 @@ public abstract class Port : IDisposable
     /// <summary>What it counted; written by the worker alone.</summary>
     public PortCounters Counters { get; } = new();
 
-    /// <summary>Whether it can send super-frames whole.</summary>
-    public virtual bool TakesSuperFrames => false;
-
     /// <summary>A file descriptor to poll for input, or -1.</summary>
     public virtual int PollHandle => -1;
 
@@ -48,6 +45,9 @@ public abstract class Port : IDisposable
     /// </summary>
     /// <returns>How many were appended; 0 where none waits.</returns>
     public abstract int Receive(Burst burst);
+
+    /// <summary>Whether it can send super-frames of this kind whole.</summary>
+    public virtual bool Takes(GsoKind kind) => false;
 
     /// <summary>Sends every packet of the burst whose verdict is Pass and whose egress names this port, in order.</summary>
     public abstract void Transmit(Burst burst);

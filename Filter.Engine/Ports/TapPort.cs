@@ -52,9 +52,6 @@ public sealed unsafe class TapPort : Port
     public string Device => _device;
 
     /// <inheritdoc/>
-    public override bool TakesSuperFrames => true;
-
-    /// <inheritdoc/>
     public override int PollHandle => Failure is null ? _tun.Number : -1;
 
     /// <inheritdoc/>
@@ -100,6 +97,9 @@ public sealed unsafe class TapPort : Port
 
         return count;
     }
+
+    /// <inheritdoc/>
+    public override bool Takes(GsoKind kind) => VirtioNet.IsKnown(kind);
 
     /// <inheritdoc/>
     public override void Transmit(Burst burst)

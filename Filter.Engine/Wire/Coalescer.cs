@@ -4,29 +4,32 @@ using Filter.Engine.Packets;
 namespace Filter.Engine.Wire;
 
 /// <summary>
-/// The <see cref="Segmenter"/>'s opposite: TCP segments of one flow that follow each other in a burst become one
-/// super-frame, which cut again gives the same datagrams. What cannot join ends its flow's super-frame and leaves
-/// after it, so that nothing within a flow is reordered.
+/// The <see cref="Segmenter"/>'s opposite: TCP segments, or UDP datagrams of one size, of a flow that follow each other in a
+/// burst become one super-frame, which cut again gives the same packets. It leaves where the first of them stood; what
+/// cannot join ends its flow's super-frame and leaves after it, so that nothing within a flow is reordered.
 /// </summary>
+/// <remarks>Only what was opened is merged: what came in the clear leaves as its sender, or his NIC, made it.</remarks>
 public sealed class Coalescer
 {
-    private const int MaxOpen = 8;
-    private const int MaxDatagram = ushort.MaxValue;
-    private const int TcpChecksum = 16;
+    /// <summary>The longest super-frame: Linux cuts longer ones in software (GSO_LEGACY_MAX_SIZE), and the IP length ends there too.</summary>
+    private const int Longest = ushort.MaxValue;
+
+    private const int MaxOpen = 16;
+    private const int TcpHeader = 20, UdpHeader = 8;
+    private const int TcpChecksum = 16, UdpChecksum = 6;
 
     private readonly OpenFrame[] _open = new OpenFrame[MaxOpen];
     private int _count;
-    private int _oldest;
 
     /// <summary>Merges what passes and may be merged; what was merged keeps its verdict and leaves by no port.</summary>
     /// <param name="burst">All that was decided of its packets stands.</param>
-    /// <param name="ports">The ports that take super-frames, one bit each.</param>
-    /// <param name="leastDepth">How often a packet must have been opened: 1 leaves alone what came in the clear.</param>
+    /// <param name="tcp">The ports that take super-frames of TCP, one bit each.</param>
+    /// <param name="udp">The ports that take super-frames of UDP.</param>
     /// <returns>How many packets went into others.</returns>
-    public int Merge(Burst burst, ushort ports, int leastDepth = 1)
+    public int Merge(Burst burst, ushort tcp, ushort udp)
     {
         int merged = 0;
-        for (int i = 0, count = burst.Count; i < count && ports != 0; i++)
+        for (int i = 0, count = burst.Count; i < count && (tcp | udp) != 0; i++)
         {
             ref Packet packet = ref burst.Packets[i];
             if (packet.Verdict != Verdict.Pass || packet.Egress == 0)
@@ -41,7 +44,7 @@ public sealed class Coalescer
             }
 
             int at = Find(packet);
-            bool fit = packet.Depth >= leastDepth && (packet.Egress & ~ports) == 0 && IsPlain(packet);
+            bool fit = IsPlain(packet, tcp, udp);
             if (at >= 0 && fit && TryJoin(burst, ref _open[at], ref packet, count - i))
             {
                 merged++;
@@ -68,24 +71,38 @@ public sealed class Coalescer
         return merged;
     }
 
-    /// <summary>A segment that carries data and nothing that must be seen by itself, its checksum known to be right.</summary>
-    private static bool IsPlain(in Packet packet)
+    /// <summary>It carries data and nothing that must be seen by itself, and its checksum is known to be right.</summary>
+    private static bool IsPlain(in Packet packet, ushort tcp, ushort udp)
     {
-        int ip = packet.Transport - packet.Network, tcp = packet.Payload - packet.Transport;
-        return packet.Kind == PacketKind.Tracked && packet.Key.Protocol == IpProtocol.Tcp
-            && (packet.TcpFlags & ~TcpFlags.Psh) == TcpFlags.Ack
-            && !packet.Own && !packet.Log && !packet.Fragmented && packet.Kept == 0 && packet.Extensions == ExtensionHeaders.None
-            && packet.Offload.Gso == GsoKind.None && packet.Offload.Checksum != ChecksumState.Partial
-            && ip == (packet.IsIPv4 ? 20 : IpHeader.IPv6Length) && tcp >= 20 && packet.End > packet.Payload
-            && packet.End <= packet.Length && packet.End - packet.Network <= MaxDatagram
-            && tcp == (packet.Segment[12] >> 4) * 4
-            && (packet.Offload.Checksum == ChecksumState.Valid || IsChecksumRight(packet));
+        if (packet.Depth == 0 || packet.Ipsec == IpsecAction.Protect || packet.Kind != PacketKind.Tracked
+            || packet.Own || packet.Log || packet.Fragmented || packet.Kept != 0 || packet.Extensions != ExtensionHeaders.None
+            || packet.Offload.Gso != GsoKind.None || packet.Offload.Checksum == ChecksumState.Partial
+            || packet.Transport - packet.Network != (packet.IsIPv4 ? 20 : IpHeader.IPv6Length)
+            || packet.End <= packet.Payload || packet.End > packet.Length)
+        {
+            return false;
+        }
+
+        int header = packet.Payload - packet.Transport;
+        ReadOnlySpan<byte> segment = packet.Segment;
+        bool plain = packet.Key.Protocol switch
+        {
+            IpProtocol.Tcp => (packet.Egress & ~tcp) == 0 && (packet.TcpFlags & ~TcpFlags.Psh) == TcpFlags.Ack
+                && header >= TcpHeader && header == (segment[12] >> 4) * 4,
+
+            // A datagram without a checksum would get one (RFC 768), and one shorter than its packet would grow.
+            IpProtocol.Udp => (packet.Egress & ~udp) == 0 && header == UdpHeader
+                && BinaryPrimitives.ReadUInt16BigEndian(segment[4..]) == segment.Length
+                && BinaryPrimitives.ReadUInt16BigEndian(segment[UdpChecksum..]) != 0,
+            _ => false,
+        };
+        return plain && (packet.Offload.Checksum == ChecksumState.Valid || IsChecksumRight(packet));
     }
 
     private static bool IsChecksumRight(in Packet packet)
     {
         Span<byte> segment = packet.Segment;
-        ulong pseudo = Checksum.PseudoHeader(packet.Key.Source, packet.Key.Destination, IpProtocol.Tcp, segment.Length);
+        ulong pseudo = Checksum.PseudoHeader(packet.Key.Source, packet.Key.Destination, packet.Key.Protocol, segment.Length);
         return Checksum.Fold(Checksum.Sum(segment, pseudo)) == ushort.MaxValue;
     }
 
@@ -97,9 +114,10 @@ public sealed class Coalescer
     {
         ref Packet head = ref burst.Packets[open.Index];
         int length = packet.End - packet.Payload;
-        if (length > open.Size || packet.Sequence != open.NextSequence || head.End - head.Network + length > MaxDatagram
+        if (length > open.Size || head.End + length > Longest
+            || (packet.Key.Protocol == IpProtocol.Tcp && packet.Sequence != open.NextSequence)
             || !HaveSameHeaders(head, packet, open.Segments)
-            || (open.Segments == 1 && !TryMove(burst, ref head, left * open.Size))
+            || (open.Segments == 1 && !TryMakeRoom(burst, ref head, left * open.Size))
             || head.End + length > head.Ceiling - head.Start)
         {
             return false;
@@ -149,28 +167,36 @@ public sealed class Coalescer
         }
 
         return Same(a, b, transport, 4)                                                 // ports
-            && Same(a, b, transport + 8, 5)                                             // acknowledgment, data offset
-            && Same(a, b, transport + 14, 2)                                            // window
-            && Same(a, b, transport + 18, a.Length - transport - 18);                   // urgent pointer, options
+            && (head.Key.Protocol == IpProtocol.Udp
+                || (Same(a, b, transport + 8, 5)                                        // acknowledgment, data offset
+                && Same(a, b, transport + 14, 2)                                        // window
+                && Same(a, b, transport + 18, a.Length - transport - 18)));             // urgent pointer, options
     }
 
     private static bool Same(ReadOnlySpan<byte> a, ReadOnlySpan<byte> b, int start, int length) =>
         a.Slice(start, length).SequenceEqual(b.Slice(start, length));
 
-    /// <summary>Moves a packet to a frame that has room for all that may still come; where the arena has none, it stays.</summary>
-    private static bool TryMove(Burst burst, ref Packet head, int more)
+    /// <summary>
+    /// Room for all that may still come: most ports have given the frame as much, else it moves to one that has it.
+    /// Where the arena has none, it stays.
+    /// </summary>
+    private static bool TryMakeRoom(Burst burst, ref Packet head, int more)
     {
-        int capacity = Math.Min(FrameArena.MaxFrame, head.End + more);
-        if (!burst.Arena.TryRent(capacity, out int start))
+        int capacity = Math.Min(Longest, head.End + more);
+        if (head.Ceiling - head.Start < capacity)
         {
-            return false;
+            if (!burst.Arena.TryRent(capacity, out int start))
+            {
+                return false;
+            }
+
+            head.Bytes[..head.End].CopyTo(burst.Arena.Slab.AsSpan(start, head.End));
+            head.Slab = burst.Arena.Slab;
+            head.Start = start;
+            head.Floor = start - FrameArena.Room;
+            head.Ceiling = start + capacity + FrameArena.Room;
         }
 
-        head.Bytes[..head.End].CopyTo(burst.Arena.Slab.AsSpan(start, head.End));
-        head.Slab = burst.Arena.Slab;
-        head.Start = start;
-        head.Floor = start - FrameArena.Room;
-        head.Ceiling = start + capacity + FrameArena.Room;
         head.Length = head.End;             // what padded a short frame is not part of it
         return true;
     }
@@ -192,8 +218,7 @@ public sealed class Coalescer
     {
         if (_count == MaxOpen)
         {
-            _oldest = (_oldest + 1) % MaxOpen;
-            Close(burst, _oldest);
+            Close(burst, First());
         }
 
         ref Packet packet = ref burst.Packets[index];
@@ -207,6 +232,18 @@ public sealed class Coalescer
             Segments = 1,
             NextSequence = packet.Sequence + (uint)size,
         };
+    }
+
+    /// <summary>Which of the open frames stands first in the burst.</summary>
+    private int First()
+    {
+        int first = 0;
+        for (int i = 1; i < _count; i++)
+        {
+            first = _open[i].Index < _open[first].Index ? i : first;
+        }
+
+        return first;
     }
 
     private void CloseAll(Burst burst)
@@ -232,17 +269,27 @@ public sealed class Coalescer
     {
         IpHeader.SetLength(head.Datagram);
         Span<byte> segment = head.Segment;
-        segment[13] = (byte)head.TcpFlags;
-        ulong pseudo = Checksum.PseudoHeader(head.Key.Source, head.Key.Destination, IpProtocol.Tcp, segment.Length);
-        BinaryPrimitives.WriteUInt16BigEndian(segment[TcpChecksum..], Checksum.Fold(pseudo));
+        int field = TcpChecksum;
+        if (head.Key.Protocol == IpProtocol.Tcp)
+        {
+            segment[13] = (byte)head.TcpFlags;
+        }
+        else
+        {
+            field = UdpChecksum;
+            BinaryPrimitives.WriteUInt16BigEndian(segment[4..], (ushort)segment.Length);
+        }
+
+        ulong pseudo = Checksum.PseudoHeader(head.Key.Source, head.Key.Destination, head.Key.Protocol, segment.Length);
+        BinaryPrimitives.WriteUInt16BigEndian(segment[field..], Checksum.Fold(pseudo));
         head.Offload = new Offload
         {
             Checksum = ChecksumState.Partial,
-            Gso = head.IsIPv4 ? GsoKind.TcpV4 : GsoKind.TcpV6,
+            Gso = head.Key.Protocol == IpProtocol.Udp ? GsoKind.Udp : head.IsIPv4 ? GsoKind.TcpV4 : GsoKind.TcpV6,
             HeaderLength = (ushort)head.Payload,
             SegmentSize = (ushort)size,
             ChecksumStart = head.Transport,
-            ChecksumOffset = TcpChecksum,
+            ChecksumOffset = (ushort)field,
         };
     }
 
