@@ -17,10 +17,12 @@ public sealed partial class IpsecStage
         // 1. Whose they are; what can be refused without cryptography is.
         _now = burst.Now;
         _count = 0;
+        _aside.Clear();
         for (int i = from; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
-            if (!packet.Done && !packet.Own && packet.Kind == PacketKind.Tracked && packet.Key.Protocol == IpProtocol.Esp
+            if (!packet.Done && !packet.Own && packet.Kind == PacketKind.Tracked
+                && packet.Key.Protocol is IpProtocol.Esp or IpProtocol.Ah
                 && _ports[packet.Ingress].Side == Side.Unprotected)
             {
                 Address(ref packet, i);
@@ -36,6 +38,7 @@ public sealed partial class IpsecStage
         {
             ref Packet packet = ref burst.Packets[_packets[k]];
             var sa = (InboundSa)_associations[k];
+            sa.Protection.Restore(_jobs[k], _aside, k);
             if (!_jobs[k].Good)
             {
                 sa.Statistics.BadIcv++;
@@ -43,7 +46,7 @@ public sealed partial class IpsecStage
                 continue;
             }
 
-            DropReason why = Esp.Unwrap(ref packet, sa, _jobs[k]);
+            DropReason why = sa.Protection.Unwrap(ref packet, sa, _jobs[k]);
             if (why != DropReason.None)
             {
                 packet.Drop(why);
@@ -91,7 +94,7 @@ public sealed partial class IpsecStage
     {
         if (Sad.Find(packet.Spi, packet.Key.Protocol, packet.Key.Destination) is not { } sa || !sa.Receives(packet.Key))
         {
-            // ESP of other hosts is transit, for the rules to judge.
+            // ESP and AH of other hosts are transit, for the rules to judge.
             if (_databases.Own.Contains(packet.Key.Destination)
                 || (_hostMac != 0 && Parser.DestinationMac(packet.Bytes) == _hostMac))
             {
@@ -103,11 +106,16 @@ public sealed partial class IpsecStage
 
         DropReason why = packet.Depth >= DeepestNesting
             ? DropReason.NestedTooDeep
-            : Esp.TryAddress(packet, sa, out _jobs[_count]);
+            : sa.Protection.TryAddress(packet, sa, out _jobs[_count]);
         if (why == DropReason.None && !sa.MayCarry(_now))
         {
             sa.Statistics.Expired++;
             why = DropReason.SaExpired;
+        }
+
+        if (why == DropReason.None && !sa.Protection.TryBlank(packet, _jobs[_count], _aside, _count))
+        {
+            why = DropReason.NoRoom;
         }
 
         if (why != DropReason.None)
@@ -130,7 +138,9 @@ public sealed partial class IpsecStage
         {
             // What their side is told here is what ours will send back.
             Span<byte> datagram = packet.Datagram;
-            TcpMss.Clamp(datagram, Esp.LongestFor(back, IpHeader.Length(datagram), _ports[packet.Ingress].Mtu));
+            TcpMss.Clamp(
+                datagram,
+                back.Protection.LongestFor(back, IpHeader.IsIPv4(datagram), IpHeader.Length(datagram), _ports[packet.Ingress].Mtu));
         }
     }
 

@@ -104,7 +104,7 @@ public sealed partial class IpsecStage
         }
 
         long every = sa.Settings.Padding.DummyEvery;
-        if (every > 0 && sa.Mode == IpsecMode.Tunnel && _now - sa.LastSent >= every && _count < DummiesATick)
+        if (every > 0 && sa.Mode == IpsecMode.Tunnel && sa.Protection.Pads && _now - sa.LastSent >= every && _count < DummiesATick)
         {
             SendDummy(burst, sa);
         }
@@ -114,7 +114,7 @@ public sealed partial class IpsecStage
     {
         ushort egress = Unprotected();
         int mtu = Math.Min(MtuOf(egress), sa.PathMtuAt(_now));
-        int longest = Esp.LongestFor(sa, 0, mtu);
+        int longest = sa.Protection.LongestFor(sa, true, 0, mtu);
         int wanted = sa.Settings.Padding.PadTo > 0 ? sa.Settings.Padding.PadTo : Random.Shared.Next(IpHeader.IPv6Length, 1400);
         int length = Math.Min(wanted, longest);
         if (egress == 0 || length < IpHeader.IPv4Length || !burst.TryAppend(EthernetHeader.Length + length, out int index))
@@ -135,7 +135,8 @@ public sealed partial class IpsecStage
         packet.Bytes.Clear();
         LinkAddress.Write(_self?.Mac ?? 0, packet.Bytes[6..]);
         packet.Datagram[0] = 0x45;                  // what a header is read from; it means nothing
-        if (!sa.TryNext(out ulong sequence) || !Esp.TryWrap(ref packet, sa, sequence, ++_identification, 0, out _jobs[_count], dummy: true))
+        if (!sa.TryNext(out ulong sequence)
+            || !sa.Protection.TryWrap(ref packet, sa, sequence, ++_identification, 0, dummy: true, out _jobs[_count]))
         {
             packet.Drop(DropReason.NoRoom);
             return;

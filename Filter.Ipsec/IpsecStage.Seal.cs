@@ -25,6 +25,7 @@ public sealed partial class IpsecStage
         // 1. Sizes, segments and headers. What is cut into pieces has them appended, so the end moves.
         _now = burst.Now;
         _count = 0;
+        _aside.Clear();
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
@@ -47,7 +48,9 @@ public sealed partial class IpsecStage
         for (int k = 0; k < _count; k++)
         {
             ref Packet packet = ref burst.Packets[_packets[k]];
-            int mtu = Math.Min(MtuOf(packet.Egress), ((OutboundSa)_associations[k]).PathMtu);
+            var sa = (OutboundSa)_associations[k];
+            sa.Protection.Restore(_jobs[k], _aside, k);
+            int mtu = Math.Min(MtuOf(packet.Egress), sa.PathMtu);
             if (!_jobs[k].Good)
             {
                 packet.Drop(DropReason.NoRoom);
@@ -114,8 +117,8 @@ public sealed partial class IpsecStage
         int length = packet.Segments > 1
             ? packet.Payload + packet.Offload.SegmentSize - packet.Network
             : packet.End - packet.Network;
-        int longest = Math.Max(Esp.LongestFor(sa, split, mtu), packet.IsIPv4 ? LeastIPv4Mtu : LeastIPv6Mtu);
-        bool fits = Esp.SealedLength(sa, split, length) <= mtu;
+        int longest = Math.Max(sa.Protection.LongestFor(sa, packet.IsIPv4, split, mtu), packet.IsIPv4 ? LeastIPv4Mtu : LeastIPv6Mtu);
+        bool fits = sa.Protection.SealedLength(sa, packet.IsIPv4, split, length) <= mtu;
         bool mayBeCut = !packet.DontFragment || packet.Fragmented
             || (whole && sa.Remote.IsIPv4 && settings.Outer.DontFragment == DontFragmentBit.Clear);
         if (!fits && !mayBeCut && length > longest)
@@ -156,7 +159,8 @@ public sealed partial class IpsecStage
             return;
         }
 
-        if (settings.ClampMss && TcpMss.Clamp(packet.Datagram, Esp.LongestFor(sa, IpHeader.Length(packet.Datagram), mtu)))
+        if (settings.ClampMss
+            && TcpMss.Clamp(packet.Datagram, sa.Protection.LongestFor(sa, packet.IsIPv4, IpHeader.Length(packet.Datagram), mtu)))
         {
             packet.Offload.Checksum = ChecksumState.Valid;
         }
@@ -172,15 +176,15 @@ public sealed partial class IpsecStage
             return;
         }
 
-        // 4. ESP around it.
+        // 4. ESP or AH around it.
         bool outerIPv4 = tunnel ? sa.Remote.IsIPv4 : packet.IsIPv4;
-        if (!IpHeader.CanHold(outerIPv4, Esp.SealedLength(sa, split, length)))
+        if (!IpHeader.CanHold(outerIPv4, sa.Protection.SealedLength(sa, packet.IsIPv4, split, length)))
         {
             packet.Drop(DropReason.TooBig);
             return;
         }
 
-        int padTo = settings.Padding.PadTo > length ? Math.Min(settings.Padding.PadTo, longest) : 0;
+        int padTo = sa.Protection.Pads && settings.Padding.PadTo > length ? Math.Min(settings.Padding.PadTo, longest) : 0;
         if (padTo - length > packet.Tailroom - LongestTrailer)
         {
             MoveToRoom(burst, index, padTo - length);
@@ -198,7 +202,7 @@ public sealed partial class IpsecStage
             IpHeader.TakeHop(packet.Datagram);
         }
 
-        if (!Esp.TryWrap(ref packet, sa, sequence, ++_identification, padTo, out _jobs[_count]))
+        if (!sa.Protection.TryWrap(ref packet, sa, sequence, ++_identification, padTo, dummy: false, out _jobs[_count]))
         {
             packet.Drop(DropReason.NoRoom);
             return;
@@ -209,6 +213,12 @@ public sealed partial class IpsecStage
             // Fragments of it follow; a DF that was copied would forbid them.
             packet.Datagram[6] &= 0xbf;
             IpHeader.FinishIPv4(packet.Datagram);
+        }
+
+        if (!sa.Protection.TryBlank(packet, _jobs[_count], _aside, _count))
+        {
+            packet.Drop(DropReason.NoRoom);
+            return;
         }
 
         sa.LastSent = _now;

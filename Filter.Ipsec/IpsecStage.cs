@@ -5,6 +5,7 @@ using Filter.Engine.Path;
 using Filter.Engine.Ports;
 using Filter.Ipsec.Crypto;
 using Filter.Ipsec.Databases;
+using Filter.Ipsec.Protocols;
 using Filter.Rules.Policy;
 
 namespace Filter.Ipsec;
@@ -27,6 +28,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     private readonly CryptoJob[] _jobs = new CryptoJob[Burst.Capacity];
     private readonly int[] _packets = new int[Burst.Capacity];
     private readonly SecurityAssociation[] _associations = new SecurityAssociation[Burst.Capacity];
+    private readonly SavedHeaders _aside = new(Burst.Capacity);
     private readonly ushort _protectedMask;
     private readonly ulong _hostMac;
     private readonly Port? _self;

@@ -132,7 +132,7 @@ public enum DropReason : byte
     PolicyDrop,
     /// <summary>It came in the clear, but its policy says protect (RFC 4301 §5.2).</summary>
     ClearForProtected,
-    /// <summary>ESP to the gateway that names no SA of ours.</summary>
+    /// <summary>ESP or AH to the gateway that names no SA of ours.</summary>
     UnknownSpi,
     /// <summary>The ICV is wrong.</summary>
     BadIcv,
@@ -142,6 +142,8 @@ public enum DropReason : byte
     BadPadding,
     /// <summary>Too short, or not a multiple of the cipher's block.</summary>
     BadEsp,
+    /// <summary>AH whose length is not what its SA's ICV asks for, or not within the packet (RFC 4302 §2.2).</summary>
+    BadAh,
     /// <summary>The inner packet does not fit the SA's selectors (RFC 4301 §5.2).</summary>
     WrongSelectors,
     /// <summary>The mode inside is not the SA's: tunnel for transport or the reverse.</summary>

@@ -48,6 +48,7 @@ public abstract class SecurityAssociation : IDisposable
         Selectors = selectors;
         (Mode, Protocol, Local, Remote) = (settings.Mode, settings.Protocol, settings.Local ?? default, settings.Remote ?? default);
         Suite = key.Suite;
+        Protection = Protection.Of(settings);
     }
 
     /// <summary>Its name.</summary>
@@ -93,6 +94,9 @@ public abstract class SecurityAssociation : IDisposable
     public IReadOnlyList<SpdEntry> Policies => Users;
 
     internal SaKey Key { get; }
+
+    /// <summary>What it does to packets.</summary>
+    internal Protection Protection { get; }
 
     /// <summary>It stands in a ruleset, and goes with it.</summary>
     public bool IsOfRuleset { get; internal init; }

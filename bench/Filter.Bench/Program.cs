@@ -11,6 +11,10 @@ else if (args is ["rules", ..])
     AnalysisBench.Run(args.Length > 1 ? args[1] : "");
     ReloadDelay.Run();
 }
+else if (args is ["ipsec"])
+{
+    IpsecBench.Run();
+}
 else if (args is ["analysis", ..])
 {
     AnalysisBench.Run(args.Length > 1 ? args[1] : "");
