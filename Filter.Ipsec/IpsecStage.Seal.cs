@@ -117,8 +117,11 @@ public sealed partial class IpsecStage
         int length = packet.Segments > 1
             ? packet.Payload + packet.Offload.SegmentSize - packet.Network
             : packet.End - packet.Network;
-        int longest = Math.Max(sa.Protection.LongestFor(sa, packet.IsIPv4, split, mtu), packet.IsIPv4 ? LeastIPv4Mtu : LeastIPv6Mtu);
-        bool fits = sa.Protection.SealedLength(sa, packet.IsIPv4, split, length) <= mtu;
+        int sealedLength = sa.Protection.SealedLength(sa, packet.IsIPv4, split, length);
+        bool fits = sealedLength <= mtu, pads = settings.Padding.PadTo > length && sa.Protection.Pads;
+        int longest = fits && !pads
+            ? int.MaxValue
+            : Math.Max(sa.Protection.LongestFor(sa, packet.IsIPv4, split, mtu), packet.IsIPv4 ? LeastIPv4Mtu : LeastIPv6Mtu);
         bool mayBeCut = !packet.DontFragment || packet.Fragmented
             || (whole && sa.Remote.IsIPv4 && settings.Outer.DontFragment == DontFragmentBit.Clear);
         if (!fits && !mayBeCut && length > longest)
@@ -178,13 +181,13 @@ public sealed partial class IpsecStage
 
         // 4. ESP or AH around it.
         bool outerIPv4 = tunnel ? sa.Remote.IsIPv4 : packet.IsIPv4;
-        if (!IpHeader.CanHold(outerIPv4, sa.Protection.SealedLength(sa, packet.IsIPv4, split, length)))
+        if (!IpHeader.CanHold(outerIPv4, sealedLength))
         {
             packet.Drop(DropReason.TooBig);
             return;
         }
 
-        int padTo = sa.Protection.Pads && settings.Padding.PadTo > length ? Math.Min(settings.Padding.PadTo, longest) : 0;
+        int padTo = pads ? Math.Min(settings.Padding.PadTo, longest) : 0;
         if (padTo - length > packet.Tailroom - LongestTrailer)
         {
             MoveToRoom(burst, index, padTo - length);

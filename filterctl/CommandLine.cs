@@ -93,6 +93,7 @@ internal static class CommandLine
             FlowsVerb.Build(screen),
             SetVerb.Build(screen),
             SaVerb.Build(screen),
+            PolicyVerb.Build(screen),
             CountersVerb.Build(screen),
             DropsVerb.Build(screen),
             ReloadVerb.Build(screen),

@@ -32,6 +32,21 @@ public sealed class SaStatistics
 
     /// <summary>Packets that came after its hard limit.</summary>
     public long Expired;
+
+    /// <summary>Takes over what another counted.</summary>
+    public void Add(SaStatistics other)
+    {
+        Packets += other.Packets;
+        Bytes += other.Bytes;
+        BadIcv += other.BadIcv;
+        Replayed += other.Replayed;
+        Malformed += other.Malformed;
+        BadPadding += other.BadPadding;
+        Dummies += other.Dummies;
+        WrongInner += other.WrongInner;
+        Exhausted += other.Exhausted;
+        Expired += other.Expired;
+    }
 }
 
 /// <summary>What one SPD entry counted. One worker writes; others read by <see cref="Volatile"/>.</summary>
@@ -60,4 +75,7 @@ public sealed class PolicyStatistics
 
     /// <summary>Openings that it decided.</summary>
     public long Decisions;
+
+    /// <summary>What its SAs counted that are gone.</summary>
+    public SaStatistics Gone { get; } = new();
 }

@@ -153,6 +153,11 @@ public sealed class Sad
 
     internal void Remove(SecurityAssociation sa)
     {
+        if (sa.Users.Length > 0)
+        {
+            sa.Users[0].Statistics.Gone.Add(sa.Statistics);     // the policy's counters outlive its SAs
+        }
+
         Leave(sa);
         Volatile.Write(ref _associations[sa.Number], null);
         _free.Push(sa.Number);

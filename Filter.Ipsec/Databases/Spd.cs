@@ -47,6 +47,14 @@ public sealed class SpdEntry
         && (_policy.Service is null || _policy.Service.Matches(way.Protocol, way.DestinationPort, Query(way.Protocol, icmpType), icmpCode))
         && (_policy.LocalPorts.IsEmpty || HasLocalPort(way.SourcePort));
 
+    /// <summary>The first selector that does not match, by its word in a ruleset; null where all do.</summary>
+    internal string? Differs(Direction direction, in FlowKey way, byte icmpType, byte icmpCode) =>
+        !Speaks(direction) ? "direction"
+        : _policy.Local?.Contains(way.Source) == false ? "local"
+        : _policy.Remote?.Contains(way.Destination) == false ? "remote"
+        : _policy.Service?.Matches(way.Protocol, way.DestinationPort, Query(way.Protocol, icmpType), icmpCode) == false ? "service"
+        : Matches(way, icmpType, icmpCode) ? null : "local-port";
+
     /// <summary>Whether the address selectors match.</summary>
     internal bool IsBetween(Address local, Address remote) =>
         (_policy.Local is null || _policy.Local.Contains(local)) && (_policy.Remote is null || _policy.Remote.Contains(remote));

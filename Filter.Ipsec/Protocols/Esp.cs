@@ -32,7 +32,7 @@ internal sealed class Esp : Protection
     {
         IpsecSuite suite = sa.Suite;
         int text = mtu - Before(sa, split) - HeaderLength - suite.IvLength - suite.IcvLength;
-        int carried = text - (text % suite.BlockLength) - TrailerLength;
+        int carried = (text & -suite.BlockLength) - TrailerLength;
         return sa.Mode == IpsecMode.Tunnel ? carried : carried + split;
     }
 
@@ -111,7 +111,7 @@ internal sealed class Esp : Protection
             Key = sa.Key, Slab = packet.Slab, Header = header, Iv = header + HeaderLength, Text = text, Icv = icv,
             Sequence = sa.Extend(packet.Sequence), Extended = sa.Settings.ExtendedSequence,
         };
-        if (icv - text < suite.BlockLength || (icv - text) % suite.BlockLength != 0)
+        if (icv - text < suite.BlockLength || ((icv - text) & (suite.BlockLength - 1)) != 0)
         {
             sa.Statistics.Malformed++;
             return DropReason.BadEsp;

@@ -228,5 +228,5 @@ internal abstract class Protection
         packet.End = packet.Length;
     }
 
-    private protected static int RoundUp(int length, int block) => (length + block - 1) / block * block;
+    private protected static int RoundUp(int length, int block) => (length + block - 1) & -block;
 }

@@ -3,7 +3,7 @@ namespace Filter.Ctl.Control;
 /// <summary>
 /// What a verb asks of the daemon: one JSON object a line, at most <see cref="ControlServer.MaxRequest"/> bytes.
 /// </summary>
-/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, set, sa, reload, confirm or stop.</param>
+/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, set, sa, policy, reload, confirm or stop.</param>
 internal sealed record ControlRequest(string Verb)
 {
     /// <summary>reload, diff: the ruleset's absolute path; null for the one that runs. sa: what messages call the text.</summary>
@@ -18,7 +18,7 @@ internal sealed record ControlRequest(string Verb)
     /// <summary>stop: give the ports back as they were before Filter.</summary>
     public bool Restore { get; init; }
 
-    /// <summary>explain: the packet line.</summary>
+    /// <summary>explain, policy: the packet line.</summary>
     public string? Line { get; init; }
 
     /// <summary>set: which; null for all.</summary>
@@ -39,10 +39,10 @@ internal sealed record ControlRequest(string Verb)
     /// <summary>sa: where key files that the text names are looked for; an absolute path.</summary>
     public string? Folder { get; init; }
 
-    /// <summary>sa: those of this policy alone.</summary>
+    /// <summary>sa: those of this policy alone. policy: which; null for all.</summary>
     public string? Policy { get; init; }
 
-    /// <summary>flows, delete: which of them; null for all. set, sa: list, show, add, delete or flush.</summary>
+    /// <summary>flows, delete: which of them; null for all. set, sa, policy: list, show, add, delete, flush or explain.</summary>
     public string? Match { get; init; }
 
     /// <summary>flows, sa: most rows to give.</summary>
@@ -93,6 +93,12 @@ internal sealed record ControlResponse
 
     /// <summary>SAs, or some of them, in an answer to sa.</summary>
     public IReadOnlyList<SaReport>? Sas { get; init; }
+
+    /// <summary>Policies, in an answer to policy.</summary>
+    public IReadOnlyList<PolicyReport>? Policies { get; init; }
+
+    /// <summary>What policy says of a packet, in an answer to policy.</summary>
+    public IReadOnlyList<PolicyWalkReport>? PolicyWalks { get; init; }
 
     /// <summary>How many flows or SAs there are, or were deleted; how many elements were added or left.</summary>
     public long? Count { get; init; }

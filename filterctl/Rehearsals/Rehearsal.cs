@@ -173,7 +173,7 @@ internal sealed class Rehearsal : IDisposable
             throw new Refusal($"'{text}': {error}");
         }
 
-        PortConfig port = PortOf(line, text);
+        PortConfig port = LinePackets.PortOf(_ruleset, line, text);
         ushort arrivedBy = PolicyOf(line, text);
         if (!FrameBuilder.TryAppend(line, _burst, port.Number, out index))
         {
@@ -200,18 +200,5 @@ internal sealed class Rehearsal : IDisposable
 
         IpsecPolicy? policy = _ruleset.Ipsec?.Policies.FirstOrDefault(p => p.Name == name && p.Action == IpsecAction.Protect);
         return policy?.Number ?? throw new Refusal($"'{text}': {_ruleset.File} has no IPsec policy '{name}' that protects");
-    }
-
-    private PortConfig PortOf(PacketLine line, string text)
-    {
-        string known = string.Join(", ", _ruleset.Ports.Select(static port => port.Name));
-        if (line.Port is { } name)
-        {
-            return _ruleset.FindPort(name)
-                ?? throw new Refusal($"'{text}': {_ruleset.File} has no port '{name}'; it has {known}");
-        }
-
-        return (line.Kind == LineKind.Ether ? null : _ruleset.PortOf(line.Source))
-            ?? throw new Refusal($"'{text}': it names no port, and no port's prefixes have its source: begin it with one of {known}, as '{_ruleset.Ports[0].Name}: {text}'");
     }
 }

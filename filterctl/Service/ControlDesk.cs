@@ -28,12 +28,14 @@ internal sealed class ControlDesk
     private readonly LiveRehearsal _rehearsal;
     private readonly SetDesk _sets;
     private readonly SaDesk _sas;
+    private readonly PolicyDesk _policies;
 
     /// <summary>A desk for a running daemon.</summary>
     public ControlDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets, EventFeed feed, StopOrder stop, NameResolver names, ServiceLog log)
     {
         _sets = new SetDesk(rulesets, names);
         _sas = new SaDesk(gateway, worker, rulesets, log);
+        _policies = new PolicyDesk(gateway, worker, rulesets);
         _gateway = gateway;
         _worker = worker;
         _switch = rulesets;
@@ -81,6 +83,10 @@ internal sealed class ControlDesk
 
                 case "sa":
                     await _sas.AnswerAsync(request, peer, reply, cancel).ConfigureAwait(false);
+                    break;
+
+                case "policy":
+                    await _policies.AnswerAsync(request, reply, cancel).ConfigureAwait(false);
                     break;
 
                 case "diff":

@@ -97,7 +97,8 @@ internal static class SaTelling
         Output.Networks.One(selectors.Local), Output.Networks.One(selectors.Remote), selectors.Protocol,
         PortsOf(selectors.LocalPorts), PortsOf(selectors.RemotePorts));
 
-    private static string PortsOf(PortRange ports) =>
+    /// <summary>Ports as a ruleset writes them.</summary>
+    public static string PortsOf(PortRange ports) =>
         ports.First == ports.Last
             ? ports.First.ToString(CultureInfo.InvariantCulture)
             : string.Create(CultureInfo.InvariantCulture, $"{ports.First}-{ports.Last}");

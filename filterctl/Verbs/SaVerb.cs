@@ -8,7 +8,8 @@ namespace Filter.Ctl.Verbs;
 /// <summary>filterctl sa: the security associations of the running Filter.</summary>
 internal static class SaVerb
 {
-    private const int DefaultLimit = 1000;
+    /// <summary>Rows that are shown where nothing else is said.</summary>
+    internal const int DefaultLimit = 1000;
 
     /// <summary>The verb with its subverbs; alone it lists.</summary>
     public static Command Build(Screen screen)
@@ -144,7 +145,8 @@ internal static class SaVerb
     private static int Change(Screen screen, string socket, bool json, ControlRequest request) =>
         Asking.Once(screen, socket, json, request, response => screen.Line(response.Message!));
 
-    private static int List(Screen screen, string socket, bool json, ControlRequest request)
+    /// <summary>Lists SAs.</summary>
+    internal static int List(Screen screen, string socket, bool json, ControlRequest request)
     {
         using ControlClient client = ControlClient.Connect(socket);
         List<SaReport> rows = [];

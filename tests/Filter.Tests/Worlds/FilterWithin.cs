@@ -41,14 +41,12 @@ internal sealed class FilterWithin : IDisposable
     /// <summary>Its stage.</summary>
     public IpsecStage Ipsec => Gateway.Ipsec!;
 
-    /// <summary>Starts one with a ruleset whose NICs are devices of the host; its SAs are for the test to bring.</summary>
+    /// <summary>Starts one with a ruleset whose NICs are devices of the host.</summary>
     public static FilterWithin Start(Host host, string file)
     {
         RulesetReading reading = RulesetFile.Read(Path.Combine(Repository.Root, file));
         Assert.True(reading.Ruleset is not null, string.Join('\n', reading.Diagnostics));
-        IpsecConfig written = reading.Ruleset!.Ipsec!;
-        IpsecConfig bare = new([.. written.Policies.Select(static policy => policy with { Sas = [] })], []);
-        return host.World.Keep(new FilterWithin(host, reading.Ruleset with { Ipsec = bare }));
+        return host.World.Keep(new FilterWithin(host, reading.Ruleset!));
     }
 
     /// <summary>Has the worker do something between two bursts; returns when it has.</summary>

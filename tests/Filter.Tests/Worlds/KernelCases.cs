@@ -30,7 +30,7 @@ public static class KernelCases
     ];
 
     private static readonly KernelCase[] s_esp = [.. Suites(ah: false).SelectMany(static (suite, number) =>
-        Ways(suite).Where((_, way) => s_main.Contains(suite.Name) ? way < 4 : IsTriedAlways(suite) && way == number % s_ways.Length))];
+        Ways(suite).Where((_, way) => s_main.Contains(suite.Name) ? way < 4 : IsOfOneMatter(suite) && way == number % s_ways.Length))];
 
     private static readonly KernelCase[] s_ah = [.. Suites(ah: true).SelectMany(static suite => Ways(suite)[..4])];
 
@@ -47,7 +47,7 @@ public static class KernelCases
            select one,
     ];
 
-    private static readonly KernelCase[] s_long = [.. IpsecSuite.All.Where(IsDone).SelectMany(Ways).Except(s_esp).Except(s_ah)];
+    private static readonly KernelCase[] s_long = [.. Suites(ah: false).Concat(Suites(ah: true)).SelectMany(Ways).Except(s_esp).Except(s_ah)];
 
     private static readonly Dictionary<string, KernelCase> s_all =
         new[] { s_esp, s_ah, s_more, s_long }.SelectMany(static group => group).DistinctBy(static one => one.ToString()).ToDictionary(static one => one.ToString());
@@ -64,13 +64,17 @@ public static class KernelCases
     /// <summary>What is left of each suite in each way.</summary>
     public static TheoryData<string> Long => Rows(s_long);
 
+    /// <summary>Each suite of ESP in one way.</summary>
+    public static IEnumerable<KernelCase> EachSuiteOnce => Suites(ah: false).Select(static (suite, number) => Ways(suite)[number % s_ways.Length]);
+
+    /// <summary>Whether a suite stands for one algorithm, with a usual one beside it; the others are of two that others stand for.</summary>
+    public static bool IsOfOneMatter(IpsecSuite suite) =>
+        suite.Integrity is not { } integrity || suite.Cipher is not { } cipher || integrity.Kind == IntegrityKind.HmacSha256 || cipher.Name == "aes-cbc-128";
+
     /// <summary>The case of that name.</summary>
     public static KernelCase Named(string name) => s_all[name];
 
-    private static IEnumerable<IpsecSuite> Suites(bool ah) => IpsecSuite.All.Where(suite => suite.IsAh == ah && IsDone(suite));
-
-    /// <summary>Whether it is a matter of its cipher alone: the others are of two that have been tried each.</summary>
-    private static bool IsTriedAlways(IpsecSuite suite) => suite.Integrity is not { } integrity || integrity.Kind == IntegrityKind.HmacSha256;
+    private static IEnumerable<IpsecSuite> Suites(bool ah) => IpsecSuite.All.Where(suite => suite.IsAh == ah && IsDone(suite) && KernelSpelling.Lacks(suite) is null);
 
     /// <summary>Whether there is a key for it; AH is not spoken yet.</summary>
     private static bool IsDone(IpsecSuite suite)

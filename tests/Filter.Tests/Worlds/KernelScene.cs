@@ -1,6 +1,8 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
+using System.Text.RegularExpressions;
 using Filter.Engine.Packets;
 using Filter.Ipsec.Databases;
 using Filter.Rules.Policy;
@@ -11,7 +13,7 @@ namespace Filter.Tests.Worlds;
 /// A box behind Filter – a Linux kernel that does IPsec itself. Filter runs in the test's process. Box and guest have
 /// addresses on the link, and each another one for tunnels to carry.
 /// </summary>
-public sealed class KernelScene : IDisposable
+public sealed partial class KernelScene : IDisposable
 {
     /// <summary>Bytes of one transfer.</summary>
     private const int BodyLength = 1 << 20;
@@ -104,6 +106,21 @@ public sealed class KernelScene : IDisposable
         Filter.Add(new InboundSa("from-guest", settings, inward.Spi, inward.Key), one.Policy);
     }
 
+    /// <summary>Asks the guest's kernel whether it takes an SA for each of the cases; gives those that it refuses, with what it says.</summary>
+    internal string[] Refused(IEnumerable<KernelCase> cases)
+    {
+        string[] lines = [.. cases.Select(one => $"xfrm state add src 192.0.2.1 dst 192.0.2.2 {KernelSpelling.Of(one, FreshKeys.Of(one, _random))}")];
+        string said = Guest.Run($"""
+            ip -force -batch - 2>&1 << END
+            {string.Join('\n', lines)}
+            END
+            ip xfrm state flush
+            """, TimeSpan.FromSeconds(60)).Output;
+
+        // Each refusal names its line: `Command failed -:17`.
+        return [.. RefusedWords().Matches(said).Select(match => $"{match.Groups[1].Value.Trim()}: {lines[int.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture) - 1]}")];
+    }
+
     /// <summary>Has the box ping, with odd sizes and with some that a frame does not hold.</summary>
     internal void Ping(KernelCase one)
     {
@@ -161,6 +178,9 @@ public sealed class KernelScene : IDisposable
            from type in (int[])[135, 136]
            select $"xfrm policy add src ::/0 dst ::/0 proto ipv6-icmp type {type} dir {way} priority 1 action allow",
     ];
+
+    [GeneratedRegex(@"([^\n]*)\nCommand failed -:(\d+)")]
+    private static partial Regex RefusedWords();
 
     private static byte[] ReadToEnd(Socket socket)
     {

@@ -38,6 +38,10 @@ internal static class KernelSpelling
         ["hmac-ripemd160-96"] = ("hmac(rmd160)", 96),
     };
 
+    /// <summary>Why the kernel does not have a suite; null where it has.</summary>
+    public static string? Lacks(IpsecSuite suite) =>
+        suite is { IsAh: true, Integrity.Kind: IntegrityKind.AesGmac } ? "its AH takes no algorithm with an IV (RFC 4543 §4)" : null;
+
     /// <summary>The words of `xfrm state add` that describe one direction of a case, behind its ends.</summary>
     public static string Of(KernelCase one, FreshKeys keys)
     {

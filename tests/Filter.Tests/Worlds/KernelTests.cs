@@ -1,4 +1,5 @@
 using Filter.Engine.Packets;
+using Filter.Rules.Policy;
 
 namespace Filter.Tests.Worlds;
 
@@ -18,6 +19,14 @@ public sealed class KernelTests(KernelScene scene) : IClassFixture<KernelScene>
     [Trait("Suite", "long")]
     [MemberData(nameof(KernelCases.Long), MemberType = typeof(KernelCases))]
     public void Every_suite_goes_every_way(string name) => Speak(name);
+
+    [Fact]
+    public void The_kernel_has_every_algorithm_that_the_table_does_not_say_it_lacks()
+    {
+        scene.Start();
+        IEnumerable<IpsecSuite> asked = IpsecSuite.All.Where(static suite => KernelSpelling.Lacks(suite) is null && KernelCases.IsOfOneMatter(suite));
+        Assert.Empty(scene.Refused(asked.Select(static suite => new KernelCase(suite, IpsecMode.Transport, 4, 4))));
+    }
 
     private void Speak(string name)
     {

@@ -57,7 +57,15 @@ internal sealed class Spoken : IDisposable
     /// <summary>It ends when nobody tells it more; if not, it is ended.</summary>
     public void Dispose()
     {
-        _process.StandardInput.Close();
+        try
+        {
+            _process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It is gone already.
+        }
+
         if (!_process.WaitForExit(TimeSpan.FromSeconds(2)))
         {
             _process.Kill(entireProcessTree: true);

@@ -1,0 +1,94 @@
+using System.Text.Json;
+using Filter.Engine.Packets;
+using Filter.Tests.Worlds;
+
+namespace Filter.Tests.Filterctl;
+
+/// <summary>filterctl policy, typed at a daemon in memory that runs one end of the site-to-site tunnel, and at its ruleset.</summary>
+public sealed class PolicyVerbTests : IDisposable
+{
+    private const string There = "inside: udp 10.1.0.10:4000 > 10.2.0.10:4001";
+    private static readonly string s_file = Path.Combine(Repository.Root, "rules/site-to-site.yaml");
+
+    private readonly MemoryDaemon _daemon = new(File.ReadAllText(s_file));
+
+    [Fact]
+    public async Task A_policy_counts_on_when_its_SAs_are_gone()
+    {
+        await _daemon.WalkAsync(There);
+        await _daemon.WalkAsync("outside: udp 10.2.0.10:5 > 10.1.0.10:6");
+        string[] rows = _daemon.Must("policy").Split('\n');
+        Assert.Matches(@"^other-site +protect +local: \[ 10\.1\.0\.0/16, 2001:db8:a::/48 \] remote: \[ 10\.2\.0\.0/16, 2001:db8:b::/48 \] +2 +\d+ +1 +\d+ +0 +0 +-$", rows[1]);
+        Assert.Matches(@"^rest +bypass +everything +0 +0 ", rows[2]);
+
+        await _daemon.Worker.AskAsync(_ => _daemon.Gateway.Ipsec!.Sad.All.First(static sa => sa.Spi == 0x1002).Statistics.BadIcv = 3);
+        _daemon.Must("sa", "delete", "branch");
+        await _daemon.WalkAsync(There);
+        Assert.Equal("no-sa 1, bad-icv 3", Refused());
+        _daemon.Must("reload");
+        await _daemon.WalkAsync(There);
+        await _daemon.Worker.AskAsync(_ => _daemon.Gateway.Ipsec!.Sad.All.First(static sa => sa.Spi == 0x1002).Statistics.BadIcv = 1);
+        Assert.Equal("no-sa 1, bad-icv 4", Refused());
+        Assert.Equal(2, Policy().GetProperty("protected").GetInt64());
+
+        string shown = _daemon.Must("policy", "show", "other-site");
+        Assert.Contains("  protected  2 packets, ", shown, StringComparison.Ordinal);
+        Assert.Contains("  refused    1 no-sa, 4 bad-icv", shown, StringComparison.Ordinal);
+        Assert.Contains("branch", shown, StringComparison.Ordinal);
+        Assert.Contains("there is no policy 'x'", _daemon.Type("policy", "show", "x").Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(There, "packet out: sealed by the SA 'branch' 0x00001001, by policy 'other-site'", "answer in: must come by the SA 'branch' 0x00001002; in the clear it is dropped (clear-for-protected), by policy 'other-site'")]
+    [InlineData("outside: tcp 10.2.0.9:7 > 10.1.0.9:22 syn", "packet in: must come by the SA 'branch' 0x00001002", "answer out: sealed by the SA 'branch' 0x00001001")]
+    [InlineData("inside: icmp 10.1.0.10 > 10.2.0.10 echo-request", "packet out: sealed by", "answer in: must come by")]
+    [InlineData("inside: udp 10.1.0.10:4000 > 9.9.9.9:53", "packet out: goes in the clear, by policy 'rest'", "  not 'other-site' (FILE:93): remote: 9.9.9.9 is not of 10.2.0.0/16, 2001:db8:b::/48")]
+    [InlineData("inside: udp 10.9.0.10:4000 > 10.2.0.1:53", "packet out: goes in the clear, by policy 'rest'", "  not 'other-site' (FILE:93): local: 10.9.0.10 is not of 10.1.0.0/16, 2001:db8:a::/48")]
+    public void Explain_names_the_policy_the_selector_that_differs_and_the_SA_each_way(string line, string first, string second)
+    {
+        string place = File.ReadLines(s_file).Index().Single(static l => l.Item.Contains("protect: other-site", StringComparison.Ordinal)).Index is var at ? $"{at + 1}" : "";
+        string offline = Typed.Run("policy", "explain", s_file, line).Out;
+        string running = _daemon.Must("policy", "explain", "--running", line);
+        foreach (string said in (string[])[offline.Replace(s_file, "FILE", StringComparison.Ordinal), running.Replace(_daemon.File, "FILE", StringComparison.Ordinal)])
+        {
+            Assert.Contains(first, said, StringComparison.Ordinal);
+            Assert.Contains(second.Replace("FILE:93", $"FILE:{place}", StringComparison.Ordinal), said, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void Explain_says_why_no_SA_carries_it()
+    {
+        _daemon.Must("sa", "delete", "0x1001");
+        Assert.Contains("packet out: dropped (no-sa): policy 'other-site' (", _daemon.Must("policy", "explain", "--running", There), StringComparison.Ordinal);
+        _daemon.Must("sa", "delete", "0x1002");
+        Assert.Contains("answer in: cannot come: policy 'other-site' (", _daemon.Must("policy", "explain", "--running", There), StringComparison.Ordinal);
+        string dscp = File.ReadAllText(s_file).Replace("mss: clamp ", "dscp: ef #", StringComparison.Ordinal);
+        using Scratch scratch = new();
+        Typed other = Typed.Run("policy", "explain", scratch.Write("dscp.yaml", dscp), There, "--json");
+        JsonElement walk = other.Json.GetProperty("policyWalks")[0];
+        Assert.StartsWith("dropped (no-sa)", walk.GetProperty("sentence").GetString(), StringComparison.Ordinal);
+        Assert.Equal("it carries other DSCPs", walk.GetProperty("sas")[0].GetProperty("why").GetString());
+    }
+
+    [Theory]
+    [InlineData("nonsense")]
+    [InlineData("nowhere: udp 10.1.0.10:4000 > 10.2.0.10:4001")]
+    [InlineData("inside: arp who-has 10.1.0.1 tell 10.1.0.2")]
+    public void What_is_no_packet_of_policy_is_refused(string line)
+    {
+        Assert.Equal(1, Typed.Run("policy", "explain", s_file, line).Status);
+        Assert.Equal(1, _daemon.Type("policy", "explain", "--running", line).Status);
+        Assert.Equal(2, Typed.Run("policy", "explain", s_file).Status);
+    }
+
+    public void Dispose() => _daemon.Dispose();
+
+    private string Refused() => string.Join(", ", Policy().GetProperty("refused").EnumerateArray().Select(static r => $"{r.GetProperty("name").GetString()} {r.GetProperty("packets")}"));
+
+    private JsonElement Policy()
+    {
+        using JsonDocument document = JsonDocument.Parse(_daemon.Must("policy", "list", "--json"));
+        return document.RootElement.GetProperty("policies")[0].Clone();
+    }
+}
