@@ -55,7 +55,7 @@ public sealed partial class IpsecStage
         byte protocol = key.Protocol == IpProtocol.Ah ? IpProtocol.Ah : IpProtocol.Esp;
         if (Sad.FindSealing(spi, protocol, key.Source, key.Destination) is not { } sa
             || (uint)sa.Counter - sequence >= RecentPackets
-            || (sa.Mode == IpsecMode.Tunnel && packet.Key.Destination != sa.Local))
+            || packet.Key.Destination != key.Source)
         {
             return false;
         }

@@ -110,9 +110,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         AnswerUnsolicited(burst);
         if (Ipsec is { } ipsec)
         {
-            int before = burst.Count;
             ipsec.Tick(burst);
-            _neighbours.Resolve(burst, before);
+            _neighbours.Resolve(burst, came: 0);
         }
 
         Account(burst, 0);

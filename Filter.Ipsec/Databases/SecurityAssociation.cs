@@ -134,6 +134,9 @@ public abstract class SecurityAssociation : IDisposable
     internal void Begin(Ring<IpsecEvent> events)
     {
         _events = events;
+
+        // Limits that a ruleset has raised give its SA more time.
+        State = IsOfRuleset ? SaState.Live : State;
         _lowAt = PacketsUntilLow > long.MaxValue - Statistics.Packets ? long.MaxValue : Statistics.Packets + PacketsUntilLow;
         SetLimits(State == SaState.Live ? Settings.Soft : Settings.Hard);
     }

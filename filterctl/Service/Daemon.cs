@@ -28,6 +28,7 @@ internal sealed class Daemon : IDisposable
     private readonly Worker _worker;
     private readonly Thread _thread;
     private readonly Sequences _sequences;
+    private readonly SaLog _associations;
     private readonly RulesetSwitch _switch;
     private readonly NameResolver _names;
     private readonly PortNetworks _networks = new();
@@ -42,6 +43,7 @@ internal sealed class Daemon : IDisposable
         _settings = settings;
         _log = log;
         _sequences = sequences;
+        _associations = new SaLog(log);
         _names = new NameResolver(log);
         foreach (LiveSet set in ruleset.LiveSets)
         {
@@ -174,6 +176,7 @@ internal sealed class Daemon : IDisposable
             }
 
             _sequences.Renew(_gateway.Ipsec, _log);
+            _associations.Look(_gateway.Ipsec);
             _switch.LookAtTrial();
             _names.Look(_switch.Current);
             _networks.Look(_switch.Current);
