@@ -1,61 +1,82 @@
+using System.Buffers.Binary;
 using System.Security.Cryptography;
+using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Crypto;
 
 /// <summary>
-/// Seals and opens bursts of ESP packets in place. One per worker: a backend is not for two threads at once, and
-/// neither is a key.
+/// Seals and opens bursts of ESP and AH packets in place, of whatever suites. One per worker: a backend is not for two
+/// threads at once, and neither is a key.
 /// </summary>
 public abstract class CryptoBackend : IDisposable
 {
-    private const int LongestIv = 16;
-    private const int IvsAtOnce = 64;
+    private readonly byte[] _random = new byte[4096];
+    private int _drawn;
 
-    private readonly byte[] _ivs = new byte[LongestIv * IvsAtOnce];
+    /// <summary>Nothing drawn yet.</summary>
+    protected CryptoBackend() => _drawn = _random.Length;
 
-    /// <summary>The library behind it, for `status`: `libcrypto` or `ipsec-mb 1.3.0 + libcrypto`.</summary>
+    /// <summary>The libraries behind it, for `status`: `BouncyCastle`, or `ipsec-mb 1.3.0 + libcrypto + BouncyCastle`.</summary>
     public abstract string Name { get; }
 
     /// <summary>
-    /// The best backend that this machine has: ipsec-mb for bursts where version 1.3 is installed, else libcrypto alone.
+    /// All that this machine has: ipsec-mb where version 1.3 is installed, libcrypto where it is, and BouncyCastle, which
+    /// always is; each suite by the best of them.
     /// </summary>
-    public static CryptoBackend CreateBest() =>
-        IpsecMbBackend.TryCreate(out IpsecMbBackend? batched)
-            ? new BurstBackend(batched, new LibcryptoBackend())
-            : new LibcryptoBackend();
+    public static CryptoBackend CreateBest() => new BestBackend(
+        IpsecMbBackend.TryCreate(out IpsecMbBackend? batched) ? batched : null,
+        Libcrypto.IsPresent ? new LibcryptoBackend() : null,
+        new BouncyCastleBackend());
+
+    /// <summary>Whether it does a suite; a packet of another comes back not good.</summary>
+    public abstract bool Has(IpsecSuite suite);
 
     /// <summary>
-    /// Gives each packet a random IV (RFC 3602 §3: it must not be predictable), encrypts, and writes the ICV. A job
-    /// that does not fit its slab comes back not good.
+    /// Gives each packet its IV, encrypts, and writes the ICV. The IV is random (RFC 3602 §3: it must not be predictable),
+    /// or in counter modes the packet's number. A job that does not fit its slab comes back not good.
     /// </summary>
     public void Seal(Span<CryptoJob> jobs)
     {
-        for (int first = 0; first < jobs.Length; first += IvsAtOnce)
+        foreach (ref CryptoJob job in jobs)
         {
-            Span<CryptoJob> some = jobs.Slice(first, Math.Min(IvsAtOnce, jobs.Length - first));
-            Span<byte> ivs = _ivs.AsSpan(0, some.Length * LongestIv);
-            RandomNumberGenerator.Fill(ivs);
-            for (int i = 0; i < some.Length; i++)
+            job.Good = job.IsBounded;
+            if (!job.Good || job.Key.IvLength == 0)
             {
-                ref readonly CryptoJob job = ref some[i];
-                if (job.IsBounded)
-                {
-                    ivs.Slice(i * LongestIv, job.Key.Suite.IvLength).CopyTo(job.Slab.AsSpan(job.Iv));
-                }
+                continue;
+            }
+
+            Span<byte> iv = job.Slab.AsSpan(job.Iv);
+            if (job.Key.IvIsRandom)
+            {
+                Draw(iv[..job.Key.IvLength]);
+            }
+            else
+            {
+                BinaryPrimitives.WriteUInt64BigEndian(iv, job.Sequence);
             }
         }
 
-        SealWithIvs(jobs);
+        SealReady(jobs);
     }
 
     /// <summary>
-    /// Compares each packet's ICV and decrypts those, and only those, whose ICV is right. The result stands in
-    /// <see cref="CryptoJob.Good"/>.
+    /// Compares each packet's ICV; the result stands in <see cref="CryptoJob.Good"/>. What has a bad one is not decrypted, or
+    /// was decrypted at no extra cost and is to be thrown away.
     /// </summary>
-    public abstract void Open(Span<CryptoJob> jobs);
+    public void Open(Span<CryptoJob> jobs)
+    {
+        foreach (ref CryptoJob job in jobs)
+        {
+            job.Good = job.IsBounded;
+        }
 
-    /// <summary>Seals with the IVs that already stand in the packets: for known answers.</summary>
-    internal abstract void SealWithIvs(Span<CryptoJob> jobs);
+        OpenReady(jobs);
+    }
+
+    /// <summary>Lets go of what it keeps of a key; before the key is disposed of, by the worker that used it.</summary>
+    public virtual void Forget(SaKey key)
+    {
+    }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -64,8 +85,38 @@ public abstract class CryptoBackend : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Seals with the IVs that already stand in the packets: for known answers.</summary>
+    internal void SealWithIvs(Span<CryptoJob> jobs)
+    {
+        foreach (ref CryptoJob job in jobs)
+        {
+            job.Good = job.IsBounded;
+        }
+
+        SealReady(jobs);
+    }
+
+    /// <summary>Seals the good ones, whose IVs stand in the packets; leaves good those that it sealed.</summary>
+    internal abstract void SealReady(Span<CryptoJob> jobs);
+
+    /// <summary>Opens the good ones; leaves good those whose ICV is right.</summary>
+    internal abstract void OpenReady(Span<CryptoJob> jobs);
+
     /// <summary>Gives native memory back.</summary>
     protected virtual void Dispose(bool disposing)
     {
+    }
+
+    /// <summary>Random bytes out of a stock: asking for few at a time costs far more.</summary>
+    private void Draw(Span<byte> bytes)
+    {
+        if (_drawn + bytes.Length > _random.Length)
+        {
+            RandomNumberGenerator.Fill(_random);
+            _drawn = 0;
+        }
+
+        _random.AsSpan(_drawn, bytes.Length).CopyTo(bytes);
+        _drawn += bytes.Length;
     }
 }

@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
+using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Crypto;
 
@@ -14,23 +14,20 @@ internal sealed unsafe class IpsecMb
 
     // IMB_MGR of intel-ipsec-mb.h 1.3.
     private const int Error = 60;
-    private const int ExpandAes128 = 112;
-    private const int ExpandAes192 = 120;
-    private const int ExpandAes256 = 128;
-    private const int Sha256OneBlock = 176;
-    private const int CipherBurst = 992;
-    private const int HashBurst = 1008;
-
-    private const int Sha256BlockLength = 64;
+    private const int NextBurst = 952;
+    private const int SubmitBurst = 968;
+    private const int FlushBurst = 976;
+    private const int GmacInit = 720;
+    private const int GmacUpdate = 744;
+    private const int GmacFinalize = 768;
 
     private readonly nint _library;
-    private readonly byte* _preparer;
 
     private IpsecMb(nint library, string version)
     {
         _library = library;
         Version = version;
-        _preparer = CreateManager();
+        Suites = [.. IpsecSuite.All.Select(IpsecMbSuite.Of)];
     }
 
     /// <summary>The library of this machine, or null where it is absent, of another version, or fails to start.</summary>
@@ -38,6 +35,9 @@ internal sealed unsafe class IpsecMb
 
     /// <summary>The version it says it has.</summary>
     internal string Version { get; }
+
+    /// <summary>How it does each suite, by the suite's number; null where it does not.</summary>
+    internal IpsecMbSuite?[] Suites { get; }
 
     /// <summary>One manager, for one thread; null where the processor is not fit for the library.</summary>
     internal byte* CreateManager()
@@ -64,40 +64,34 @@ internal sealed unsafe class IpsecMb
     internal void FreeManager(byte* manager) =>
         ((delegate* unmanaged<byte*, void>)NativeLibrary.GetExport(_library, "free_mb_mgr"))(manager);
 
-    /// <summary>Expands the AES key and hashes both pads, once for all packets.</summary>
-    internal void Prepare(SaKey key)
+    /// <summary>Slots for as many jobs, to be filled and submitted in this order.</summary>
+    internal static uint Slots(byte* manager, uint count, IpsecMbJob** jobs) =>
+        ((delegate* unmanaged<byte*, uint, IpsecMbJob**, uint>)Function(manager, NextBurst))(manager, count, jobs);
+
+    /// <summary>Hands the jobs over; those that are done already stand in their place afterwards.</summary>
+    internal static uint Submit(byte* manager, uint count, IpsecMbJob** jobs) =>
+        ((delegate* unmanaged<byte*, uint, IpsecMbJob**, uint>)Function(manager, SubmitBurst))(manager, count, jobs);
+
+    /// <summary>Finishes jobs that wait for others to share lanes with.</summary>
+    internal static uint Flush(byte* manager, uint count, IpsecMbJob** jobs) =>
+        ((delegate* unmanaged<byte*, uint, IpsecMbJob**, uint>)Function(manager, FlushBurst))(manager, count, jobs);
+
+    /// <summary>GMAC over bytes that do not lie together.</summary>
+    internal static void Gmac(byte* manager, int keyLength, byte* key, byte* context, byte* iv, ReadOnlySpan<byte> first, byte* rest, ulong restLength, byte* tag)
     {
-        int expand = key.Suite.CipherKeyLength switch { 16 => ExpandAes128, 24 => ExpandAes192, _ => ExpandAes256 };
-        ((delegate* unmanaged<byte*, byte*, byte*, void>)Function(_preparer, expand))(key.CipherKey, key.EncryptSchedule, key.DecryptSchedule);
-
-        byte* pad = stackalloc byte[Sha256BlockLength];
-        var hash = (delegate* unmanaged<byte*, byte*, void>)Function(_preparer, Sha256OneBlock);
-        Fill(pad, key, 0x36);
-        hash(pad, key.InnerState);
-        Fill(pad, key, 0x5c);
-        hash(pad, key.OuterState);
-        CryptographicOperations.ZeroMemory(new Span<byte>(pad, Sha256BlockLength));
-    }
-
-    /// <summary>Encrypts or decrypts jobs whose keys have one length, and returns how many are done.</summary>
-    internal static uint Crypt(byte* manager, IpsecMbJob* jobs, uint count, int direction, int keyLength) =>
-        ((delegate* unmanaged<byte*, IpsecMbJob*, uint, int, int, int, uint>)Function(manager, CipherBurst))(
-            manager, jobs, count, IpsecMbJob.Cbc, direction, keyLength);
-
-    /// <summary>Computes jobs' ICVs, and returns how many are done.</summary>
-    internal static uint Authenticate(byte* manager, IpsecMbJob* jobs, uint count) =>
-        ((delegate* unmanaged<byte*, IpsecMbJob*, uint, int, uint>)Function(manager, HashBurst))(
-            manager, jobs, count, IpsecMbJob.HmacSha256);
-
-    private static void* Function(byte* manager, int place) => *(void**)(manager + place);
-
-    private static void Fill(byte* pad, SaKey key, byte with)
-    {
-        for (int i = 0; i < Sha256BlockLength; i++)
+        int size = ((keyLength / 8) - 2) * sizeof(void*);
+        ((delegate* unmanaged<byte*, byte*, byte*, ulong, void>)Function(manager, GmacInit + size))(key, context, iv, 12);
+        var update = (delegate* unmanaged<byte*, byte*, byte*, ulong, void>)Function(manager, GmacUpdate + size);
+        fixed (byte* start = first)
         {
-            pad[i] = (byte)((i < key.Suite.IntegrityKeyLength ? key.IntegrityKey[i] : 0) ^ with);
+            update(key, context, start, (ulong)first.Length);
         }
+
+        update(key, context, rest, restLength);
+        ((delegate* unmanaged<byte*, byte*, byte*, ulong, void>)Function(manager, GmacFinalize + size))(key, context, tag, 16);
     }
+
+    internal static void* Function(byte* manager, int place) => *(void**)(manager + place);
 
     private static IpsecMb? Load()
     {
@@ -115,6 +109,13 @@ internal sealed unsafe class IpsecMb
         }
 
         var loaded = new IpsecMb(library, $"{version >> 16}.{(version >> 8) & 0xff}.{version & 0xff}");
-        return loaded._preparer is null ? null : loaded;
+        byte* fit = loaded.CreateManager();
+        if (fit is null)
+        {
+            return null;
+        }
+
+        loaded.FreeManager(fit);
+        return loaded;
     }
 }

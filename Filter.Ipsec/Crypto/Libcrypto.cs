@@ -7,6 +7,24 @@ internal static unsafe partial class Libcrypto
 {
     private const string Library = "libcrypto.so.3";
 
+    /// <summary>EVP_CTRL_AEAD_SET_IVLEN.</summary>
+    internal const int SetIvLength = 9;
+
+    /// <summary>EVP_CTRL_AEAD_GET_TAG.</summary>
+    internal const int GetTag = 16;
+
+    /// <summary>EVP_CTRL_AEAD_SET_TAG.</summary>
+    internal const int SetTag = 17;
+
+    /// <summary>Whether the machine has the library.</summary>
+    internal static bool IsPresent { get; } = NativeLibrary.TryLoad(Library, out _);
+
+    [LibraryImport(Library)]
+    internal static partial nint OSSL_LIB_CTX_new();
+
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial nint OSSL_PROVIDER_load(nint context, string name);
+
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial nint EVP_CIPHER_fetch(nint context, string algorithm, nint properties);
 
@@ -21,6 +39,15 @@ internal static unsafe partial class Libcrypto
 
     [LibraryImport(Library)]
     internal static partial int EVP_CIPHER_CTX_set_padding(nint context, int padding);
+
+    [LibraryImport(Library)]
+    internal static partial int EVP_CIPHER_CTX_set_key_length(nint context, int length);
+
+    [LibraryImport(Library)]
+    internal static partial int EVP_CIPHER_CTX_ctrl(nint context, int what, int number, void* pointer);
+
+    [LibraryImport(Library)]
+    internal static partial int EVP_CipherFinal_ex(nint context, byte* output, int* outputLength);
 
     [LibraryImport(Library)]
     internal static partial int EVP_CipherInit_ex(nint context, nint cipher, nint engine, byte* key, byte* iv, int encrypt);

@@ -104,6 +104,31 @@ public sealed class IpsecSuite
     /// <summary>Finds a suite of AH by its name.</summary>
     public static bool TryFindAh(string name, [NotNullWhen(true)] out IpsecSuite? suite) => s_ah.TryGetValue(name, out suite);
 
+    /// <summary>What is wrong with a name that <see cref="TryFind"/> does not know, and what may be meant.</summary>
+    public static (string Problem, string? Hint) WhyUnknown(string name)
+    {
+        string[] parts = name.Split('+', 2);
+        CipherAlgorithm? cipher = CipherAlgorithm.All.FirstOrDefault(c => c.Name == parts[0]);
+        if (cipher is { IsCombined: true } && parts.Length == 2)
+        {
+            return ($"'{cipher}' authenticates what it encrypts, and takes no integrity algorithm besides", $"suite: {cipher}");
+        }
+
+        if (cipher is not null && (parts.Length == 1 || parts[1] == "null"))
+        {
+            return cipher.Kind == CipherKind.Null
+                ? ("neither encryption nor integrity: one of them must be (RFC 4303 §3.2)", "suite: null+hmac-sha2-256-128")
+                : ($"'{cipher}' alone encrypts without integrity, which must not be (RFC 8221 §4)", $"suite: {cipher}+hmac-sha2-256-128");
+        }
+
+        if (s_ah.ContainsKey(name))
+        {
+            return ($"'{name}' is a suite of AH; ESP says what it encrypts with, too", $"suite: aes-cbc-256+{name}, or null+{name}");
+        }
+
+        return ("a suite is a cipher and an integrity algorithm, or a cipher that does both", null);
+    }
+
     /// <inheritdoc/>
     public override string ToString() => Name;
 }

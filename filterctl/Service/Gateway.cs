@@ -95,20 +95,12 @@ internal sealed class Gateway : IDisposable
     }
 
     /// <summary>The stage for a ruleset's IPsec part.</summary>
-    /// <exception cref="Refusal">The crypto library is missing.</exception>
     private static IpsecStage MakeStage(Ruleset ruleset, IReadOnlyList<Port> ports, SequenceReserve? reserve)
     {
-        try
-        {
-            PortConfig? tap = ruleset.Ports.FirstOrDefault(static port => port.Kind == PortKind.Tap);
-            IpsecDatabases databases = IpsecDatabases.Build(ruleset.Ipsec, OwnAddresses(ruleset), null, reserve);
-            Port? self = tap is null ? null : ports[tap.Number];
-            return new IpsecStage(ports, CryptoBackend.CreateBest(), databases, ports.Count == 2 ? self : null, self);
-        }
-        catch (Exception failure) when (failure is DllNotFoundException or EntryPointNotFoundException)
-        {
-            throw new Refusal($"IPsec needs libcrypto (package libssl3): {failure.Message}");
-        }
+        PortConfig? tap = ruleset.Ports.FirstOrDefault(static port => port.Kind == PortKind.Tap);
+        IpsecDatabases databases = IpsecDatabases.Build(ruleset.Ipsec, OwnAddresses(ruleset), null, reserve);
+        Port? self = tap is null ? null : ports[tap.Number];
+        return new IpsecStage(ports, CryptoBackend.CreateBest(), databases, ports.Count == 2 ? self : null, self);
     }
 
     private static IEnumerable<Address> OwnAddresses(Ruleset ruleset) =>

@@ -9,7 +9,7 @@ namespace Filter.Rules.Policy.Binding;
 internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, KeyReader keys, Diagnostics found)
 {
     private static readonly string[] s_keys = ["policies", "sas"];
-    private static readonly string[] s_saKeys = ["protocol", "mode", "local", "remote", "suite", "out", "in", .. SaOptionsReader.Keys];
+    private static readonly string[] s_saKeys = ["protocol", "mode", "local", "remote", .. SuiteReader.Keys, "out", "in", .. SaOptionsReader.Keys];
 
     private readonly Dictionary<string, SaConfig?> _sas = new(StringComparer.Ordinal);
     private readonly Dictionary<uint, string> _inbound = [];
@@ -83,8 +83,7 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
     {
         IpsecMode? mode = Values.Word(fields.Required("mode", "mode: tunnel, or mode: transport"), "'mode'", found, ("tunnel", IpsecMode.Tunnel), ("transport", IpsecMode.Transport));
         byte protocol = Values.Word(fields["protocol"], "'protocol'", found, ("esp", IpProtocol.Esp), ("ah", IpProtocol.Ah)) ?? IpProtocol.Esp;
-        bool isAh = protocol == IpProtocol.Ah;
-        IpsecSuite? suite = NamedSuite(fields.Required("suite", isAh ? "suite: hmac-sha2-256-128" : "suite: aes-cbc-128+hmac-sha2-256-128"), isAh);
+        IpsecSuite? suite = new SuiteReader(found).Read(fields, protocol == IpProtocol.Ah);
         Address? local = Endpoint(fields, "local", mode), remote = Endpoint(fields, "remote", mode);
         if (local is { } l && remote is { } r)
         {
@@ -137,14 +136,6 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
             Out = outbound,
             In = inbound,
         };
-    }
-
-    private IpsecSuite? NamedSuite(Node? node, bool isAh)
-    {
-        IpsecSuite[] known = isAh ? [.. IpsecSuite.All.Where(static s => s is { IsAh: true, Name: "hmac-sha2-256-128" })]
-            : [IpsecSuite.AesCbc128HmacSha256, IpsecSuite.AesCbc192HmacSha256, IpsecSuite.AesCbc256HmacSha256];
-        int? chosen = Values.Word(node, "'suite'", found, [.. known.Select(static (s, i) => (s.Name, i))]);
-        return chosen is { } index ? known[index] : null;
     }
 
     private Address? Endpoint(Fields fields, string key, IpsecMode? mode)

@@ -27,7 +27,8 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
 
         long? spi = Values.Number(fields.Required("spi"), "an SPI (RFC 4303 §2.1 keeps 0 to 255)", 256, uint.MaxValue, found);
         spiAt = fields["spi"]?.At ?? fields.At;
-        SecretKey? encryption, integrity;
+        bool encrypts = suite is not { KeyMaterialLength: 0 }, authenticates = suite is not { IntegrityKeyLength: 0 };
+        SecretKey? encryption = SecretKey.None, integrity = SecretKey.None;
         if (fields.Has("key-file"))
         {
             fields.Refuse("stands beside 'key-file'", "take the keys from one place: leave out the one or the other", "encryption-key", "integrity-key");
@@ -35,17 +36,23 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
         }
         else
         {
-            if (suite is { KeyMaterialLength: 0 })
+            if (encrypts)
             {
-                fields.Refuse($"belongs to suites that encrypt: {suite.Name} takes none", "leave it out", "encryption-key");
-                encryption = SecretKey.None;
+                encryption = Key(fields.Required("encryption-key", "or name a 'key-file'"), "encryption key", suite?.KeyMaterialLength, suite?.Cipher);
             }
             else
             {
-                encryption = Key(fields.Required("encryption-key", "or name a 'key-file'"), "encryption key", suite?.KeyMaterialLength);
+                fields.Refuse("is of no use: the suite encrypts nothing", "leave it out", "encryption-key");
             }
 
-            integrity = Key(fields.Required("integrity-key", "or name a 'key-file'"), "integrity key", suite?.IntegrityKeyLength);
+            if (authenticates)
+            {
+                integrity = Key(fields.Required("integrity-key", "or name a 'key-file'"), "integrity key", suite?.IntegrityKeyLength, null);
+            }
+            else
+            {
+                fields.Refuse("is of no use: the cipher authenticates too", "leave it out", "integrity-key");
+            }
         }
 
         if (spi is null || encryption is null || integrity is null)
@@ -58,7 +65,7 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
         return new SaKeys { Spi = (uint)spi.Value, EncryptionKey = encryption, IntegrityKey = integrity };
     }
 
-    private SecretKey? Key(Node? node, string what, int? length)
+    private SecretKey? Key(Node? node, string what, int? length, CipherAlgorithm? cipher)
     {
         if (node is null)
         {
@@ -71,10 +78,10 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
             return null;
         }
 
-        return Decode(scalar.Text, node.At, what, length);
+        return Decode(scalar.Text, node.At, what, length, cipher);
     }
 
-    private SecretKey? Decode(ReadOnlySpan<char> hex, SourceMark at, string what, int? length)
+    private SecretKey? Decode(ReadOnlySpan<char> hex, SourceMark at, string what, int? length, CipherAlgorithm? cipher)
     {
         if (hex.StartsWith("0x") || hex.StartsWith("0X"))
         {
@@ -95,6 +102,12 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
             if (length is { } wanted && bytes.Length != wanted)
             {
                 found.Error(at, $"the {what} has {bytes.Length} bytes; the suite needs {wanted}", $"write {wanted * 2} hex digits");
+                return null;
+            }
+
+            if (DesKeys.WhyNot(cipher, bytes) is { } why)
+            {
+                found.Error(at, $"the {what} {why}", "take another, drawn at random");
                 return null;
             }
 
@@ -136,7 +149,7 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
             using FileStream? stream = ordinary ? new(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0) : null;
             if (stream is null || FileFacts.Of(stream.SafeFileHandle) is not { IsRegular: true } facts || stream.Length is 0 or > LongestKeyFile)
             {
-                found.Error(text.At, $"{shown} is not a key file", "it has two lines of hex: the encryption key, the integrity key");
+                found.Error(text.At, $"{shown} is not a key file", LinesHint(suite));
                 return default;
             }
 
@@ -154,7 +167,7 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
             }
 
             int length = stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
-            return TwoLines(bytes.AsSpan(0, length), text.At, shown, suite);
+            return Lines(bytes.AsSpan(0, length), text.At, shown, suite);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.Security.SecurityException or ArgumentException or NotSupportedException)
         {
@@ -167,7 +180,7 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
         }
     }
 
-    private (SecretKey? Encryption, SecretKey? Integrity) TwoLines(ReadOnlySpan<byte> bytes, SourceMark at, string shown, IpsecSuite? suite)
+    private (SecretKey? Encryption, SecretKey? Integrity) Lines(ReadOnlySpan<byte> bytes, SourceMark at, string shown, IpsecSuite? suite)
     {
         Span<char> characters = stackalloc char[LongestKeyFile + 1];
         try
@@ -178,24 +191,29 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
             }
 
             ReadOnlySpan<char> text = ((ReadOnlySpan<char>)characters[..bytes.Length]).Trim();
-            int end = text.IndexOf('\n');
-            if (suite is { KeyMaterialLength: 0 })
+            bool encrypts = suite is not { KeyMaterialLength: 0 }, authenticates = suite is not { IntegrityKeyLength: 0 };
+            int wanted = (encrypts ? 1 : 0) + (authenticates ? 1 : 0), end = text.IndexOf('\n');
+            if (wanted == 2 ? end < 0 || text[(end + 1)..].Contains('\n') : end >= 0)
             {
-                return (SecretKey.None, Decode(text, at, "integrity key in the key file", suite.IntegrityKeyLength));
-            }
-
-            if (end < 0 || text[(end + 1)..].Contains('\n'))
-            {
-                found.Error(at, $"the key file {shown} has not two lines", "it has two lines of hex: the encryption key, the integrity key");
+                found.Error(at, $"the key file {shown} has not {(wanted == 2 ? "two lines" : "one line")}", LinesHint(suite));
                 return default;
             }
 
-            return (Decode(text[..end].Trim(), at, "encryption key in the key file", suite?.KeyMaterialLength),
-                Decode(text[(end + 1)..].Trim(), at, "integrity key in the key file", suite?.IntegrityKeyLength));
+            ReadOnlySpan<char> first = wanted == 2 ? text[..end].Trim() : text, last = wanted == 2 ? text[(end + 1)..].Trim() : text;
+            return (
+                encrypts ? Decode(first, at, "encryption key in the key file", suite?.KeyMaterialLength, suite?.Cipher) : SecretKey.None,
+                authenticates ? Decode(last, at, "integrity key in the key file", suite?.IntegrityKeyLength, null) : SecretKey.None);
         }
         finally
         {
             characters.Clear();
         }
     }
+
+    private static string LinesHint(IpsecSuite? suite) => suite switch
+    {
+        { KeyMaterialLength: 0 } => "it has one line of hex: the integrity key",
+        { IntegrityKeyLength: 0 } => "it has one line of hex: the encryption key",
+        _ => "it has two lines of hex: the encryption key, the integrity key",
+    };
 }

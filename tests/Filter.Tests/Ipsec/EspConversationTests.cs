@@ -21,7 +21,7 @@ public sealed class EspConversationTests
     [MemberData(nameof(Modes))]
     public void Every_size_crosses_in_both_families_and_comes_out_as_it_went_in(string mode)
     {
-        foreach (IpsecSuite suite in new[] { IpsecSuite.AesCbc128HmacSha256, IpsecSuite.AesCbc192HmacSha256, IpsecSuite.AesCbc256HmacSha256 })
+        foreach (IpsecSuite suite in IpsecSuite.All.Where(static s => !s.IsAh).DistinctBy(static s => (s.BlockLength, s.IvLength, s.IcvLength)))
         {
             (Gateway left, Gateway right) = Gateway.Pair(Sa(mode, suite), mtu: 2000);
             using Gateway disposeLeft = left, disposeRight = right;

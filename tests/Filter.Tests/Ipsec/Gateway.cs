@@ -177,7 +177,11 @@ internal sealed class Gateway : IDisposable
     {
         byte[] key = new byte[suite.KeyMaterialLength];
         byte[] integrity = new byte[suite.IntegrityKeyLength];
-        key.AsSpan().Fill(seed);
+        for (int i = 0; i < key.Length; i++)
+        {
+            key[i] = (byte)(seed + (i * 2));
+        }
+
         integrity.AsSpan().Fill((byte)(seed + 100));
         return new SaKeys { Spi = spi, EncryptionKey = new SecretKey(key), IntegrityKey = new SecretKey(integrity) };
     }
