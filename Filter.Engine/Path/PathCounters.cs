@@ -28,6 +28,9 @@ public sealed class PathCounters
     /// <summary>Packets that Filter made itself: errors, resets, neighbour solicitations.</summary>
     public long Own;
 
+    /// <summary>Packets that passed, but left within another: what became part of a super-frame.</summary>
+    public long Coalesced;
+
     /// <summary>What the rules' numbers stand for, and what was counted for each.</summary>
     public RuleBook Rules => Volatile.Read(ref _rules);
 

@@ -33,6 +33,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private readonly Reassembler _reassembler;
     private readonly Bridge _bridge;
     private readonly Neighbours _neighbours;
+    private readonly Coalescer _coalescer = new();
+    private readonly ushort _takesSegments, _takesDatagrams;
     private readonly int[] _mtus = new int[16];
     private readonly PacketFacts[] _kept = new PacketFacts[Burst.Intake];
     private readonly ushort _protected;
@@ -62,6 +64,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         {
             _mtus[port.Number] = port.Mtu;
             _protected |= port.Side == Side.Protected ? port.Mask : (ushort)0;
+            _takesSegments |= port.Takes(GsoKind.TcpV4) && port.Takes(GsoKind.TcpV6) ? port.Mask : (ushort)0;
+            _takesDatagrams |= port.Takes(GsoKind.Udp) ? port.Mask : (ushort)0;
         }
     }
 
@@ -94,6 +98,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Protect(burst);                     // what policy says to seal
         Release(burst);                     // fragments go on as they came
         _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed
+        Coalesce(burst);                    // what came apart through an SA leaves in one piece
         Account(burst, came);
     }
 
@@ -218,6 +223,14 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         for (int i = before, count = burst.Count; i < count; i++)
         {
             CheckSize(burst, i);
+        }
+    }
+
+    private void Coalesce(Burst burst)
+    {
+        if (Ipsec is not null)
+        {
+            Counters.Coalesced += _coalescer.Merge(burst, _takesSegments, _takesDatagrams);
         }
     }
 

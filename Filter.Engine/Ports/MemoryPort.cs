@@ -27,6 +27,9 @@ public sealed class MemoryPort : Port
     /// <summary>Whether sent frames are kept in <see cref="Sent"/>; where not, they are only counted, and nothing is allocated.</summary>
     public bool KeepsSent { get; set; } = true;
 
+    /// <summary>Whether super-frames may be sent by it.</summary>
+    public bool TakesSuperFrames { get; init; }
+
     /// <summary>How many frames wait to be received.</summary>
     public int Waiting => _waiting.Count;
 
@@ -69,6 +72,9 @@ public sealed class MemoryPort : Port
 
         return count;
     }
+
+    /// <inheritdoc/>
+    public override bool Takes(GsoKind kind) => TakesSuperFrames;
 
     /// <inheritdoc/>
     public override void Transmit(Burst burst)

@@ -114,6 +114,9 @@ public sealed unsafe class PacketSocketPort : Port
     }
 
     /// <inheritdoc/>
+    public override bool Takes(GsoKind kind) => VirtioNet.IsKnown(kind);
+
+    /// <inheritdoc/>
     public override void Transmit(Burst burst)
     {
         int mask = Mask;

@@ -46,6 +46,9 @@ public abstract class Port : IDisposable
     /// <returns>How many were appended; 0 where none waits.</returns>
     public abstract int Receive(Burst burst);
 
+    /// <summary>Whether it can send super-frames of this kind whole.</summary>
+    public virtual bool Takes(GsoKind kind) => false;
+
     /// <summary>Sends every packet of the burst whose verdict is Pass and whose egress names this port, in order.</summary>
     public abstract void Transmit(Burst burst);
 

@@ -99,6 +99,9 @@ public sealed unsafe class TapPort : Port
     }
 
     /// <inheritdoc/>
+    public override bool Takes(GsoKind kind) => VirtioNet.IsKnown(kind);
+
+    /// <inheritdoc/>
     public override void Transmit(Burst burst)
     {
         VirtioNetHeader header;

@@ -112,6 +112,9 @@ internal sealed record CountersReport
     /// <summary>Packets that Filter made itself.</summary>
     public required long Own { get; init; }
 
+    /// <summary>Packets that left within another, as part of a super-frame.</summary>
+    public long Coalesced { get; init; }
+
     /// <summary>Flows opened.</summary>
     public required long Opened { get; init; }
 

@@ -61,6 +61,7 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             In = Volatile.Read(ref counters.In),
             Out = Volatile.Read(ref counters.Out),
             Own = Volatile.Read(ref counters.Own),
+            Coalesced = Volatile.Read(ref counters.Coalesced),
             Opened = Volatile.Read(ref counters.Opened),
             Expired = Volatile.Read(ref counters.Expired),
             Disallowed = Volatile.Read(ref counters.Disallowed),

@@ -29,7 +29,8 @@ internal static class CountersVerb
 
     private static void Show(Screen screen, CountersReport counters)
     {
-        screen.Line($"in {counters.In}, out {counters.Out}, own {counters.Own}, held now {counters.HeldNow}");
+        screen.Line($"in {counters.In}, out {counters.Out}, own {counters.Own}, held now {counters.HeldNow}"
+            + (counters.Coalesced > 0 ? $", coalesced {counters.Coalesced}" : ""));
         screen.Line($"flows opened {counters.Opened}, expired {counters.Expired}, given up {counters.Evicted}, no longer allowed {counters.Disallowed}"
             + (counters.Kept > 0 ? $", kept {counters.Kept}" : ""));
         if (counters.Announced + counters.Met + counters.NoRoom + counters.Disbelieved + counters.HelpersSilent > 0)

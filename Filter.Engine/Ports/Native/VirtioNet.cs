@@ -9,6 +9,12 @@ internal static class VirtioNet
     private const int TcpHeaderMinimum = 20;
     private const int UdpHeader = 8;
 
+    /// <summary>Linux takes super-frames of UDP since 6.2 (VIRTIO_NET_HDR_GSO_UDP_L4); one that knows them not refuses the frame.</summary>
+    private static readonly bool s_takesDatagrams = Environment.OSVersion.Version >= new Version(6, 2);
+
+    /// <summary>Whether the kernel takes super-frames of this kind from us.</summary>
+    public static bool IsKnown(GsoKind kind) => kind != GsoKind.Udp || s_takesDatagrams;
+
     /// <summary>
     /// What a received header says. False where it says what no packet can be (a kind that is unknown, a checksum beyond
     /// the frame): such a frame is refused.

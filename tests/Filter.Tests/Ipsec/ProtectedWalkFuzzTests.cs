@@ -54,7 +54,7 @@ public sealed class ProtectedWalkFuzzTests
             .Replace("mode: transport", "mode: tunnel\n      local: 192.0.2.2\n      remote: 192.0.2.1", StringComparison.Ordinal);
         SaConfig ours = RulesetFile.Parse("site.yaml", text).Ruleset!.Ipsec!.Sas[0];
         SaConfig peer = Gateway.Mirror(ours);
-        using Site site = new(text);
+        using Site site = new(text, superFrames: true);
         byte[][] seeds = [.. ParserFuzzTests.Seeds()];
         string[] ports = mode == "transport" ? ["outside", "inside"] : ["outside", "inside", "self"];
         for (int round = 0; round < Fuzzing.Rounds(600); round++)
@@ -80,12 +80,14 @@ public sealed class ProtectedWalkFuzzTests
 
             try
             {
+                long left = site.Path.Counters.Out;
                 Dictionary<string, List<byte[]>> sent = site.Carry(port, frames);
                 if (sent.TryGetValue("outside", out List<byte[]>? wire))
                 {
                     wire.ForEach(CheckWire);
                 }
 
+                Assert.Equal(site.Path.Counters.Out - left, sent.Values.Sum(static frames => frames.Count));
                 site.Tick();
                 CheckBalance(site.Path);
             }

@@ -18,7 +18,9 @@ internal sealed class Site : IDisposable
     private readonly IpsecStage _stage;
     private readonly Burst _burst = new();
 
-    internal Site(string text)
+    /// <param name="text">The ruleset.</param>
+    /// <param name="superFrames">Whether its ports take super-frames.</param>
+    internal Site(string text, bool superFrames = false)
     {
         RulesetReading reading = RulesetFile.Parse("site.yaml", text);
         Assert.True(reading.Ruleset is not null, string.Join('\n', reading.Diagnostics));
@@ -26,7 +28,10 @@ internal sealed class Site : IDisposable
         MemoryPort? self = null;
         foreach (PortConfig port in ruleset.Ports)
         {
-            var memory = new MemoryPort(port.Mtu ?? 1500, port.Mac ?? 0) { Name = port.Name, Number = port.Number, Side = port.Side };
+            var memory = new MemoryPort(port.Mtu ?? 1500, port.Mac ?? 0) 
+            {
+                Name = port.Name, Number = port.Number, Side = port.Side, TakesSuperFrames = superFrames,
+            };
             _ports.Add(port.Name, memory);
             self = port.Kind == PortKind.Tap ? memory : self;
         }
@@ -48,6 +53,9 @@ internal sealed class Site : IDisposable
     }
 
     internal PacketPath Path { get; }
+
+    /// <summary>The metadata of what each port sent last.</summary>
+    internal Dictionary<string, List<Offload>> Offloads { get; } = [];
 
     internal long Now { get; set; } = 1_000_000_000;
 
@@ -93,7 +101,9 @@ internal sealed class Site : IDisposable
         foreach (MemoryPort each in _ports.Values)
         {
             each.Transmit(_burst);
-            List<byte[]> these = [.. each.TakeSent().Select(s => s.Bytes)];
+            IReadOnlyList<SentFrame> frames = each.TakeSent();
+            List<byte[]> these = [.. frames.Select(s => s.Bytes)];
+            Offloads[each.Name] = [.. frames.Select(s => s.Offload)];
             if (these.Count > 0)
             {
                 sent.Add(each.Name, these);

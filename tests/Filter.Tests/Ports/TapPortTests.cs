@@ -91,7 +91,7 @@ public class TapPortTests
     }
 
     [Fact]
-    public void A_super_frame_of_the_stack_is_one_packet()
+    public void A_super_frame_of_the_stack_is_one_packet_and_one_given_to_it_reaches_its_sockets_in_pieces()
     {
         using var cable = new Cable();
         using TapPort tap = Open(cable.Box, s_settings with { Mtu = 1500 });
@@ -115,6 +115,12 @@ public class TapPortTests
 
         Assert.Equal(14 + 20 + 8 + 20_000, heard.Frame.Length);
         Assert.Equal((GsoKind.Udp, 1000), (heard.Packet.Offload.Gso, heard.Packet.Offload.SegmentSize));
+
+        Assert.True(tap.Takes(GsoKind.Udp));
+        cable.Send(tap, (Answer(heard.Frame), heard.Packet.Offload));
+        socket.ReceiveTimeout = 10_000;
+        byte[] datagram = new byte[20_000];
+        Assert.All(Enumerable.Range(0, 20), _ => Assert.Equal(1000, socket.Receive(datagram)));
     }
 
     [Theory]

@@ -61,7 +61,7 @@ public abstract partial class EspScene : IDisposable
         string text = File.ReadAllText(Path.Combine(Repository.Root, file));
         Assert.Contains("mss: clamp", text, StringComparison.Ordinal);
         string ruleset = clamped ? file : World.Write($"{host}.yaml", text.Replace("mss: clamp", "replay: off", StringComparison.Ordinal));
-        _filters[host] = Daemon.Start(World[host], ruleset, ["outside=eth0", "inside=eth1"]);
+        _filters[host] = Daemon.Start(World[host], ruleset, ["outside=eth0", "inside=eth1"], $"--state {World.Folder}/{host}.state");
     }
 
     /// <summary>Starts to count on one of the Filters.</summary>
