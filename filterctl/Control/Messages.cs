@@ -33,6 +33,9 @@ internal sealed record ControlRequest(string Verb)
     /// <summary>sa: which, by name or SPI; null for all.</summary>
     public string? Sa { get; init; }
 
+    /// <summary>sa: with their keys, for root alone.</summary>
+    public bool ShowKeys { get; init; }
+
     /// <summary>sa: the SAs to add, in the words of a ruleset.</summary>
     public string? Text { get; init; }
 

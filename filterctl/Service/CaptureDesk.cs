@@ -18,6 +18,9 @@ internal sealed class CaptureDesk(Gateway gateway, Worker worker, ServiceLog log
     private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(20);
     private const int PausesUnsaid = 10;
 
+    /// <summary>Pauses that one waits for another who is just leaving.</summary>
+    private const int Patience = 50;
+
     private int _taken;
 
     /// <summary>Answers until the client goes.</summary>
@@ -36,10 +39,15 @@ internal sealed class CaptureDesk(Gateway gateway, Worker worker, ServiceLog log
             return;
         }
 
-        if (Interlocked.CompareExchange(ref _taken, 1, 0) != 0)
+        for (int pauses = 0; Interlocked.CompareExchange(ref _taken, 1, 0) != 0; pauses++)
         {
-            await reply.SendAsync(ControlResponse.Refuse("somebody else captures: one at a time"), cancel).ConfigureAwait(false);
-            return;
+            if (pauses == Patience)
+            {
+                await reply.SendAsync(ControlResponse.Refuse("somebody else captures: one at a time"), cancel).ConfigureAwait(false);
+                return;
+            }
+
+            await Task.Delay(s_pause, cancel).ConfigureAwait(false);
         }
 
         try
@@ -65,7 +73,7 @@ internal sealed class CaptureDesk(Gateway gateway, Worker worker, ServiceLog log
                 new ControlResponse { More = true, Message = "capturing", Interfaces = [.. gateway.Ports.Select(static port => port.Name)] }, gone.Token).ConfigureAwait(false);
             log.Line($"root captures what the ports carry{(decrypt ? ", and what comes out of SAs" : "")}");
             worker.Post(_ => worker.Tap = tap);
-            for (long said = 0; ; said = tap.Lost)
+            for (long said = 0; ;)
             {
                 List<FrameReport> frames = [];
                 for (int pauses = 0; pauses < PausesUnsaid; pauses++)
@@ -80,6 +88,7 @@ internal sealed class CaptureDesk(Gateway gateway, Worker worker, ServiceLog log
                 }
 
                 long lost = tap.Lost - said;
+                said += lost;
                 await reply.SendAsync(new ControlResponse { More = true, Frames = frames, Lost = lost > 0 ? lost : null }, gone.Token).ConfigureAwait(false);
             }
         }

@@ -47,6 +47,11 @@ internal static class CaptureVerb
 
     private static int Run(Screen screen, string socket, bool json, string file, ControlRequest request, Bounds bounds)
     {
+        if (FileFacts.At(Path.GetFullPath(file)) is { IsRegular: false } || Directory.Exists(file))
+        {
+            throw new Refusal($"{file} is there and is no file: name another");
+        }
+
         using ControlClient client = ControlClient.Connect(socket);
         client.Send(request);
         ControlResponse? response = client.Receive() ?? throw new Refusal("the daemon hung up");
@@ -116,11 +121,6 @@ internal static class CaptureVerb
     /// <summary>Others must not read what is said, so not even for a moment; and nothing is written through somebody's link.</summary>
     private static PcapngWriter Open(string file)
     {
-        if (FileFacts.At(Path.GetFullPath(file)) is { IsRegular: false } || Directory.Exists(file))
-        {
-            throw new Refusal($"{file} is there and is no file: name another");
-        }
-
         File.Delete(file);
         return new PcapngWriter(new FileStream(file, new FileStreamOptions
         {

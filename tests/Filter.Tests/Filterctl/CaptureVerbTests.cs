@@ -80,6 +80,10 @@ public sealed class CaptureVerbTests
         Assert.Equal(
             ["inside|17|4001", "outside (opened)|17|4001", "outside|50|"],
             Read(file, "frame.interface_name", "ip.proto", "udp.dstport").Order(StringComparer.Ordinal));
+
+        // With the keys of the other end tshark opens the same by itself.
+        string[] keys = [.. a.Must("sa", "list", "--show-keys", "--wireshark").Split('\n', StringSplitOptions.RemoveEmptyEntries).SelectMany(static line => (string[])["-o", $"uat:esp_sa:{line}"])];
+        Assert.Contains("outside|1|4001", Read(file, ["-o", "esp.enable_encryption_decode:TRUE", "-o", "esp.enable_authentication_check:TRUE", .. keys], "frame.interface_name", "esp.icv_good", "udp.dstport"));
     }
 
     [Fact]
@@ -167,7 +171,9 @@ public sealed class CaptureVerbTests
     }
 
     /// <summary>Fields of each frame, as tshark reads them.</summary>
-    private static string[] Read(string file, params string[] fields)
+    private static string[] Read(string file, params string[] fields) => Read(file, [], fields);
+
+    private static string[] Read(string file, string[] options, params string[] fields)
     {
         if (!File.Exists("/usr/bin/tshark"))
         {
@@ -175,7 +181,7 @@ public sealed class CaptureVerbTests
         }
 
         ProcessStartInfo start = new("/usr/bin/tshark") { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (string word in (string[])["-n", "-r", file, "-T", "fields", "-E", "separator=|", .. fields.SelectMany(static field => (string[])["-e", field])])
+        foreach (string word in (string[])["-n", "-r", file, .. options, "-T", "fields", "-E", "separator=|", .. fields.SelectMany(static field => (string[])["-e", field])])
         {
             start.ArgumentList.Add(word);
         }
