@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
@@ -22,7 +23,7 @@ public sealed partial class IpsecStage
         {
             ref Packet packet = ref burst.Packets[i];
             if (!packet.Done && !packet.Own && packet.Kind == PacketKind.Tracked
-                && packet.Key.Protocol is IpProtocol.Esp or IpProtocol.Ah
+                && (packet.Key.Protocol is IpProtocol.Esp or IpProtocol.Ah || IsEncapsulated(packet))
                 && _ports[packet.Ingress].Side == Side.Unprotected)
             {
                 Address(ref packet, i);
@@ -46,7 +47,13 @@ public sealed partial class IpsecStage
                 continue;
             }
 
+            bool isNewest = sa.Window is { } window && _jobs[k].Sequence > window.Top;
             DropReason why = sa.Protection.Unwrap(ref packet, sa, _jobs[k]);
+            if (why == DropReason.None && isNewest && sa.Answer is { } answer && sa.Settings.Encapsulation is { FollowsPeer: true })
+            {
+                answer.Follow(packet.Key.Source, packet.Key.SourcePort);
+            }
+
             if (why != DropReason.None)
             {
                 packet.Drop(why);
@@ -119,13 +126,23 @@ public sealed partial class IpsecStage
 
     private void Address(ref Packet packet, int index)
     {
-        if (Sad.Find(packet.Spi, packet.Key.Protocol, packet.Key.Destination) is not { } sa || !sa.Receives(packet.Key))
+        bool inUdp = packet.Key.Protocol == IpProtocol.Udp;
+        if (inUdp && !TryReadEncapsulated(ref packet))
+        {
+            return;
+        }
+
+        if (Sad.Find(packet.Spi, inUdp ? IpProtocol.Esp : packet.Key.Protocol, packet.Key.Destination) is not { } sa
+            || !sa.Receives(packet.Key) || !sa.ComesBy(packet.Key))
         {
             // ESP and AH of other hosts are transit, for the rules to judge.
-            if (_databases.Own.Contains(packet.Key.Destination)
-                || (_hostMac != 0 && Parser.DestinationMac(packet.Bytes) == _hostMac))
+            if (IsForUs(packet))
             {
                 packet.Drop(DropReason.UnknownSpi);
+            }
+            else if (inUdp)
+            {
+                (packet.Spi, packet.Sequence) = (0, 0);
             }
 
             return;
@@ -153,6 +170,39 @@ public sealed partial class IpsecStage
 
         _packets[_count] = index;
         _associations[_count++] = sa;
+    }
+
+    private bool IsForUs(in Packet packet) =>
+        _databases.Own.Contains(packet.Key.Destination)
+        || (_hostMac != 0 && Parser.DestinationMac(packet.Bytes) == _hostMac)
+        || (packet.Key.Protocol == IpProtocol.Udp && Sad.IsEncapsulatedTo(packet.Key.Destination, packet.Key.DestinationPort));
+
+    private bool IsEncapsulated(in Packet packet) =>
+        packet.Key.Protocol == IpProtocol.Udp && Sad.Encapsulates(packet.Key.Destination, packet.Key.DestinationPort);
+
+    /// <summary>
+    /// What is in UDP to a port of ours (RFC 3948 §2): four bytes of zero are the mark of IKE, which passes as the datagram that it
+    /// is; one byte of ones keeps a translator's entry alive, and ends here; all else is ESP.
+    /// </summary>
+    private bool TryReadEncapsulated(ref Packet packet)
+    {
+        ReadOnlySpan<byte> udp = packet.Segment;
+        ReadOnlySpan<byte> inside = udp[UdpHeader.Length..Esp.LengthOfUdp(udp)];
+        if (inside.Length == 1 && inside[0] == KeepAliveByte && IsForUs(packet))
+        {
+            KeepAlivesHeard++;
+            packet.Finish(Verdict.Consumed);
+            return false;
+        }
+
+        if (inside.Length <= SpiHeader.Length || BinaryPrimitives.ReadUInt32BigEndian(inside) == 0)
+        {
+            return false;
+        }
+
+        packet.Spi = BinaryPrimitives.ReadUInt32BigEndian(inside);
+        packet.Sequence = BinaryPrimitives.ReadUInt32BigEndian(inside[4..]);
+        return true;
     }
 
     private void MarkOpened(ref Packet packet, InboundSa sa)

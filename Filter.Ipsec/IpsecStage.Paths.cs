@@ -24,7 +24,19 @@ public sealed partial class IpsecStage
     /// <summary>No path that carries IPv4 over anything in use takes less; who says so lies.</summary>
     private const int LeastBelievedIPv4 = 552;
 
+    /// <summary>Keep-alives sent each tick.</summary>
+    private const int KeepAlivesATick = 64;
+
+    private const byte KeepAliveByte = 0xff;
+
     private int _looked;
+    private int _keptAlive;
+
+    /// <summary>Keep-alives of far ends behind translators (RFC 3948 §4). May be read by any thread.</summary>
+    public long KeepAlivesHeard { get; private set; }
+
+    /// <summary>Keep-alives sent. May be read by any thread.</summary>
+    public long KeepAlivesSent { get; private set; }
 
     /// <summary>The steps that routers use which do not say their MTU (RFC 1191 §7.1).</summary>
     private static ReadOnlySpan<ushort> Plateaus => [32000, 17914, 8166, 4352, 2002, 1492, 1006, 552];
@@ -70,6 +82,8 @@ public sealed partial class IpsecStage
     {
         _now = burst.Now;
         _count = 0;
+        _keptAlive = 0;
+        _aside.Clear();
         for (int i = Math.Min(LookedAtATick, Sad.Places); i > 0; i--)
         {
             _looked = _looked + 1 < Sad.Places ? _looked + 1 : 0;
@@ -108,6 +122,57 @@ public sealed partial class IpsecStage
         {
             SendDummy(burst, sa);
         }
+        else if (sa.Settings.Encapsulation is { KeepAlive: > 0 } udp && _now - sa.LastSent >= udp.KeepAlive && _keptAlive < KeepAlivesATick)
+        {
+            SendKeepAlive(burst, sa, udp.LocalPort);
+        }
+    }
+
+    /// <summary>Keeps the entry alive that a translator on the way has for this SA (RFC 3948 §4).</summary>
+    private void SendKeepAlive(Burst burst, OutboundSa sa, ushort port)
+    {
+        // A bridge has no addresses to speak from, but a tunnel's; the box's own stack addresses frames itself, so that the
+        // next hop is where it last sent to.
+        bool tunnel = sa.Mode == IpsecMode.Tunnel;
+        ushort egress = Unprotected();
+        int header = sa.Remote.IsIPv4 ? IpHeader.IPv4Length : IpHeader.IPv6Length;
+        int length = EthernetHeader.Length + header + UdpHeader.Length + 1;
+        if (egress == 0 || (!tunnel && (_self is null || sa.Local == default || sa.Remote == default))
+            || (_hostMac != 0 && sa.Link.To == 0) || !burst.TryAppend(length, out int index))
+        {
+            return;
+        }
+
+        ref Packet packet = ref burst.Packets[index];
+        packet.Length = length;
+        packet.End = length;
+        packet.Network = EthernetHeader.Length;
+        packet.Transport = (ushort)(EthernetHeader.Length + header);
+        packet.Payload = packet.Transport + UdpHeader.Length;
+        packet.EtherType = sa.Remote.IsIPv4 ? EtherTypes.IPv4 : EtherTypes.IPv6;
+        packet.Kind = PacketKind.Tracked;
+        packet.Own = true;
+        packet.Verdict = Verdict.Pass;
+        packet.Done = true;
+        packet.Direction = Direction.Out;
+        packet.Egress = egress;
+        packet.NeedsNextHop = true;
+        packet.NextHop = sa.Remote;
+        packet.Key = new FlowKey(sa.Local, sa.Remote, port, sa.PeerPort, IpProtocol.Udp, 0);
+        packet.Bytes.Clear();
+        LinkAddress.Write(sa.Link.To, packet.Bytes);
+        LinkAddress.Write(_self?.Mac ?? sa.Link.From, packet.Bytes[6..]);
+        BinaryPrimitives.WriteUInt16BigEndian(packet.Bytes[(EthernetHeader.Length - 2)..], packet.EtherType);
+        TunnelHeader.WriteOwn(packet.Datagram, sa, IpProtocol.Udp, ++_identification);
+        Span<byte> udp = packet.Segment;
+        BinaryPrimitives.WriteUInt16BigEndian(udp, port);
+        BinaryPrimitives.WriteUInt16BigEndian(udp[2..], sa.PeerPort);
+        BinaryPrimitives.WriteUInt16BigEndian(udp[4..], (ushort)udp.Length);
+        udp[^1] = KeepAliveByte;
+        sa.Protection.Finish(ref packet);
+        sa.LastSent = _now;
+        _keptAlive++;
+        KeepAlivesSent++;
     }
 
     private void SendDummy(Burst burst, OutboundSa sa)

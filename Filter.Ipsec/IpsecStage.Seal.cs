@@ -55,8 +55,11 @@ public sealed partial class IpsecStage
             if (!_jobs[k].Good)
             {
                 packet.Drop(DropReason.NoRoom);
+                continue;
             }
-            else if (packet.End - packet.Network > mtu
+
+            sa.Protection.Finish(ref packet);
+            if (packet.End - packet.Network > mtu
                 && !Fragmenter.TryCut(burst, _packets[k], mtu, ++_fragmentIdentification))
             {
                 packet.Drop(DropReason.NoRoom);
@@ -233,6 +236,11 @@ public sealed partial class IpsecStage
         }
 
         sa.LastSent = _now;
+        if (settings.Encapsulation is not null)
+        {
+            sa.Link = (Parser.DestinationMac(packet.Bytes), Parser.SourceMac(packet.Bytes));
+        }
+
         entry.Statistics.Protected++;
         entry.Statistics.ProtectedBytes += length;
         _packets[_count] = index;

@@ -226,9 +226,16 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
 
     private void Take(IpsecDatabases databases)
     {
+        OutboundSa? outbound = null;
         foreach (IpsecDatabases.ManualSa manual in databases.Manual)
         {
             SecurityAssociation sa = manual.Sa;
+            outbound = sa as OutboundSa ?? outbound;        // each stands before its other half
+            if (sa is InboundSa inbound)
+            {
+                inbound.Answer = outbound;
+            }
+
             (sa.Name, sa.Settings) = (manual.Config.Name, manual.Config.Settings);
             if (sa.Number == 0)
             {

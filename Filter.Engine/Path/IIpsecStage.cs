@@ -25,10 +25,10 @@ public interface IIpsecStage
 
     /// <summary>
     /// Verifies and opens, in place, every parsed packet that is not <see cref="Packet.Done"/> and is
-    /// ESP to an SA of ours (destination and SPI). What is opened has <see cref="Packet.ArrivedBy"/>,
+    /// ESP, bare or in UDP, or AH to an SA of ours (destination and SPI). What is opened has <see cref="Packet.ArrivedBy"/>,
     /// <see cref="Packet.Depth"/> + 1, <see cref="Packet.Kind"/> Unknown (the caller parses it
     /// once more) and, from a tunnel, <see cref="Packet.NeedsNextHop"/> with the inner destination.
-    /// ESP to one of the gateway's own addresses that names no SA is dropped; other ESP is transit and untouched.
+    /// ESP or AH to one of the gateway's own addresses that names no SA is dropped; other is transit and untouched.
     /// </summary>
     /// <returns>How many were opened.</returns>
     int Open(Burst burst, int from);

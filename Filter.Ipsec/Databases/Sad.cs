@@ -12,6 +12,7 @@ public sealed class Sad
     private const int Smallest = 64;
 
     private readonly Stack<int> _free = [];
+    private readonly Dictionary<(Address Local, ushort Port), int> _encapsulated = [];
     private readonly uint _spread = (uint)Random.Shared.NextInt64() | 1;
     private SecurityAssociation?[] _associations = new SecurityAssociation?[Smallest];
     private Place[] _index = new Place[Smallest];
@@ -124,6 +125,13 @@ public sealed class Sad
         return null;
     }
 
+    /// <summary>Whether UDP to that address and port may hold ESP; an SA that names no address of ours takes it wherever it goes.</summary>
+    internal bool Encapsulates(Address destination, ushort port) =>
+        _encapsulated.Count > 0 && (IsEncapsulatedTo(destination, port) || _encapsulated.ContainsKey((default, port)));
+
+    /// <summary>Whether an SA takes ESP in UDP to just that address and port.</summary>
+    internal bool IsEncapsulatedTo(Address destination, ushort port) => _encapsulated.ContainsKey((destination, port));
+
     /// <summary>Whether another inbound SA already has this one's place.</summary>
     public bool Clashes(InboundSa fresh) => Find(fresh.Spi, fresh.Protocol, fresh.Local) is { } there && there.Local == fresh.Local;
 
@@ -149,10 +157,12 @@ public sealed class Sad
         }
 
         Enter(sa);
+        CountPort(sa, 1);
     }
 
     internal void Remove(SecurityAssociation sa)
     {
+        CountPort(sa, -1);
         if (sa.Users.Length > 0)
         {
             sa.Users[0].Statistics.Gone.Add(sa.Statistics);     // the policy's counters outlive its SAs
@@ -167,6 +177,24 @@ public sealed class Sad
 
     /// <summary>Far ends choose the SPIs that we send with: where they fall is no one's to know.</summary>
     private int Home(uint spi) => (int)((spi * _spread) >> (32 - System.Numerics.BitOperations.Log2((uint)_index.Length)));
+
+    private void CountPort(SecurityAssociation sa, int by)
+    {
+        if (sa is not InboundSa || sa.Settings.Encapsulation is not { } udp)
+        {
+            return;
+        }
+
+        int count = _encapsulated.GetValueOrDefault((sa.Local, udp.LocalPort)) + by;
+        if (count == 0)
+        {
+            _encapsulated.Remove((sa.Local, udp.LocalPort));
+        }
+        else
+        {
+            _encapsulated[(sa.Local, udp.LocalPort)] = count;
+        }
+    }
 
     private void Enter(SecurityAssociation sa)
     {

@@ -1,5 +1,6 @@
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
+using Filter.Engine.Wire;
 using Filter.Ipsec.Crypto;
 using Filter.Ipsec.Protocols;
 using Filter.Rules.Policy;
@@ -70,7 +71,7 @@ public abstract class SecurityAssociation : IDisposable
     public Address Local { get; }
 
     /// <summary>The far end, likewise.</summary>
-    public Address Remote { get; }
+    public Address Remote { get; private protected set; }
 
     /// <summary>The algorithms.</summary>
     public IpsecSuite Suite { get; }
@@ -208,6 +209,7 @@ public sealed class OutboundSa : SecurityAssociation
     private readonly ulong _highest;
     private ulong _counter;
     private ulong _limit;
+    private ushort _peerPort;
 
     /// <summary>A new SA whose first packet has the number <paramref name="reserved"/> + 1.</summary>
     /// <param name="name">Its name.</param>
@@ -265,6 +267,23 @@ public sealed class OutboundSa : SecurityAssociation
         PathMtuUntil = now + PathMtuLife;
     }
 
+    /// <summary>In UDP: the port that it sends to.</summary>
+    public ushort PeerPort => _peerPort != 0 ? _peerPort : Settings.Encapsulation.GetValueOrDefault().RemotePort;
+
+    /// <summary>The link addresses of what it sealed last, six bytes each; 0 before that.</summary>
+    internal (ulong To, ulong From) Link { get; set; }
+
+    /// <summary>In UDP: sends from now on to where the far end has turned up; a tunnel by its address too.</summary>
+    internal void Follow(Address address, ushort port)
+    {
+        _peerPort = port;
+        if (Mode == IpsecMode.Tunnel && address != Remote && address.IsIPv4 == Remote.IsIPv4)
+        {
+            Remote = address;
+            PathMtu = int.MaxValue;
+        }
+    }
+
     /// <summary>When it last sent, in nanoseconds of the worker's clock.</summary>
     internal long LastSent { get; set; }
 
@@ -306,6 +325,14 @@ public sealed class InboundSa : SecurityAssociation
 
     /// <summary>The replay window; null where replays are not looked for.</summary>
     public ReplayWindow? Window { get; }
+
+    /// <summary>The SA that sends to whoever sends by this one, where it is known: it follows the far end if it may.</summary>
+    public OutboundSa? Answer { get; set; }
+
+    /// <summary>Whether it takes ESP that comes so: in UDP to its port, or bare, never both (RFC 3948 §3).</summary>
+    internal bool ComesBy(in FlowKey outer) => Settings.Encapsulation is { } udp
+        ? outer.Protocol == IpProtocol.Udp && outer.DestinationPort == udp.LocalPort
+        : outer.Protocol != IpProtocol.Udp;
 
     /// <summary>The whole number that a packet's 32 bits stand for; 0 where there is none that could be.</summary>
     internal ulong Extend(uint sequence) =>

@@ -7,14 +7,23 @@ using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Protocols;
 
-/// <summary>ESP (RFC 4303).</summary>
+/// <summary>ESP (RFC 4303), directly behind IP or in UDP (RFC 3948).</summary>
 internal sealed class Esp : Protection
 {
     /// <summary>ESP directly behind IP.</summary>
-    internal static readonly Esp Bare = new();
+    internal static readonly Esp Bare = new(0);
+
+    /// <summary>ESP in UDP.</summary>
+    internal static readonly Esp InUdp = new(UdpLength);
 
     private const int HeaderLength = 8;
     private const int TrailerLength = 2;
+    private const int UdpLength = 8;
+
+    private readonly int _udp;
+
+    /// <param name="udp">Length of the UDP header.</param>
+    private Esp(int udp) => _udp = udp;
 
     /// <inheritdoc/>
     internal override bool Pads => true;
@@ -24,14 +33,14 @@ internal sealed class Esp : Protection
     {
         IpsecSuite suite = sa.Suite;
         int carried = sa.Mode == IpsecMode.Tunnel ? length : length - split;
-        return Before(sa, split) + HeaderLength + suite.IvLength + RoundUp(carried + TrailerLength, suite.BlockLength) + suite.IcvLength;
+        return Before(sa, split) + _udp + HeaderLength + suite.IvLength + RoundUp(carried + TrailerLength, suite.BlockLength) + suite.IcvLength;
     }
 
     /// <inheritdoc/>
     internal override int LongestFor(SecurityAssociation sa, bool isIPv4, int split, int mtu)
     {
         IpsecSuite suite = sa.Suite;
-        int text = mtu - Before(sa, split) - HeaderLength - suite.IvLength - suite.IcvLength;
+        int text = mtu - Before(sa, split) - _udp - HeaderLength - suite.IvLength - suite.IcvLength;
         int carried = (text & -suite.BlockLength) - TrailerLength;
         return sa.Mode == IpsecMode.Tunnel ? carried : carried + split;
     }
@@ -50,7 +59,7 @@ internal sealed class Esp : Protection
         int length = datagram.Length - split;
         int carried = tunnel ? Math.Max(length, padTo) : length;
         int textLength = RoundUp(carried + TrailerLength, suite.BlockLength);
-        int front = (tunnel ? TunnelHeader.LengthFor(sa.Remote) : 0) + HeaderLength + suite.IvLength;
+        int front = (tunnel ? TunnelHeader.LengthFor(sa.Remote) : 0) + _udp + HeaderLength + suite.IvLength;
         int text = packet.Start + packet.Network + split;
         job = new CryptoJob
         {
@@ -75,10 +84,19 @@ internal sealed class Esp : Protection
 
         // 2. The IP header: the packet's own, or one around it.
         byte[] slab = packet.Slab;
-        WriteIp(ref packet, sa, slab.AsSpan(text, length), nextHeaderAt, IpProtocol.Esp, identification);
+        WriteIp(ref packet, sa, slab.AsSpan(text, length), nextHeaderAt, _udp > 0 ? IpProtocol.Udp : IpProtocol.Esp, identification);
         slab.AsSpan(text + length, carried - length).Clear();
 
-        // 3. The ESP header.
+        // 3. A UDP header, its checksum zero over IPv4 (RFC 3948 §2.1), and the ESP header.
+        if (_udp > 0)
+        {
+            Span<byte> udp = packet.Bytes[(job.Header - packet.Start - _udp)..];
+            BinaryPrimitives.WriteUInt16BigEndian(udp, sa.Settings.Encapsulation.GetValueOrDefault().LocalPort);
+            BinaryPrimitives.WriteUInt16BigEndian(udp[2..], sa.PeerPort);
+            BinaryPrimitives.WriteUInt16BigEndian(udp[4..], (ushort)udp.Length);
+            BinaryPrimitives.WriteUInt16BigEndian(udp[6..], 0);
+        }
+
         Span<byte> esp = slab.AsSpan(job.Header);
         BinaryPrimitives.WriteUInt32BigEndian(esp, sa.Spi);
         BinaryPrimitives.WriteUInt32BigEndian(esp[4..], (uint)sequence);
@@ -94,8 +112,8 @@ internal sealed class Esp : Protection
         trailer[padding] = (byte)padding;
         trailer[padding + 1] = nextHeader;
 
-        NoteSealed(ref packet, sa, job.Header - packet.Start, sequence, length);
-        packet.Payload = packet.Transport + HeaderLength;
+        NoteSealed(ref packet, sa, job.Header - _udp - packet.Start, sequence, length);
+        packet.Payload = packet.Transport + _udp + HeaderLength;
         return true;
     }
 
@@ -103,9 +121,9 @@ internal sealed class Esp : Protection
     internal override DropReason TryAddress(in Packet packet, InboundSa sa, out CryptoJob job)
     {
         IpsecSuite suite = sa.Suite;
-        int header = packet.Start + packet.Transport;
+        int header = packet.Start + packet.Transport + _udp;
         int text = header + HeaderLength + suite.IvLength;
-        int icv = packet.Start + packet.End - suite.IcvLength;
+        int icv = packet.Start + (_udp > 0 ? packet.Transport + LengthOfUdp(packet.Segment) : packet.End) - suite.IcvLength;
         job = new CryptoJob
         {
             Key = sa.Key, Slab = packet.Slab, Header = header, Iv = header + HeaderLength, Text = text, Icv = icv,
@@ -146,8 +164,34 @@ internal sealed class Esp : Protection
             return DropReason.None;
         }
 
-        return Uncover(ref packet, sa, job.Text, carried, nextHeader);
+        why = Uncover(ref packet, sa, job.Text, carried, nextHeader);
+        if (why == DropReason.None && _udp > 0 && sa.Mode == IpsecMode.Transport)
+        {
+            TranslatedChecksum.Mend(packet.Datagram, packet.Transport - packet.Network, nextHeader, sa.Settings.Encapsulation.GetValueOrDefault());
+        }
+
+        return why;
     }
+
+    /// <inheritdoc/>
+    internal override void Finish(ref Packet packet)
+    {
+        if (_udp > 0 && !packet.IsIPv4)
+        {
+            // IPv6 wants one (RFC 8200 §8.1), and peers drop what has none.
+            Span<byte> udp = packet.Segment;
+            ulong pseudo = Checksum.PseudoHeader(IpHeader.Source(packet.Datagram), IpHeader.Destination(packet.Datagram), IpProtocol.Udp, udp.Length);
+            ushort sum = Checksum.Finish(Checksum.Sum(udp, pseudo));
+            BinaryPrimitives.WriteUInt16BigEndian(udp[6..], sum == 0 ? ushort.MaxValue : sum);
+        }
+    }
+
+    /// <summary>
+    /// The length of a datagram by its own header. Parsing has found it within the packet, but for a super-frame's, which says
+    /// whatever it likes.
+    /// </summary>
+    internal static int LengthOfUdp(ReadOnlySpan<byte> udp) =>
+        Math.Clamp((int)BinaryPrimitives.ReadUInt16BigEndian(udp[4..]), UdpLength, udp.Length);
 
     private static bool CountsUp(ReadOnlySpan<byte> padding)
     {

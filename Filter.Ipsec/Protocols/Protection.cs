@@ -15,7 +15,8 @@ namespace Filter.Ipsec.Protocols;
 internal abstract class Protection
 {
     /// <summary>What an SA with these settings does to packets.</summary>
-    internal static Protection Of(SaSettings settings) => settings.Protocol == IpProtocol.Ah ? Ah.Plain : Esp.Bare;
+    internal static Protection Of(SaSettings settings) => settings.Protocol == IpProtocol.Ah ? Ah.Plain
+        : settings.Encapsulation is null ? Esp.Bare : Esp.InUdp;
 
     /// <summary>Whether it can hide how long packets are, and send what carries nothing (RFC 4303 §2.6, §2.7).</summary>
     internal virtual bool Pads => false;
@@ -64,6 +65,11 @@ internal abstract class Protection
 
     /// <summary>Just after: it is as it was.</summary>
     internal virtual void Restore(in CryptoJob job, SavedHeaders aside, int number)
+    {
+    }
+
+    /// <summary>What is left to do of a packet that was sealed.</summary>
+    internal virtual void Finish(ref Packet packet)
     {
     }
 

@@ -63,6 +63,32 @@ internal static class TunnelHeader
         IpHeader.SetLength(outer);
     }
 
+    /// <summary>Writes the header of a packet that carries nothing of anybody else's, between the ends of an SA.</summary>
+    internal static void WriteOwn(Span<byte> outer, OutboundSa sa, byte protocol, ushort identification)
+    {
+        if (sa.Remote.IsIPv4)
+        {
+            outer[..IpHeader.IPv4Length].Clear();
+            outer[0] = 0x45;
+            BinaryPrimitives.WriteUInt16BigEndian(outer[4..], identification);
+            outer[8] = sa.Settings.Outer.HopLimit;
+            outer[9] = protocol;
+            sa.Local.Write(outer[12..]);
+            sa.Remote.Write(outer[16..]);
+        }
+        else
+        {
+            outer[..IpHeader.IPv6Length].Clear();
+            outer[0] = 0x60;
+            outer[6] = protocol;
+            outer[7] = sa.Settings.Outer.HopLimit;
+            sa.Local.Write(outer[8..]);
+            sa.Remote.Write(outer[24..]);
+        }
+
+        IpHeader.SetLength(outer);
+    }
+
     /// <summary>Carries congestion marks of the way into the inner header (RFC 6040 §4.2, figure 4).</summary>
     /// <returns>False for a packet that says it can't be marked and was: it must be dropped.</returns>
     internal static bool TryCombineEcn(byte outerTrafficClass, Span<byte> inner)

@@ -35,7 +35,23 @@ public readonly record struct SaLifetime(long Bytes, long Packets, long Nanoseco
 /// <param name="LocalPort">Ours; 4500 unless said.</param>
 /// <param name="RemotePort">The far end's, as it is seen from here.</param>
 /// <param name="KeepAlive">Nanoseconds of silence after which a keep-alive is sent (RFC 3948 §4); 0 for never.</param>
-public readonly record struct UdpEncapsulation(ushort LocalPort, ushort RemotePort, long KeepAlive = 20_000_000_000);
+public readonly record struct UdpEncapsulation(ushort LocalPort, ushort RemotePort, long KeepAlive = 20_000_000_000)
+{
+    /// <summary>
+    /// Transport mode: the address that the far end believes to send to, where it is known (RFC 3947 §5). With <see cref="OriginalRemote"/>
+    /// the checksums inside are mended by the difference; else they are computed anew.
+    /// </summary>
+    public Address? OriginalLocal { get; init; }
+
+    /// <summary>Transport mode: the address that the far end believes to have.</summary>
+    public Address? OriginalRemote { get; init; }
+
+    /// <summary>
+    /// What is sent follows the far end to where its last good and newest packet came from (RFC 7296 §2.23): for whoever is not
+    /// behind a translator itself.
+    /// </summary>
+    public bool FollowsPeer { get; init; }
+}
 
 /// <summary>What the outer header of a tunnel is made of (RFC 4301 §5.1.2, RFC 6040).</summary>
 /// <param name="DontFragment">The DF bit; counts where the outer header is IPv4.</param>
@@ -109,6 +125,6 @@ public sealed record SaSettings
     /// is the same. It may keep its counter and its window then.
     /// </summary>
     public bool IsSameSaAs(SaSettings other) =>
-        (Protocol, Mode, Local, Remote, Suite, ReplayWindow, ExtendedSequence, Encapsulation is null)
-        == (other.Protocol, other.Mode, other.Local, other.Remote, other.Suite, other.ReplayWindow, other.ExtendedSequence, other.Encapsulation is null);
+        (Protocol, Mode, Local, Remote, Suite, ReplayWindow, ExtendedSequence, Encapsulation?.LocalPort)
+        == (other.Protocol, other.Mode, other.Local, other.Remote, other.Suite, other.ReplayWindow, other.ExtendedSequence, other.Encapsulation?.LocalPort);
 }

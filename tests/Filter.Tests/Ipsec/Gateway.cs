@@ -75,9 +75,9 @@ internal sealed class Gateway : IDisposable
     internal List<byte[]> Send(params byte[][] frames) => Send(frames, null).Wire;
 
     /// <summary>Takes frames from the wire; what reaches the inside is returned.</summary>
-    internal List<byte[]> Receive(IEnumerable<byte[]> frames)
+    internal List<byte[]> Receive(IEnumerable<byte[]> frames, Func<int, Offload>? offload = null)
     {
-        Load(frames, Outside, null);
+        Load(frames, Outside, offload);
         Parse();
         for (int round = 0; round < 4 && Stage.Open(Burst, 0) > 0; round++)
         {
@@ -113,7 +113,7 @@ internal sealed class Gateway : IDisposable
         return Leaving(1 << Inside);
     }
 
-    internal List<byte[]> Receive(params byte[][] frames) => Receive((IEnumerable<byte[]>)frames);
+    internal List<byte[]> Receive(params byte[][] frames) => Receive((IEnumerable<byte[]>)frames, null);
 
     public void Dispose() => Stage.Dispose();
 
@@ -147,6 +147,7 @@ internal sealed class Gateway : IDisposable
             Settings = new SaSettings
             {
                 Mode = mode,
+                Protocol = suite is { IsAh: true } ? IpProtocol.Ah : IpProtocol.Esp,
                 Local = local is null ? null : Address.Parse(local),
                 Remote = remote is null ? null : Address.Parse(remote),
                 Suite = suite ?? IpsecSuite.AesCbc128HmacSha256,

@@ -32,19 +32,19 @@ public static class KernelCases
     private static readonly KernelCase[] s_esp = [.. Suites(ah: false).SelectMany(static (suite, number) =>
         Ways(suite).Where((_, way) => s_main.Contains(suite.Name) ? way < 4 : IsOfOneMatter(suite) && way == number % s_ways.Length))];
 
-    private static readonly KernelCase[] s_ah = [.. Suites(ah: true).SelectMany(static suite => Ways(suite)[..4])];
+    private static readonly KernelCase[] s_ah = [.. Suites(ah: true).SelectMany(static (suite, number) => number % 2 == 0 ? Ways(suite)[..2] : Ways(suite)[2..4])];
 
     private static readonly KernelCase[] s_more =
     [
-        .. from suite in Suites(ah: false).Where(static suite => suite.Name is "aes-cbc-128+hmac-sha2-256-128" or "aes-gcm-16-128")
-           from one in
-           (KernelCase[])[
-               .. Ways(suite)[4..],
-               .. Ways(suite).Select(static way => way with { Extended = true }),
-               .. Ways(suite)[..2].Select(static way => way with { Window = 32 }),
-               .. Ways(suite)[..2].Select(static way => way with { Window = 4096 }),
-           ]
-           select one,
+        .. Ways("aes-gcm-16-128").Skip(4),
+        .. Ways("aes-gcm-16-128").Take(4).Select(static way => way with { Extended = true }),
+        .. Ways("aes-gcm-16-128").Select(static way => way with { InUdp = true }),
+        .. Ways("aes-gcm-16-128").Take(1).Select(static way => way with { Window = 32 }),
+        .. Ways("aes-gcm-16-128").Take(1).Select(static way => way with { Window = 4096 }),
+        .. Ways("aes-cbc-128+hmac-sha2-256-128").Skip(4),
+        .. Ways("aes-cbc-128+hmac-sha2-256-128").Take(2).Select(static way => way with { Extended = true, InUdp = way.IsTunnel }),
+        .. Ways("hmac-sha2-256-128", ah: true).Skip(2),
+        .. Ways("hmac-sha2-256-128", ah: true).Take(2).Select(static way => way with { Extended = true }),
     ];
 
     private static readonly KernelCase[] s_long = [.. Suites(ah: false).Concat(Suites(ah: true)).SelectMany(Ways).Except(s_esp).Except(s_ah)];
@@ -59,7 +59,7 @@ public static class KernelCases
     public static TheoryData<string> Ah => Rows(s_ah);
 
     /// <summary>The same suite with all that can be said of an SA besides.</summary>
-    public static TheoryData<string> More => Rows(s_more);
+    public static TheoryData<string> More => Rows([.. s_more.Where(static one => !one.InUdp)]);      // ESP in UDP is not spoken yet
 
     /// <summary>What is left of each suite in each way.</summary>
     public static TheoryData<string> Long => Rows(s_long);
@@ -76,13 +76,13 @@ public static class KernelCases
 
     private static IEnumerable<IpsecSuite> Suites(bool ah) => IpsecSuite.All.Where(suite => suite.IsAh == ah && IsDone(suite) && KernelSpelling.Lacks(suite) is null);
 
-    /// <summary>Whether there is a key for it; AH is not spoken yet.</summary>
+    /// <summary>Whether there is a key for it.</summary>
     private static bool IsDone(IpsecSuite suite)
     {
         try
         {
             new SaKey(suite, Ascending(suite.KeyMaterialLength), Ascending(suite.IntegrityKeyLength)).Dispose();
-            return !suite.IsAh;
+            return true;
         }
         catch (CryptographicException)
         {
@@ -93,6 +93,8 @@ public static class KernelCases
     }
 
     private static KernelCase[] Ways(IpsecSuite suite) => [.. s_ways.Select(way => new KernelCase(suite, way.Mode, way.Outer, way.Inner))];
+
+    private static IEnumerable<KernelCase> Ways(string suite, bool ah = false) => Suites(ah).Where(one => one.Name == suite).SelectMany(Ways);
 
     private static TheoryData<string> Rows(KernelCase[] cases) => [.. cases.Select(static one => one.ToString())];
 }

@@ -15,14 +15,16 @@ internal static class TsharkSpelling
         ("null", "NULL"),
         ("3des-cbc", "TripleDES-CBC [RFC2451]"),
         ("des-cbc", "DES-CBC [RFC2405]"),
-        ("cast-cbc-", "CAST5-CBC [RFC2144]"),
-        ("blowfish-cbc-", "BLOWFISH-CBC [RFC2451]"),
+        ("cast-cbc-128", "CAST5-CBC [RFC2144]"),
+        ("blowfish-cbc-128", "BLOWFISH-CBC [RFC2451]"),
 
-        // It decrypts these nowhere, or in IKE alone.
+        // It decrypts these nowhere, in IKE alone, or with keys of 128 bits alone.
         ("aes-ccm-", null),
         ("aes-gmac-", null),
         ("chacha20-poly1305", null),
         ("camellia-cbc-", null),
+        ("cast-cbc-", null),
+        ("blowfish-cbc-", null),
     ];
 
     private static readonly Dictionary<IntegrityKind, string> s_integrity = new()
@@ -49,7 +51,7 @@ internal static class TsharkSpelling
         }.Select(static word => $"\"{word}\""));
 
     private static string? NameOf(CipherAlgorithm cipher) =>
-        s_ciphers.Single(row => cipher.Name.StartsWith(row.Begins, StringComparison.Ordinal)).Name;
+        s_ciphers.First(row => cipher.Name.StartsWith(row.Begins, StringComparison.Ordinal)).Name;
 
     private static string Hex(byte[] key) => key.Length == 0 ? "" : $"0x{Convert.ToHexStringLower(key)}";
 }
