@@ -42,6 +42,9 @@ public sealed class Worker
     /// <summary>Turns of the loop so far: a watchdog sees by it that the worker lives.</summary>
     public long Breaths => Volatile.Read(ref _breaths);
 
+    /// <summary>Who gets copies of frames; null for nobody. Set by a message.</summary>
+    public PacketTap? Tap { get; set; }
+
     /// <summary>Leaves a message that the worker runs between two bursts.</summary>
     public void Post(Action<PacketPath> message)
     {
@@ -103,6 +106,7 @@ public sealed class Worker
             if (port.Receive(_burst) > 0)
             {
                 busy = true;
+                Tap?.Received(_burst);
                 _path.Walk(_burst);
                 Transmit();
             }
@@ -141,6 +145,7 @@ public sealed class Worker
             return;
         }
 
+        Tap?.Walked(_burst);
         foreach (Port port in _ports)
         {
             port.Transmit(_burst);

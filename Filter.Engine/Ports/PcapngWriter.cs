@@ -9,6 +9,12 @@ namespace Filter.Engine.Ports;
 /// </summary>
 public sealed class PcapngWriter : IDisposable
 {
+    /// <summary>Flags of a frame that came in (draft-ietf-opsawg-pcapng, epb_flags).</summary>
+    public const uint Inbound = 1;
+
+    /// <summary>Flags of a frame that went out.</summary>
+    public const uint Outbound = 2;
+
     private const uint SectionHeaderBlock = 0x0A0D0D0A;
     private const uint InterfaceBlock = 1;
     private const uint EnhancedPacketBlock = 6;
@@ -18,6 +24,7 @@ public sealed class PcapngWriter : IDisposable
     private const ushort OptionEnd = 0;
     private const ushort OptionInterfaceName = 2;
     private const ushort OptionTimestampResolution = 9;
+    private const ushort OptionFlags = 2;
     private const byte Nanoseconds = 9;
     private const int PacketHeaderLength = 28;
     private const int FileBuffer = 128 * 1024;
@@ -81,11 +88,13 @@ public sealed class PcapngWriter : IDisposable
     /// <param name="time">Nanoseconds since 1970.</param>
     /// <param name="frame">What is kept of it.</param>
     /// <param name="originalLength">How long it was on the wire.</param>
-    public void Write(int interfaceNumber, long time, ReadOnlySpan<byte> frame, int originalLength)
+    /// <param name="flags">Which way it went; 0 where that is not said.</param>
+    public void Write(int interfaceNumber, long time, ReadOnlySpan<byte> frame, int originalLength, uint flags = 0)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)interfaceNumber, (uint)_interfaces);
         int padding = Padded(frame.Length) - frame.Length;
-        int total = PacketHeaderLength + frame.Length + padding + sizeof(int);
+        int options = flags == 0 ? 0 : 12;
+        int total = PacketHeaderLength + frame.Length + padding + options + sizeof(int);
         Span<byte> header = _scratch;
         BinaryPrimitives.WriteUInt32LittleEndian(header, EnhancedPacketBlock);
         BinaryPrimitives.WriteInt32LittleEndian(header[4..], total);
@@ -96,10 +105,17 @@ public sealed class PcapngWriter : IDisposable
         BinaryPrimitives.WriteInt32LittleEndian(header[24..], originalLength);
         _stream.Write(header);
         _stream.Write(frame);
-        Span<byte> trailer = stackalloc byte[8];
+        Span<byte> trailer = stackalloc byte[20];
         trailer.Clear();
-        BinaryPrimitives.WriteInt32LittleEndian(trailer[padding..], total);
-        _stream.Write(trailer[..(padding + sizeof(int))]);
+        if (flags != 0)
+        {
+            Span<byte> value = stackalloc byte[sizeof(uint)];
+            BinaryPrimitives.WriteUInt32LittleEndian(value, flags);
+            WriteOption(WriteOption(trailer[padding..], OptionFlags, value), OptionEnd, []);
+        }
+
+        BinaryPrimitives.WriteInt32LittleEndian(trailer[(padding + options)..], total);
+        _stream.Write(trailer[..(padding + options + sizeof(int))]);
     }
 
     /// <summary>Hands what was written to the stream's owner, so that others can read it.</summary>

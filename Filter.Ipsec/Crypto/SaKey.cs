@@ -105,6 +105,10 @@ public sealed unsafe class SaKey : IDisposable
             & CryptographicOperations.FixedTimeEquals(new(IntegrityKey, Suite.IntegrityKeyLength), new(other.IntegrityKey, Suite.IntegrityKeyLength));
     }
 
+    /// <summary>The encryption key with its salt, and the integrity key, as hex; empty where there is none. For root who asks for them, and nothing else.</summary>
+    internal (string Encryption, string Integrity) Reveal() =>
+        (Convert.ToHexStringLower(new ReadOnlySpan<byte>(KeyMaterial, Suite.KeyMaterialLength)), Convert.ToHexStringLower(new ReadOnlySpan<byte>(IntegrityKey, Suite.IntegrityKeyLength)));
+
     /// <summary>The suite's name; never the key.</summary>
     public override string ToString() => $"key of {Suite}";
 

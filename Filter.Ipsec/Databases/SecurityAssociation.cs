@@ -117,6 +117,15 @@ public abstract class SecurityAssociation : IDisposable
         }
     }
 
+    /// <summary>The keys as hex, for root who asks for them; null once they are wiped.</summary>
+    public (string Encryption, string Integrity)? RevealKeys()
+    {
+        lock (_wiping)
+        {
+            return _wiped ? null : Key.Reveal();
+        }
+    }
+
     /// <summary>Wipes the keys. No worker may be using them.</summary>
     public void Dispose()
     {

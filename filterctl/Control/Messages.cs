@@ -3,7 +3,7 @@ namespace Filter.Ctl.Control;
 /// <summary>
 /// What a verb asks of the daemon: one JSON object a line, at most <see cref="ControlServer.MaxRequest"/> bytes.
 /// </summary>
-/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, set, sa, policy, reload, confirm or stop.</param>
+/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, set, sa, policy, capture, reload, confirm or stop.</param>
 internal sealed record ControlRequest(string Verb)
 {
     /// <summary>reload, diff: the ruleset's absolute path; null for the one that runs. sa: what messages call the text.</summary>
@@ -33,6 +33,9 @@ internal sealed record ControlRequest(string Verb)
     /// <summary>sa: which, by name or SPI; null for all.</summary>
     public string? Sa { get; init; }
 
+    /// <summary>sa: with their keys, for root alone.</summary>
+    public bool ShowKeys { get; init; }
+
     /// <summary>sa: the SAs to add, in the words of a ruleset.</summary>
     public string? Text { get; init; }
 
@@ -44,6 +47,12 @@ internal sealed record ControlRequest(string Verb)
 
     /// <summary>flows, delete: which of them; null for all. set, sa, policy: list, show, add, delete, flush or explain.</summary>
     public string? Match { get; init; }
+
+    /// <summary>capture: what comes out of SAs too.</summary>
+    public bool Decrypt { get; init; }
+
+    /// <summary>capture: this port alone; null for all.</summary>
+    public string? Port { get; init; }
 
     /// <summary>flows, sa: most rows to give.</summary>
     public int? Limit { get; init; }
@@ -103,12 +112,26 @@ internal sealed record ControlResponse
     /// <summary>How many flows or SAs there are, or were deleted; how many elements were added or left.</summary>
     public long? Count { get; init; }
 
+    /// <summary>The ports by number, where a capture begins.</summary>
+    public IReadOnlyList<string>? Interfaces { get; init; }
+
+    /// <summary>Frames, of a capture.</summary>
+    public IReadOnlyList<FrameReport>? Frames { get; init; }
+
     /// <summary>A packet that ended, for drops.</summary>
     public PacketEvent? Event { get; init; }
 
-    /// <summary>Events that this listener lost since the last line, because it read too slowly.</summary>
+    /// <summary>Events, or frames, that this listener lost since the last line, because it read too slowly.</summary>
     public long? Lost { get; init; }
 
     /// <summary>A refusal.</summary>
     public static ControlResponse Refuse(string why) => new() { Ok = false, Error = why };
 }
+
+/// <summary>A captured frame.</summary>
+/// <param name="Port">The number of the port.</param>
+/// <param name="Point">in, out or opened.</param>
+/// <param name="Time">Nanoseconds since 1970.</param>
+/// <param name="Original">How long it was.</param>
+/// <param name="Data">What was copied.</param>
+internal sealed record FrameReport(int Port, string Point, long Time, int Original, byte[] Data);

@@ -72,6 +72,12 @@ internal sealed record SaReport
     /// <summary>Dummy packets.</summary>
     public required long Dummies { get; init; }
 
+    /// <summary>The encryption key as hex, with its salt; null but for root who asked for it.</summary>
+    public string? EncryptionKey { get; init; }
+
+    /// <summary>The integrity key, likewise.</summary>
+    public string? IntegrityKey { get; init; }
+
     /// <summary>All else, for `show`; null in a list.</summary>
     public SaDetails? Details { get; init; }
 

@@ -29,6 +29,7 @@ internal sealed class ControlDesk
     private readonly SetDesk _sets;
     private readonly SaDesk _sas;
     private readonly PolicyDesk _policies;
+    private readonly CaptureDesk _captures;
 
     /// <summary>A desk for a running daemon.</summary>
     public ControlDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets, EventFeed feed, StopOrder stop, NameResolver names, ServiceLog log)
@@ -36,6 +37,7 @@ internal sealed class ControlDesk
         _sets = new SetDesk(rulesets, names);
         _sas = new SaDesk(gateway, worker, rulesets, log);
         _policies = new PolicyDesk(gateway, worker, rulesets);
+        _captures = new CaptureDesk(gateway, worker, log);
         _gateway = gateway;
         _worker = worker;
         _switch = rulesets;
@@ -87,6 +89,10 @@ internal sealed class ControlDesk
 
                 case "policy":
                     await _policies.AnswerAsync(request, reply, cancel).ConfigureAwait(false);
+                    break;
+
+                case "capture":
+                    await _captures.AnswerAsync(request, peer, reply, cancel).ConfigureAwait(false);
                     break;
 
                 case "diff":

@@ -37,6 +37,12 @@ internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rules
             return;
         }
 
+        if (request.ShowKeys && peer.Uid != 0)
+        {
+            await reply.SendAsync(ControlResponse.Refuse("only root may see keys"), cancel).ConfigureAwait(false);
+            return;
+        }
+
         if (Wrong(request, stage) is { } wrong)
         {
             await reply.SendAsync(ControlResponse.Refuse(wrong), cancel).ConfigureAwait(false);
@@ -93,12 +99,13 @@ internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rules
     private static async Task ListAsync(ControlRequest request, IpsecStage stage, ControlReply reply, CancellationToken cancel)
     {
         SecurityAssociation[] meant = [.. SaTelling.InOrder(Meant(request, stage))];
+        SaReport Row(SecurityAssociation sa, long now) => SaTelling.Of(sa, now, whole: request.Match == "show");
         int shown = Math.Clamp(request.Limit ?? MostRows, 0, meant.Length);
         for (int at = 0; at == 0 || at < shown; at += RowsAtOnce)
         {
             int end = Math.Min(at + RowsAtOnce, shown);
             long now = WallClock.Monotonic;
-            SaReport[] rows = [.. meant[at..end].Select(sa => SaTelling.Of(sa, now, whole: request.Match == "show"))];
+            SaReport[] rows = [.. meant[at..end].Select(sa => request.ShowKeys ? WithKeys(sa, Row(sa, now)) : Row(sa, now))];
             bool more = end < shown;
             await reply.SendAsync(new ControlResponse { Sas = rows, More = more, Count = more ? null : meant.Length }, cancel).ConfigureAwait(false);
         }
@@ -190,6 +197,9 @@ internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rules
 
         return null;
     }
+
+    private static SaReport WithKeys(SecurityAssociation sa, SaReport row) =>
+        sa.RevealKeys() is { } keys ? row with { EncryptionKey = keys.Encryption, IntegrityKey = keys.Integrity } : row;
 
     private async Task<ControlResponse> RemoveAsync(IEnumerable<SecurityAssociation> meant, string what, PeerCredentials peer)
     {

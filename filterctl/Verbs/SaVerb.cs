@@ -39,8 +39,12 @@ internal static class SaVerb
 
     private static Option<string?> Policy() => new("--policy") { Description = "Those of this policy alone", HelpName = "NAME" };
 
+    private static Option<bool> ShowKeys() => new("--show-keys") { Description = "With the keys, for root alone" };
+
     private static Command BuildList(Screen screen)
     {
+        Option<bool> keys = ShowKeys();
+        Option<bool> wireshark = new("--wireshark") { Description = "As lines of Wireshark's table esp_sa; needs --show-keys" };
         Option<string?> policy = Policy();
         Option<string?> spi = new("--spi") { Description = "Those with this SPI alone", HelpName = "SPI" };
         Option<int> limit = new("--limit") { Description = "Most SAs to show", HelpName = "N", DefaultValueFactory = _ => DefaultLimit };
@@ -53,17 +57,23 @@ internal static class SaVerb
 
             Example:
               filterctl sa list --policy branch
+              filterctl sa list --show-keys --wireshark > ~/.config/wireshark/esp_sa
             """)
-        { policy, spi, limit, socket, json };
-        verb.SetAction(parsed => List(
-            screen, parsed.GetValue(socket)!, parsed.GetValue(json),
-            new ControlRequest("sa") { Match = "list", Policy = parsed.GetValue(policy), Sa = parsed.GetValue(spi), Limit = parsed.GetValue(limit) }));
+        { policy, spi, limit, keys, wireshark, socket, json };
+        verb.SetAction(parsed =>
+        {
+            ControlRequest request = new("sa") { Match = "list", Policy = parsed.GetValue(policy), Sa = parsed.GetValue(spi), Limit = parsed.GetValue(limit), ShowKeys = parsed.GetValue(keys) };
+            return !parsed.GetValue(wireshark) ? List(screen, parsed.GetValue(socket)!, parsed.GetValue(json), request)
+                : request.ShowKeys ? ListForWireshark(screen, parsed.GetValue(socket)!, request)
+                : throw new Refusal("--wireshark writes keys: say --show-keys too", Exit.Usage);
+        });
         return verb;
     }
 
     private static Command BuildShow(Screen screen)
     {
         Argument<string> name = Name();
+        Option<bool> keys = ShowKeys();
         Option<string> socket = Options.Socket();
         Option<bool> json = Options.Json();
         Command verb = new("show",
@@ -75,8 +85,9 @@ internal static class SaVerb
               filterctl sa show branch
               filterctl sa show 0x1002
             """)
-        { name, socket, json };
-        verb.SetAction(parsed => Show(screen, parsed.GetValue(socket)!, parsed.GetValue(json), new ControlRequest("sa") { Match = "show", Sa = parsed.GetValue(name) }));
+        { name, keys, socket, json };
+        verb.SetAction(parsed => Show(
+            screen, parsed.GetValue(socket)!, parsed.GetValue(json), new ControlRequest("sa") { Match = "show", Sa = parsed.GetValue(name), ShowKeys = parsed.GetValue(keys) }));
         return verb;
     }
 
@@ -171,7 +182,32 @@ internal static class SaVerb
         if (!json)
         {
             screen.Table(Rows(rows));
+            foreach (SaReport sa in rows.Where(static sa => sa.EncryptionKey is not null))
+            {
+                screen.Line($"keys of {sa.Name} {sa.Direction} {sa.Spi}: 0x{sa.EncryptionKey} 0x{sa.IntegrityKey}");
+            }
+
             screen.Line(rows.Count < count ? $"{rows.Count} of {count} SAs; --limit shows more" : Tell.Count(count, "SA"));
+        }
+
+        return Exit.Done;
+    }
+
+    private static int ListForWireshark(Screen screen, string socket, ControlRequest request)
+    {
+        using ControlClient client = ControlClient.Connect(socket);
+        foreach (ControlResponse response in client.Ask(request))
+        {
+            if (!response.Ok)
+            {
+                Asking.Refuse(screen, response);
+                return Exit.No;
+            }
+
+            foreach (string line in (response.Sas ?? []).SelectMany(WiresharkSa.Lines))
+            {
+                screen.Line(line);
+            }
         }
 
         return Exit.Done;
@@ -264,6 +300,12 @@ internal static class SaVerb
         if (all.ClampMss)
         {
             yield return ("mss", "clamp");
+        }
+
+        if (sa.EncryptionKey is not null)
+        {
+            yield return ("encryption", $"0x{sa.EncryptionKey}");
+            yield return ("integrity", $"0x{sa.IntegrityKey}");
         }
 
         yield return ("carried", $"{Tell.Count(sa.Packets, "packet")}, {Tell.Count(sa.Bytes, "byte")}{(sa.Dummies > 0 ? $", {sa.Dummies} dummies" : "")}");

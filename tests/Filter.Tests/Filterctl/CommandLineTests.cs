@@ -12,7 +12,7 @@ public sealed class CommandLineTests
 
     public static TheoryData<string> Verbs =>
     [
-        "check", "test", "explain", "replay", "run", "status", "flows", "flows list", "flows delete", "sa", "sa list", "sa show", "sa add", "sa delete", "sa flush", "policy", "policy list", "policy show", "policy explain", "counters", "drops",
+        "check", "test", "explain", "replay", "run", "status", "flows", "flows list", "flows delete", "sa", "sa list", "sa show", "sa add", "sa delete", "sa flush", "policy", "policy list", "policy show", "policy explain", "capture", "counters", "drops",
         "reload", "confirm", "stop",
     ];
 
@@ -80,6 +80,7 @@ public sealed class CommandLineTests
     [InlineData("sa")]
     [InlineData("sa flush")]
     [InlineData("policy")]
+    [InlineData("capture x")]
     [InlineData("policy explain --running x")]
     [InlineData("counters")]
     [InlineData("drops")]

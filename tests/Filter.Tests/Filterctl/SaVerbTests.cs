@@ -189,6 +189,24 @@ public sealed class SaVerbTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("sa show branch --show-keys")]
+    [InlineData("sa list --show-keys")]
+    [InlineData("sa list --show-keys --json")]
+    [InlineData("sa list --show-keys --wireshark")]
+    public void Keys_are_shown_to_root_who_asks_and_to_nobody_else(string words)
+    {
+        const string Key = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a0a";
+        _daemon.As = 0;
+        Assert.Contains(Key, _daemon.Must(words.Split(' ')), StringComparison.Ordinal);
+        _daemon.As = 1000;
+        Typed refused = _daemon.Type(words.Split(' '));
+        Assert.Equal((1, ""), (refused.Status, refused.Out));
+        Assert.Contains("only root may see keys", refused.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain(Key, _daemon.Log, StringComparison.Ordinal);
+        Assert.Equal(2, _daemon.Type("sa", "list", "--wireshark").Status);
+    }
+
     public void Dispose() => _daemon.Dispose();
 
     private long Packets(string spi) => Json("sa", "show", spi).GetProperty("sas")[0].GetProperty("packets").GetInt64();
