@@ -19,15 +19,24 @@ public sealed partial class IpsecStage
         _now = burst.Now;
         _count = 0;
         _aside.Clear();
+        int candidates = 0;
         for (int i = from; i < burst.Count; i++)
         {
-            ref Packet packet = ref burst.Packets[i];
+            ref readonly Packet packet = ref burst.Packets[i];
             if (!packet.Done && !packet.Own && packet.Kind == PacketKind.Tracked
                 && (packet.Key.Protocol is IpProtocol.Esp or IpProtocol.Ah || IsEncapsulated(packet))
                 && _ports[packet.Ingress].Side == Side.Unprotected)
             {
-                Address(ref packet, i);
+                _spis[candidates] = packet.Spi;
+                _packets[candidates++] = i;
             }
+        }
+
+        _warmed ^= Sad.Warm(_spis.AsSpan(0, candidates));
+        for (int k = 0; k < candidates; k++)
+        {
+            int index = _packets[k];        // those that are taken move up, never past k
+            Address(ref burst.Packets[index], index);
         }
 
         // 2. All ICVs, and what they let be decrypted.

@@ -27,6 +27,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     private readonly CryptoBackend _crypto;
     private readonly CryptoJob[] _jobs = new CryptoJob[Burst.Capacity];
     private readonly int[] _packets = new int[Burst.Capacity];
+    private readonly uint[] _spis = new uint[Burst.Capacity];
     private readonly SecurityAssociation[] _associations = new SecurityAssociation[Burst.Capacity];
     private readonly SavedHeaders _aside = new(Burst.Capacity);
     private readonly ushort _protectedMask;
@@ -35,6 +36,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     private IpsecDatabases _databases;
     private TokenBucket _answers = new(new RateLimit(1_000_000_000 / 200, 200));     // RFC 4443 §2.4 (f)
     private int _count;
+    private uint _warmed;
     private long _now;
 
     /// <summary>A stage for the ports of one path.</summary>

@@ -130,6 +130,9 @@ internal sealed record SaDetails
 
     /// <summary>Whether the MSS of TCP handshakes is lowered to what fits.</summary>
     public required bool ClampMss { get; init; }
+
+    /// <summary>The largest packet that the path takes, in bytes, as was learnt from it; null where nothing was.</summary>
+    public int? PathMtu { get; init; }
 }
 
 /// <summary>A limit of an SA's life.</summary>

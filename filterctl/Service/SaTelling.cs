@@ -77,6 +77,7 @@ internal static class SaTelling
             Selectors = sa.Selectors is { } own ? Describe(own) : null,
             Outer = sa.Mode == IpsecMode.Tunnel ? OuterOf(settings.Outer) : null,
             ClampMss = settings.ClampMss,
+            PathMtu = sa is OutboundSa { PathMtu: < int.MaxValue } learnt ? learnt.PathMtu : null,
         };
     }
 

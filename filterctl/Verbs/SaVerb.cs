@@ -302,6 +302,11 @@ internal static class SaVerb
             yield return ("mss", "clamp");
         }
 
+        if (all.PathMtu is { } learnt)
+        {
+            yield return ("path MTU", string.Create(CultureInfo.InvariantCulture, $"{learnt}, learnt"));
+        }
+
         if (sa.EncryptionKey is not null)
         {
             yield return ("encryption", $"0x{sa.EncryptionKey}");
