@@ -97,6 +97,33 @@ public sealed partial class IpsecStage
         return false;
     }
 
+    /// <inheritdoc/>
+    public ushort WaitsUnder(in Packet piece)
+    {
+        if (_databases.Spd is not { } spd || Sad[piece.Sa] is not { } sa)
+        {
+            return piece.ArrivedBy;
+        }
+
+        FlowKey way = piece.Key.Reverse;
+        if (spd.FindOpaque(way, inbound: true) is not { } opaque
+            || sa.Selectors?.Local.Contains(way.Source) == false || sa.Selectors?.Remote.Contains(way.Destination) == false)
+        {
+            return piece.ArrivedBy;
+        }
+
+        // Only who may send packets between these addresses adds to them.
+        foreach (SpdEntry entry in sa.Users)
+        {
+            if (entry == opaque || (entry.IsBetween(way.Source, way.Destination) && entry.NamesPorts(way.Protocol)))
+            {
+                return opaque.Number;
+            }
+        }
+
+        return piece.ArrivedBy;
+    }
+
     private void Address(ref Packet packet, int index)
     {
         bool inUdp = packet.Key.Protocol == IpProtocol.Udp;

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Wire;
@@ -100,13 +101,20 @@ public sealed partial class IpsecStage
     private void Prepare(Burst burst, int index)
     {
         ref Packet packet = ref burst.Packets[index];
-        if (_databases.Spd?.Entry(packet.Policy) is not { } entry)
+        if (_databases.Spd is not { } spd || spd.Entry(packet.Policy) is not { } entry)
         {
             packet.Drop(DropReason.NoSa);
             return;
         }
 
-        if (entry.Select(packet, _now) is not { } sa)
+        // A piece that shows no ports goes by the SA for such, where policy has one (RFC 4301 §7.2); else with its packet.
+        bool later = IsLaterPiece(packet);
+        if (later && entry.NamesPorts(packet.Key.Protocol) && spd.FindOpaque(packet.Key, inbound: false) is { } opaque)
+        {
+            entry = opaque;
+        }
+
+        if (entry.Select(packet, _now) is not { } sa || (later && sa.Mode == IpsecMode.Transport))
         {
             WantSa(entry, ref packet);
             return;
@@ -256,6 +264,11 @@ public sealed partial class IpsecStage
         fresh = copy;
         packet.Egress = 0;
     }
+
+    /// <summary>Whether it is a piece of a packet, and not the first.</summary>
+    private static bool IsLaterPiece(in Packet packet) => packet.IsIPv4
+        ? (BinaryPrimitives.ReadUInt16BigEndian(packet.Datagram[6..]) & 0x1fff) != 0
+        : packet.FragmentOffset != 0;
 
     /// <summary>Nothing to seal it with: who manages keys is told what is wanted.</summary>
     private void WantSa(SpdEntry entry, ref Packet packet)

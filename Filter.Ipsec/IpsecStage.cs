@@ -91,7 +91,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
             if (sa.IsOfRuleset && !kept.Contains(sa))
             {
                 Sad.Remove(sa);
-                sa.Dispose();
+                Wipe(sa);
             }
             else if (!sa.IsOfRuleset)
             {
@@ -107,7 +107,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
             if (users.Length == 0)
             {
                 Sad.Remove(sa);
-                sa.Dispose();
+                Wipe(sa);
             }
             else
             {
@@ -172,7 +172,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
         }
 
         Sad.Remove(sa);
-        sa.Dispose();
+        Wipe(sa);
         return true;
     }
 
@@ -222,6 +222,13 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
         }
 
         _crypto.Dispose();
+    }
+
+    /// <summary>The library keeps what it made of a key no longer than the key lives.</summary>
+    private void Wipe(SecurityAssociation sa)
+    {
+        _crypto.Forget(sa.Key);
+        sa.Dispose();
     }
 
     private void Take(IpsecDatabases databases)

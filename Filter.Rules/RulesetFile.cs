@@ -93,7 +93,7 @@ public static class RulesetFile
         Diagnostics found = new();
         Node? root = TreeReader.Read(file, bytes, found);
         Ruleset? ruleset = root is null ? null : RulesetReader.Read(file, root, directory ?? "", found);
-        if (ruleset is not null && !RulesetCompiler.Fits(ruleset, found))
+        if (ruleset is not null && (!RulesetCompiler.Fits(ruleset, found) || (ruleset.Ipsec is { Policies: { IsEmpty: false } policies } && !PolicyIndex.Fits(policies, found))))
         {
             ruleset.WipeKeys();
             ruleset = null;

@@ -14,7 +14,7 @@ namespace Filter.Engine.Fragments;
 /// <param name="Protocol">The upper protocol for IPv4; 0 for IPv6, where it is not part of the key.</param>
 /// <param name="Segment">The VLAN stack.</param>
 /// <param name="Ingress">The port they came in by.</param>
-/// <param name="ArrivedBy">The policy by whose SA they came; 0 for the clear.</param>
+/// <param name="ArrivedBy">The policy under which they wait, see <see cref="Path.IIpsecStage.WaitsUnder"/>; 0 for the clear.</param>
 /// <param name="Depth">How many times they were opened.</param>
 internal readonly record struct FragmentKey(
     Address Source, Address Destination, uint Id, byte Protocol, uint Segment, byte Ingress, ushort ArrivedBy, byte Depth);
@@ -53,6 +53,8 @@ internal struct FragmentPiece
     public ushort Data;             // where the payload starts in the frame
     public int Offset, Length;      // of the payload
     public bool More;
+    public ushort ArrivedBy;        // the policy by whose SA it came; 0 for the clear
+    public int Sa;                  // that SA's number
     public long Number, Time;
 }
 

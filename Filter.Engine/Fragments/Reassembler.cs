@@ -58,7 +58,7 @@ public sealed class Reassembler
     /// reason, or becomes the whole datagram, <see cref="PacketKind.Unknown"/>, to be parsed again.
     /// </summary>
     /// <returns>How many became whole.</returns>
-    public int Complete(Burst burst, int from)
+    public int Complete(Burst burst, int from, IIpsecStage? stage = null)
     {
         int whole = 0;
         for (int i = from; i < burst.Count; i++)
@@ -69,7 +69,7 @@ public sealed class Reassembler
                 continue;
             }
 
-            DropReason why = Take(burst, i, out bool complete);
+            DropReason why = Take(burst, i, stage, out bool complete);
             if (why != DropReason.None)
             {
                 packet.Drop(why);
@@ -192,7 +192,7 @@ public sealed class Reassembler
     }
 
     /// <summary>One fragment.</summary>
-    private DropReason Take(Burst burst, int slot, out bool complete)
+    private DropReason Take(Burst burst, int slot, IIpsecStage? stage, out bool complete)
     {
         complete = false;
         ref Packet packet = ref burst.Packets[slot];
@@ -204,7 +204,7 @@ public sealed class Reassembler
 
         var key = new FragmentKey(
             packet.Key.Source, packet.Key.Destination, packet.FragmentId, packet.IsIPv4 ? packet.Key.Protocol : (byte)0,
-            packet.Key.Segment, packet.Ingress, packet.ArrivedBy, packet.Depth);
+            packet.Key.Segment, packet.Ingress, packet.ArrivedBy == 0 || stage is null ? packet.ArrivedBy : stage.WaitsUnder(packet), packet.Depth);
         int number = _table.Find(key);
         if (number != 0 && IsOver(number, burst.Now))
         {
@@ -236,6 +236,8 @@ public sealed class Reassembler
             Offset = packet.FragmentOffset,
             Length = packet.End - packet.Payload,
             More = packet.MoreFragments,
+            ArrivedBy = packet.ArrivedBy,
+            Sa = packet.Sa,
             Number = packet.Number,
             Time = packet.Time,
         };
@@ -325,6 +327,11 @@ public sealed class Reassembler
         Note(ref datagram, final, packet);
         bool isIPv4 = packet.IsIPv4;
         FragmentPiece first = final.Offset == 0 ? final : _pieces[datagram.Lowest];
+        if (datagram.Key.ArrivedBy != 0 && !CameTogether(datagram, first, final))
+        {
+            End(number, DropReason.WrongSelectors);
+            return DropReason.WrongSelectors;
+        }
 
         // What stands before the payload: the first piece's headers, without the fragment header.
         int behind = isIPv4 ? 0 : IpHeader.FragmentHeaderLength;
@@ -351,8 +358,8 @@ public sealed class Reassembler
         whole.Time = packet.Time;
         whole.Number = packet.Number;
         whole.Ingress = packet.Ingress;
-        whole.ArrivedBy = packet.ArrivedBy;
-        whole.Sa = packet.Sa;
+        whole.ArrivedBy = first.ArrivedBy;
+        whole.Sa = first.Sa;
         whole.Depth = packet.Depth;
         whole.NeedsNextHop = packet.NeedsNextHop;
         whole.NextHop = packet.NextHop;
@@ -372,6 +379,20 @@ public sealed class Reassembler
         Assembled++;
         packet = whole;
         return DropReason.None;
+    }
+
+    /// <summary>Whether each piece came by the policy of the first, which shows the ports, or by the one for pieces without.</summary>
+    private bool CameTogether(in FragmentedDatagram datagram, in FragmentPiece first, in FragmentPiece final)
+    {
+        ushort by = first.ArrivedBy, without = datagram.Key.ArrivedBy;
+        bool together = final.ArrivedBy == by || final.ArrivedBy == without;
+        for (int handle = datagram.First; handle != 0 && together; handle = _pieces[handle].Next)
+        {
+            ushort other = _pieces[handle].ArrivedBy;
+            together = other == by || other == without;
+        }
+
+        return together;
     }
 
     private static void FixHeaders(Span<byte> datagram, int headers, byte protocol, byte ecn)

@@ -230,7 +230,7 @@ public struct PacketFacts
                 _sequence = packet.Sequence;
                 break;
 
-            case IpProtocol.Igmp:
+            case IpProtocol.Igmp or IpProtocol.Mobility:
                 _icmpType = packet.IcmpType;
                 break;
 

@@ -411,6 +411,10 @@ public sealed record PacketLine
                 Key(text, "type", $"{IcmpType}");
                 break;
 
+            case IpProtocol.Mobility:
+                Key(text, "type", IcmpType, 0);
+                break;
+
             case IpProtocol.Esp:
             case IpProtocol.Ah:
                 Key(text, "spi", $"0x{Spi:x}");

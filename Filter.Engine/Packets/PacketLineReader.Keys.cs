@@ -128,7 +128,7 @@ internal sealed partial class PacketLineReader
                 return Number(value, uint.MaxValue, out n) ? line with { GreKey = (uint)n } : null;
             case "type" when line.Kind == LineKind.Ether:
                 return Number(value, ushort.MaxValue, out n) ? line with { EtherType = (ushort)n } : null;
-            case "type" when line.IsIcmp || (ip && protocol == IpProtocol.Igmp):
+            case "type" when line.IsIcmp || (ip && protocol is IpProtocol.Igmp or IpProtocol.Mobility):
                 return Number(value, byte.MaxValue, out n) ? line with { IcmpType = (byte)n } : null;
             case "code" when line.IsIcmp:
                 return Number(value, byte.MaxValue, out n) ? line with { IcmpCode = (byte)n } : null;

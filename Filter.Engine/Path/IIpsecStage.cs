@@ -55,6 +55,12 @@ public interface IIpsecStage
     bool SealsFragments(ushort policy);
 
     /// <summary>
+    /// Under which policy's number a piece that came out of an SA waits for the rest of its datagram: that of the SA, or one
+    /// whose own SA carries the pieces that show no ports, where there is one for these addresses (RFC 4301 §7.2).
+    /// </summary>
+    ushort WaitsUnder(in Packet piece);
+
+    /// <summary>
     /// Seals every packet that passes with <see cref="Packet.Ipsec"/> = Protect, in place, or as new
     /// packets appended to the burst (segments of a super-frame, fragments), which inherit number,
     /// egress and verdict while the original is finished with Egress 0. What would not fit the

@@ -143,7 +143,8 @@ public sealed partial class PacketPath<TTrace>
             DecideIpsec(ref flow, stage);
         }
 
-        ApplyIpsec(ref packet, packet.Reply ? flow.ReplyIpsec : flow.ForwardIpsec);
+        // Mobility headers of all types are of one flow, and policy may tell them apart (RFC 4301 §4.4.1.1).
+        ApplyIpsec(ref packet, packet.Key.Protocol == IpProtocol.Mobility && Ipsec is { } each ? Decide(packet, each) : packet.Reply ? flow.ReplyIpsec : flow.ForwardIpsec);
         if (TTrace.On)
         {
             _trace.Note(packet, "flow", $"belongs to flow {_trace.Known(packet.Flow)}{(packet.Reply ? ", reply" : "")}, let in by '{Counters.Rules.Name(flow.Rule).Name}'");

@@ -186,7 +186,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private void Parse(Burst burst)
     {
         ParseUnknown(burst);
-        if (_reassembler.Complete(burst, 0) > 0)
+        if (_reassembler.Complete(burst, 0, Ipsec) > 0)
         {
             ParseUnknown(burst);
         }

@@ -21,6 +21,7 @@ public static class FrameBuilder
 
     /// <summary>The generic header with short sequence numbers (RFC 4340 §5.1).</summary>
     private const int DccpLength = 12;
+    private const int MobilityLength = 8;
     private const int DccpChecksumOffset = 6;
 
     /// <summary>An extension header without content: padding, or a routing header that leads nowhere any more.</summary>
@@ -143,6 +144,7 @@ public static class FrameBuilder
         IpProtocol.Dccp => DccpLength,
         IpProtocol.Icmp or IpProtocol.IcmpV6 or IpProtocol.Igmp => IcmpHeader.Length,
         IpProtocol.Esp => SpiHeader.Length,
+        IpProtocol.Mobility => MobilityLength,
         IpProtocol.Ah => AhLength,
         _ => 0,
     };
@@ -327,6 +329,14 @@ public static class FrameBuilder
                 }
 
                 checksumAt = 2;
+                break;
+
+            case IpProtocol.Mobility:
+                // Whole words of 64 bits, the first not counted (RFC 6275 §6.1.1).
+                int words = Math.Min(payload.Length / MobilityLength, byte.MaxValue);
+                (segment[0], segment[1], segment[2]) = (IpProtocol.NoNext, (byte)words, line.IcmpType);
+                segment = segment[..((words + 1) * MobilityLength)];
+                checksumAt = 4;
                 break;
 
             case IpProtocol.Esp:

@@ -31,7 +31,7 @@ public static partial class Parser
             IpProtocol.Esp => ParseSpi(ref packet, segment, 0),
             IpProtocol.Ah => ParseAh(ref packet, segment),
             IpProtocol.Igmp => ParseIgmp(ref packet, segment),
-            IpProtocol.Mobility when !packet.IsIPv4 => ParseMobility(segment),
+            IpProtocol.Mobility when !packet.IsIPv4 => ParseMobility(ref packet, segment),
             IpProtocol.Gre => ParseGre(ref packet, segment),
             IpProtocol.Dccp => ParseDccp(ref packet, segment),
             _ => DropReason.None,
@@ -246,13 +246,14 @@ public static partial class Parser
     }
 
     /// <summary>A mobility header ends its packet, and says so (RFC 6275 §6.1.1).</summary>
-    private static DropReason ParseMobility(ReadOnlySpan<byte> header)
+    private static DropReason ParseMobility(ref Packet packet, ReadOnlySpan<byte> header)
     {
         if (header.Length < 8 || (header[1] + 1) * 8 > header.Length)
         {
             return DropReason.Truncated;
         }
 
+        packet.IcmpType = header[2];
         return header[0] == IpProtocol.NoNext ? DropReason.None : DropReason.BadExtensionChain;
     }
 

@@ -42,8 +42,10 @@ public sealed class IpsecDatabases
         }
 
         Dictionary<string, PolicyStatistics> counted = previous?.Spd?.Entries.ToDictionary(static e => e.Name, static e => e.Statistics) ?? [];
-        var spd = new Spd(config.Policies.Select(
-            policy => new SpdEntry(policy, counted.GetValueOrDefault(policy.Name) ?? new PolicyStatistics())));
+        var spd = new Spd(config.Policies, policy => counted.GetValueOrDefault(policy.Name) ?? new PolicyStatistics());
+        ILookup<string, SpdEntry> usersOf = spd.Entries
+            .SelectMany(static entry => entry.Policy.Sas.Select(sa => (sa.Name, Entry: entry)))
+            .ToLookup(static use => use.Name, static use => use.Entry, StringComparer.Ordinal);
 
         Dictionary<uint, List<SecurityAssociation>> before = [];
         foreach (ManualSa earlier in previous?.Manual ?? [])
@@ -59,7 +61,7 @@ public sealed class IpsecDatabases
         bool reserved = false;
         foreach (SaConfig sa in config.Sas)
         {
-            SpdEntry[] users = [.. spd.Entries.Where(entry => entry.Policy.Sas.Contains(sa))];
+            SpdEntry[] users = [.. usersOf[sa.Name]];
             SaSettings settings = sa.Settings;
             if (Keep<OutboundSa>(before, settings, sa.Out) is not { } outbound)
             {

@@ -1,4 +1,7 @@
+using System.Collections.Immutable;
 using Filter.Engine.Packets;
+using Filter.Rules.Analysis;
+using Filter.Rules.Compile;
 using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Databases;
@@ -43,7 +46,7 @@ public sealed class SpdEntry
     /// <param name="icmpType">Its ICMP type.</param>
     /// <param name="icmpCode">Its ICMP code.</param>
     internal bool Matches(in FlowKey way, byte icmpType, byte icmpCode) =>
-        IsBetween(way.Source, way.Destination)
+        !_policy.Opaque && IsBetween(way.Source, way.Destination)
         && (_policy.Service is null || _policy.Service.Matches(way.Protocol, way.DestinationPort, Query(way.Protocol, icmpType), icmpCode))
         && (_policy.LocalPorts.IsEmpty || HasLocalPort(way.SourcePort));
 
@@ -58,6 +61,28 @@ public sealed class SpdEntry
     /// <summary>Whether the address selectors match.</summary>
     internal bool IsBetween(Address local, Address remote) =>
         (_policy.Local is null || _policy.Local.Contains(local)) && (_policy.Remote is null || _policy.Remote.Contains(remote));
+
+    /// <summary>
+    /// Whether ports, or types, decide which packets of the protocol it selects: a piece that shows none cannot be told by its
+    /// policy then.
+    /// </summary>
+    internal bool NamesPorts(byte protocol)
+    {
+        if (_policy.Service is not { IsAny: false } set)
+        {
+            return false;
+        }
+
+        foreach (ref readonly Service service in set.Services.AsSpan())
+        {
+            if (service.Protocol == protocol && service.Ports == PortRange.All && service is { FirstCode: 0, LastCode: byte.MaxValue })
+            {
+                return !_policy.LocalPorts.IsEmpty;
+            }
+        }
+
+        return true;
+    }
 
     /// <summary>
     /// The SA for a packet that goes out: one whose selectors, DSCPs and life allow it. Those that name the DSCP come first, and
@@ -175,8 +200,21 @@ public sealed class SpdEntry
 public sealed class Spd
 {
     private readonly SpdEntry[] _entries;
+    private readonly PolicyIndex? _index;
+    private readonly Dictionary<string, SpdEntry> _names = new(StringComparer.Ordinal);
+    private readonly Lazy<ImmutableArray<ImmutableArray<PolicyBox>>?>[] _decorrelated;
 
-    internal Spd(IEnumerable<SpdEntry> entries) => _entries = [.. entries];
+    internal Spd(ImmutableArray<IpsecPolicy> policies, Func<IpsecPolicy, PolicyStatistics> statistics)
+    {
+        _entries = [.. policies.Select(policy => new SpdEntry(policy, statistics(policy)))];
+        _index = PolicyIndex.Of(policies);
+        foreach (SpdEntry entry in _entries)
+        {
+            _names.TryAdd(entry.Name, entry);
+        }
+
+        _decorrelated = [new(() => PolicyAnalysis.Decorrelate(policies, Direction.Out)), new(() => PolicyAnalysis.Decorrelate(policies, Direction.In))];
+    }
 
     /// <summary>The entries in order; the entry with number n stands at n - 1.</summary>
     public IReadOnlyList<SpdEntry> Entries => _entries;
@@ -185,13 +223,46 @@ public sealed class Spd
     public SpdEntry? Entry(int number) => (uint)(number - 1) < (uint)_entries.Length ? _entries[number - 1] : null;
 
     /// <summary>The entry of that name; null where there is none.</summary>
-    public SpdEntry? Entry(string name) => Array.Find(_entries, entry => entry.Name == name);
+    public SpdEntry? Entry(string name) => _names.GetValueOrDefault(name);
+
+    /// <summary>
+    /// What each entry selects that none before it does (RFC 4301 §4.4.1), for what is cached or negotiated: boxes of which no two
+    /// overlap. Reckoned when it is first asked for, which may take seconds: not for the worker.
+    /// </summary>
+    /// <param name="direction">In or Out.</param>
+    /// <returns>The boxes of each entry, in order; null where there would be too many.</returns>
+    public ImmutableArray<ImmutableArray<PolicyBox>>? Decorrelated(Direction direction) => _decorrelated[direction == Direction.In ? 1 : 0].Value;
 
     /// <summary>The first entry that matches an opening; null where none does.</summary>
     public SpdEntry? Find(in OpeningFacts facts)
     {
         bool inbound = facts.Direction == Direction.In;
         FlowKey way = inbound ? facts.Key.Reverse : facts.Key;
+        if (_index is null)
+        {
+            return Scan(facts);
+        }
+
+        int place = _index.Find(way, inbound, SpdEntry.Query(way.Protocol, facts.IcmpType), facts.IcmpCode);
+        return place < 0 ? null : _entries[place];
+    }
+
+    /// <summary>
+    /// The entry whose SA carries the pieces behind the first of packets that an entry with ports protects (RFC 4301 §7.2); null where
+    /// they go with their packet.
+    /// </summary>
+    /// <param name="way">The packet's key, turned so that its source is on the protected side.</param>
+    /// <param name="inbound">Whether it comes in.</param>
+    internal SpdEntry? FindOpaque(in FlowKey way, bool inbound)
+    {
+        int place = _index?.FindOpaque(way, inbound) ?? -1;
+        return place < 0 ? null : _entries[place];
+    }
+
+    /// <summary>What <see cref="Find"/> finds, one entry after the other: what the index must agree with, and what is left where it would be too large.</summary>
+    internal SpdEntry? Scan(in OpeningFacts facts)
+    {
+        FlowKey way = facts.Direction == Direction.In ? facts.Key.Reverse : facts.Key;
         foreach (SpdEntry entry in _entries)
         {
             if (entry.Speaks(facts.Direction)

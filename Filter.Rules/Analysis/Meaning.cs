@@ -227,7 +227,7 @@ internal sealed class Meaning(int ports)
     public static IEnumerable<ValueRange> RunsOf(Service service)
     {
         UInt128 at = (UInt128)service.Protocol << 16;
-        if (!service.IsIcmp)
+        if (!service.HasTypes)
         {
             yield return IpProtocol.HasPorts(service.Protocol) ? new(at | service.Ports.First, at | service.Ports.Last) : new(at, at);
             yield break;

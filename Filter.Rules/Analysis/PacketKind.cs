@@ -130,7 +130,7 @@ internal sealed record PacketKind(bool IPv4, Carried Carried, bool Opened)
             UInt128 at = (UInt128)protocol << 16;
             if (!icmp && carried == Carried)
             {
-                services.Add(carried == Carried.Other ? new(at, at) : new(at | 1, at | 0xffff));
+                services.Add(protocol == IpProtocol.Mobility ? new(at, at | 0xffff) : carried == Carried.Other ? new(at, at) : new(at | 1, at | 0xffff));
             }
 
             for (int type = 0; type <= byte.MaxValue && icmp && protocol == IpProtocol.Icmp == IPv4; type++)

@@ -77,7 +77,7 @@ internal static class Witnesses
             SourcePort = hasPorts ? (ushort)Value(AxisName.SourcePort, UsualSourcePort) : (ushort)0,
             DestinationPort = hasPorts ? (ushort)service : (ushort)0,
             Flags = protocol == IpProtocol.Tcp ? (TcpFlags)Value(AxisName.Flags, (int)(kind.Carried == Carried.TcpMiddle ? TcpFlags.Ack : TcpFlags.Syn)) : TcpFlags.None,
-            IcmpType = icmp ? type : (byte)0,
+            IcmpType = icmp || protocol == IpProtocol.Mobility ? type : (byte)0,
             IcmpCode = icmp ? (byte)service : (byte)0,
             Length = Fixed(AxisName.Size, 0) is null ? 0 : Math.Max(0, size - kind.Headers),
             TrafficClass = (byte)(Value(AxisName.Dscp, 0) << 2),

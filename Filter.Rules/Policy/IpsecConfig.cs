@@ -36,6 +36,12 @@ public sealed record IpsecPolicy
     /// <summary>Ports on the protected side, of protocols that have them; empty for any.</summary>
     public ImmutableArray<PortRange> LocalPorts { get; init; } = [];
 
+    /// <summary>
+    /// It selects what shows no ports: the pieces behind the first of packets that other policies protect by their ports (RFC 4301
+    /// §7.2), and nothing else.
+    /// </summary>
+    public bool Opaque { get; init; }
+
     /// <summary>It speaks of what goes out.</summary>
     public required bool Outbound { get; init; }
 

@@ -60,7 +60,7 @@ public readonly record struct PortRange(ushort First, ushort Last)
 /// and protocol 58.
 /// </summary>
 /// <param name="Protocol">IANA protocol number.</param>
-/// <param name="Ports">Destination ports, for protocols that have ports; ICMP types 0..255 for 1 and 58; else all.</param>
+/// <param name="Ports">Destination ports, for protocols that have ports; types 0..255 for ICMP and the mobility header; else all.</param>
 /// <param name="FirstCode">The lowest ICMP code; 0 for others.</param>
 /// <param name="LastCode">The highest ICMP code; 255 for others.</param>
 public readonly record struct Service(byte Protocol, PortRange Ports, byte FirstCode = 0, byte LastCode = 255)
@@ -68,10 +68,13 @@ public readonly record struct Service(byte Protocol, PortRange Ports, byte First
     /// <summary>Whether it is ICMP or ICMPv6.</summary>
     public bool IsIcmp => Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6;
 
+    /// <summary>Whether it has types in place of ports: ICMP, and the mobility header (RFC 6275 §6.1).</summary>
+    public bool HasTypes => IsIcmp || Protocol == IpProtocol.Mobility;
+
     /// <summary>Whether the packet's protocol, destination port, and ICMP type and code are of this service.</summary>
     public bool Matches(byte protocol, ushort port, byte icmpType, byte icmpCode) =>
         protocol == Protocol
-        && (IsIcmp ? Ports.Contains(icmpType) && icmpCode >= FirstCode && icmpCode <= LastCode : !IpProtocol.HasPorts(Protocol) || Ports.Contains(port));
+        && (HasTypes ? Ports.Contains(icmpType) && icmpCode >= FirstCode && icmpCode <= LastCode : !IpProtocol.HasPorts(Protocol) || Ports.Contains(port));
 
     /// <summary>As a ruleset would write it.</summary>
     public override string ToString()
@@ -166,7 +169,7 @@ public sealed class ServiceSet
             left = [.. left.SelectMany(run => Outside(run, first, last))];
         }
 
-        if (!service.IsIcmp)
+        if (!service.HasTypes)
         {
             return left.Select(run => service with { Ports = new((ushort)run.First, (ushort)run.Last) });
         }
@@ -189,7 +192,7 @@ public sealed class ServiceSet
 
     private static IEnumerable<(int First, int Last)> Runs(Service service)
     {
-        if (!service.IsIcmp)
+        if (!service.HasTypes)
         {
             return [IpProtocol.HasPorts(service.Protocol) ? (service.Ports.First, service.Ports.Last) : (0, ushort.MaxValue)];
         }
@@ -233,7 +236,7 @@ public sealed class ServiceSet
         ILookup<byte, Service> others = other.Services.ToLookup(static s => s.Protocol);
         foreach (IGrouping<byte, Service> mine in Services.GroupBy(static s => s.Protocol))
         {
-            if (mine.Key is IpProtocol.Icmp or IpProtocol.IcmpV6)
+            if (mine.Key is IpProtocol.Icmp or IpProtocol.IcmpV6 or IpProtocol.Mobility)
             {
                 both.AddRange(IntersectIcmp(mine.Key, [.. mine], [.. others[mine.Key]]));
             }

@@ -28,7 +28,8 @@ internal static class CheckVerb
             """
             Read a ruleset and show every error in it, each with its place and a hint. One that holds is
             analysed: rules that no packet reaches, rules that change nothing, IPv6 that was forgotten,
-            each with the rules to blame and a packet that shows it. Exact. Needs no rights.
+            each with the rules to blame and a packet that shows it; IPsec policies that no packet
+            reaches, and tunnels that take what their own ends say. Exact. Needs no rights.
 
             Example:
               filterctl check office.yaml
@@ -44,14 +45,16 @@ internal static class CheckVerb
     {
         RulesetReading reading = RulesetFile.Read(file);
         ImmutableArray<Finding> findings = reading.Ruleset is null || plain ? [] : RulesetAnalysis.Of(reading.Ruleset, conflicts: true);
+        ImmutableArray<Diagnostic> policies = plain || reading.Ruleset?.Ipsec is not { } ipsec ? [] : PolicyAnalysis.Of(ipsec, overlaps: all);
         int overlaps = findings.Count(static finding => finding.Kind == FindingKind.Conflict);
         if (json)
         {
-            Tell.Object(screen, writer => WriteJson(writer, file, reading, findings));
+            Tell.Object(screen, writer => WriteJson(writer, file, reading, [.. reading.Diagnostics, .. policies], findings));
         }
         else
         {
             screen.Complain(reading.Diagnostics.Select(static d => d.ToString()));
+            screen.Complain(policies.Select(static d => d.ToString()));
             Show(screen, all ? findings : findings.Where(static finding => finding.Kind != FindingKind.Conflict), all);
             if (reading.Ruleset is { } ruleset)
             {
@@ -65,7 +68,7 @@ internal static class CheckVerb
 
         reading.Ruleset?.WipeKeys();
         // Overlaps are mostly meant: they fail only where they were asked for.
-        int counted = reading.Diagnostics.Count + findings.Length - (all ? 0 : overlaps);
+        int counted = reading.Diagnostics.Count + policies.Length + findings.Length - (all ? 0 : overlaps);
         return reading.Ruleset is null || (strict && counted > 0) ? Exit.No : Exit.Done;
     }
 
@@ -106,12 +109,12 @@ internal static class CheckVerb
         Tell.Count(ruleset.Ipsec?.Policies.Length ?? 0, "IPsec policy", "IPsec policies"),
         Tell.Count(ruleset.Tests.Length, "test"));
 
-    private static void WriteJson(Utf8JsonWriter writer, string file, RulesetReading reading, ImmutableArray<Finding> findings)
+    private static void WriteJson(Utf8JsonWriter writer, string file, RulesetReading reading, IEnumerable<Diagnostic> said, ImmutableArray<Finding> findings)
     {
         writer.WriteString("file"u8, file);
         writer.WriteBoolean("good"u8, reading.Ruleset is not null);
         writer.WriteStartArray("diagnostics"u8);
-        foreach (Diagnostic found in reading.Diagnostics)
+        foreach (Diagnostic found in said)
         {
             writer.WriteStartObject();
             writer.WriteString("severity"u8, found.Severity == Severity.Error ? "error" : "warning");

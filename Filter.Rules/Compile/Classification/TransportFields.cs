@@ -101,7 +101,7 @@ internal static class TransportFields
     private static void AddRuns(Service service, List<(uint First, uint Last)> to)
     {
         uint start = (uint)service.Protocol * Points, first = service.Ports.First, last = service.Ports.Last;
-        if (service.IsIcmp)
+        if (service.HasTypes)
         {
             last = Math.Min(last, byte.MaxValue);
             if (service is { FirstCode: 0, LastCode: byte.MaxValue } && first <= last)

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Filter.Engine.Packets;
+using Filter.Engine.Wire;
 using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy.Binding;
@@ -8,7 +9,7 @@ namespace Filter.Rules.Policy.Binding;
 internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, KeyReader keys, Diagnostics found)
 {
     private static readonly string[] s_keys = ["policies", "sas"];
-    private static readonly string[] s_saKeys = ["mode", "local", "remote", .. SuiteReader.Keys, "out", "in", .. SaOptionsReader.Keys];
+    private static readonly string[] s_saKeys = ["protocol", "mode", "local", "remote", .. SuiteReader.Keys, "out", "in", .. SaOptionsReader.Keys];
 
     private readonly Dictionary<string, SaConfig?> _sas = new(StringComparer.Ordinal);
     private readonly Dictionary<uint, string> _inbound = [];
@@ -81,7 +82,8 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
     private SaConfig? ReadSa(ScalarNode name, Fields fields, int number)
     {
         IpsecMode? mode = Values.Word(fields.Required("mode", "mode: tunnel, or mode: transport"), "'mode'", found, ("tunnel", IpsecMode.Tunnel), ("transport", IpsecMode.Transport));
-        IpsecSuite? suite = new SuiteReader(found).Read(fields);
+        byte protocol = Values.Word(fields["protocol"], "'protocol'", found, ("esp", IpProtocol.Esp), ("ah", IpProtocol.Ah)) ?? IpProtocol.Esp;
+        IpsecSuite? suite = new SuiteReader(found).Read(fields, protocol == IpProtocol.Ah);
         Address? local = Endpoint(fields, "local", mode), remote = Endpoint(fields, "remote", mode);
         if (local is { } l && remote is { } r)
         {
@@ -114,6 +116,7 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, K
 
         SaSettings settings = new SaOptionsReader(found).Read(fields, new SaSettings
         {
+            Protocol = protocol,
             Mode = mode ?? IpsecMode.Tunnel,
             Local = local,
             Remote = remote,

@@ -59,7 +59,7 @@ internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConf
             fields.Refuse("belongs to a policy that protects", "leave it out", "sa", "populate");
         }
 
-        ServiceSet? service = sets.Service(fields["service"], "'service'");
+        bool opaque = IsOpaque(fields, action, named, out ServiceSet? service);
         IpsecPolicy policy = new()
         {
             Name = name?.Value ?? "",
@@ -68,8 +68,9 @@ internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConf
             Action = action switch { "protect" => IpsecAction.Protect, "bypass" => IpsecAction.Bypass, _ => IpsecAction.Drop },
             Local = sets.FixedAddresses(fields["local"], "'local'", Fixed),
             Remote = sets.FixedAddresses(fields["remote"], "'remote'", Fixed),
-            Service = WithRemotePorts(fields, service),
-            LocalPorts = LocalPorts(fields, service),
+            Service = opaque ? service : WithRemotePorts(fields, service),
+            LocalPorts = opaque ? [] : LocalPorts(fields, service),
+            Opaque = opaque,
             Outbound = direction.Out,
             Inbound = direction.In,
             Sas = named,
@@ -143,6 +144,45 @@ internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConf
         {
             found.Error(text.At, $"the tunnels {Wording.Quote(named[0].Name)} and {Wording.Quote(sa.Name)} have different ends", "the tunnels of one policy lead to one gateway: write a policy for each");
         }
+    }
+
+    /// <summary>Whether 'service' names what shows no ports, <c>opaque</c> or <c>tcp/opaque</c>; what it names otherwise.</summary>
+    private bool IsOpaque(Fields fields, string? action, ImmutableArray<SaConfig> named, out ServiceSet? service)
+    {
+        const string Opaque = "opaque";
+        IReadOnlyList<Node> entries = Values.Each(fields["service"]);
+        Located<string>[] without = [.. entries.OfType<ScalarNode>().Select(static e => e.Located).Where(static e => e.Value == Opaque || e.Value.EndsWith("/" + Opaque, StringComparison.Ordinal))];
+        if (without.Length == 0)
+        {
+            service = sets.Service(fields["service"], "'service'");
+            return false;
+        }
+
+        service = null;
+        if (without.Length < entries.Count)
+        {
+            found.Error(fields.KeyAt("service"), "'service' names packets with their ports and pieces without", "write a policy for each");
+        }
+
+        if (action is "bypass" or "drop")
+        {
+            found.Error(without[0].At, "pieces without ports go with their packet, where they are not protected by an SA of their own (RFC 4301 §7.3)", "leave this policy out, or write protect");
+        }
+
+        if (named.Any(static sa => sa.Settings.Mode == IpsecMode.Transport))
+        {
+            found.Error(without[0].At, "transport mode seals no pieces of packets (RFC 4303 §3.3.4)", "name a tunnel");
+        }
+
+        fields.Refuse("needs ports, and these pieces show none", "leave it out", "local-port", "remote-port");
+        Service[] services = [.. without.Where(static e => e.Value != Opaque).SelectMany(e => ServiceWords.Read(new(e.Value[..^(Opaque.Length + 1)], e.At), found))];
+        if (services.FirstOrDefault(static s => s.Ports != PortRange.All) is { Protocol: not 0 } narrow)
+        {
+            found.Error(without[0].At, $"{Wording.Quote(narrow.ToString())} names ports", "name the protocol alone: tcp/opaque");
+        }
+
+        service = without.Any(static e => e.Value == Opaque) ? null : ServiceSet.Of(services);
+        return true;
     }
 
     private PopulatedSelectors Populated(Fields fields)

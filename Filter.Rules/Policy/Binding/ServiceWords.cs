@@ -14,7 +14,7 @@ internal static class ServiceWords
         text.Contains('/', StringComparison.Ordinal) || IsReserved(text) || text.All(char.IsAsciiDigit);
 
     /// <summary>Whether the language itself gives the name a meaning, so that no set may take it.</summary>
-    public static bool IsReserved(string name) => BuiltInServices.ByName.ContainsKey(name) || BuiltInServices.ProtocolWords.Contains(name) || name is "none" or "proto";
+    public static bool IsReserved(string name) => BuiltInServices.ByName.ContainsKey(name) || BuiltInServices.ProtocolWords.Contains(name) || name is "none" or "proto" or "opaque";
 
     /// <summary>The services of one entry; empty after an error. <c>any</c> and names of sets are the caller's.</summary>
     public static IReadOnlyList<Service> Read(Located<string> entry, Diagnostics found)
@@ -49,6 +49,11 @@ internal static class ServiceWords
         if (protocols[0] is IpProtocol.Icmp or IpProtocol.IcmpV6)
         {
             return Icmp(entry, parts, protocols, found);
+        }
+
+        if (protocols[0] == IpProtocol.Mobility)
+        {
+            return Mobility(entry, parts, found);
         }
 
         if (!IpProtocol.HasPorts(protocols[0]))
@@ -129,6 +134,17 @@ internal static class ServiceWords
         }
 
         found.Error(entry.At, $"{Wording.Quote(entry.Value)} is not a protocol number", "write proto/47; numbers go from 0 to 255");
+        return [];
+    }
+
+    private static IReadOnlyList<Service> Mobility(Located<string> entry, string[] parts, Diagnostics found)
+    {
+        if (parts.Length == 2 && byte.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out byte type))
+        {
+            return [new Service(IpProtocol.Mobility, new PortRange(type, type))];
+        }
+
+        found.Error(entry.At, $"{Wording.Quote(entry.Value)} is not a type of the mobility header", "write mobility/5; types go from 0 to 255");
         return [];
     }
 

@@ -9,24 +9,26 @@ internal sealed class SuiteReader(Diagnostics found)
     public static string[] Keys { get; } = ["suite", "legacy"];
 
     /// <summary>The suite, even one that is refused, so that its keys can be looked at; null where there is none of that name.</summary>
-    public IpsecSuite? Read(Fields fields)
+    public IpsecSuite? Read(Fields fields, bool isAh)
     {
         bool legacy = Values.Flag(fields["legacy"], "'legacy'", found);
-        if (Values.Text(fields.Required("suite", "suite: aes-cbc-128+hmac-sha2-256-128"), "'suite'", found) is not { } name)
+        if (Values.Text(fields.Required("suite", isAh ? "suite: hmac-sha2-256-128" : "suite: aes-cbc-128+hmac-sha2-256-128"), "'suite'", found) is not { } name)
         {
             return null;
         }
 
-        if (!IpsecSuite.TryFind(name.Value, out IpsecSuite? suite))
+        IpsecSuite? suite;
+        if (isAh ? !IpsecSuite.TryFindAh(name.Value, out suite) : !IpsecSuite.TryFind(name.Value, out suite))
         {
-            (string problem, string? hint) = IpsecSuite.WhyUnknown(name.Value);
-            found.Error(name.At, $"there is no suite {Wording.Quote(name.Value)}: {problem}", hint ?? Nearest(name.Value));
+            (string problem, string? hint) = isAh ? ("AH has an integrity algorithm alone", null) : IpsecSuite.WhyUnknown(name.Value);
+            string last = isAh ? name.Value[(name.Value.IndexOf('+', StringComparison.Ordinal) + 1)..] : name.Value;
+            found.Error(name.At, $"there is no suite {Wording.Quote(name.Value)}: {problem}", hint ?? Nearest(last, isAh));
             return null;
         }
 
         if (suite.WhyNotManual is { } why)
         {
-            found.Error(name.At, $"{Wording.Quote(suite.Name)} {why}", "take aes-cbc with an integrity algorithm; a key exchange may use what needs fresh keys");
+            found.Error(name.At, $"{Wording.Quote(suite.Name)} {why}", isAh ? "take hmac-sha2-256-128; a key exchange may use what needs fresh keys" : "take aes-cbc with an integrity algorithm; a key exchange may use what needs fresh keys");
         }
         else if (suite.IsLegacy && !legacy)
         {
@@ -44,8 +46,8 @@ internal sealed class SuiteReader(Diagnostics found)
         return suite;
     }
 
-    private static string Nearest(string name) =>
-        Wording.Nearest(name, IpsecSuite.All.Where(static s => s is { IsAh: false, MayBeManual: true }).Select(static s => s.Name)) is { } near
+    private static string Nearest(string name, bool isAh) =>
+        Wording.Nearest(name, IpsecSuite.All.Where(s => s.IsAh == isAh && s.MayBeManual).Select(static s => s.Name)) is { } near
             ? $"did you mean {Wording.Quote(near)}?"
-            : "suite: aes-cbc-256+hmac-sha2-256-128";
+            : isAh ? "suite: hmac-sha2-256-128" : "suite: aes-cbc-256+hmac-sha2-256-128";
 }

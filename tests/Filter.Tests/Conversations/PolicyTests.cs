@@ -101,6 +101,8 @@ public sealed class PolicyTests
     /// <summary>A stage that protects everything, and leaves packets as they are.</summary>
     private sealed class ProtectAll : IIpsecStage
     {
+        public ushort WaitsUnder(in Packet piece) => piece.ArrivedBy;
+
         public int Generation => 1;
 
         public int Open(Burst burst, int from) => 0;

@@ -43,6 +43,53 @@ public sealed class ArrivalTests
     }
 
     [Fact]
+    public void What_came_by_any_SA_of_a_policy_came_by_the_policy()
+    {
+        const string Both = "    - { protect: both, remote: [ 10.1.0.0/16, 10.3.0.0/16 ], sa: [ one, two ] }\n";
+        using Site branch = Far("one", "0x1001", KeysOut, "0x1002", KeysIn), shop = Far("two", "0x2001", OtherOut, "0x2002", OtherIn);
+        using Site here = new(Here("  - { allow: in, from: outside, ipsec: both }\n", Both + Rest));
+        byte[][] questions = [PlainFrames.Udp(s_branch, s_server, 30), PlainFrames.Udp(s_shop, s_server, 30)];
+
+        Assert.Equal([questions[0]], Cross(branch, here, questions[0]));
+        Assert.Equal([questions[1]], Cross(shop, here, questions[1]));
+        Assert.Equal(2, here.Path.Counters.Rule(1));
+        Assert.Empty(here.Carry("outside", questions[0]));
+        Assert.Equal(1, here.Path.Counters[DropReason.ClearForProtected]);
+    }
+
+    [Fact]
+    public void What_came_by_an_SA_that_policies_share_came_by_the_one_that_selects_it()
+    {
+        const string Shared = "    - { protect: udp, remote: 10.1.0.0/16, service: udp, sa: one }\n    - { protect: tcp, remote: 10.1.0.0/16, service: tcp, sa: one }\n";
+        using Site branch = Far("one", "0x1001", KeysOut, "0x1002", KeysIn);
+        using Site here = new(Here("  - { allow: in, from: outside, ipsec: udp }\n  - { drop: clear, from: outside, ipsec: clear }\n", Shared + Rest));
+        byte[] datagram = PlainFrames.Udp(s_branch, s_server, 30);
+
+        Assert.Equal([datagram], Cross(branch, here, datagram));
+        Assert.Empty(Cross(branch, here, PlainFrames.Tcp(s_branch, s_server, 0, TcpFlags.Syn)));
+        Assert.Empty(here.Carry("outside", PlainFrames.Udp(s_far, s_server, 30)));
+        Assert.Equal((1, 1, 1), (here.Path.Counters.Rule(1), here.Path.Counters[DropReason.DefaultDeny], here.Path.Counters.Rule(2)));
+    }
+
+    [Fact]
+    public void Mobility_headers_are_told_apart_by_their_type_within_one_flow()
+    {
+        const string Updates = "    - { protect: updates, service: [ mobility/5, mobility/6 ], sa: one }\n";
+        using Site here = new(Here("  - { allow: all }\n", Updates + Rest));
+        byte[] test = Frames.Of("mobility 2001:db8:2::9 > 2001:db8:1::5 type=1 len=8"), update = Frames.Of("mobility 2001:db8:2::9 > 2001:db8:1::5 type=5 len=24");
+
+        Assert.Equal([test], here.Carry("inside", test)["outside"]);
+        Assert.Equal(IpProtocol.Esp, PlainFrames.Parsed(Assert.Single(here.Carry("inside", update)["outside"])).Key.Protocol);
+        Assert.Equal([test], here.Carry("inside", test)["outside"]);
+        Assert.Equal(1, here.Path.Flows.Count);
+
+        byte[] acknowledgement = Frames.Of("mobility 2001:db8:1::5 > 2001:db8:2::9 type=6 len=8"), answer = Frames.Of("mobility 2001:db8:1::5 > 2001:db8:2::9 type=3 len=16");
+        Assert.Equal([answer], here.Carry("outside", answer)["inside"]);
+        Assert.Empty(here.Carry("outside", acknowledgement));
+        Assert.Equal(1, here.Path.Counters[DropReason.ClearForProtected]);
+    }
+
+    [Fact]
     public void A_flow_remembers_by_which_policy_it_came_when_a_reload_numbers_them_anew()
     {
         const string Rules = "  - { allow: from-branch, from: outside, ipsec: branch }\n  - { allow: from-shop, from: outside, service: tcp, ipsec: shop }\n";

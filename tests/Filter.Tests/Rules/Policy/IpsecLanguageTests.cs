@@ -42,6 +42,30 @@ public sealed class IpsecLanguageTests
     }
 
     [Fact]
+    public void AH_has_an_integrity_algorithm_and_its_key_alone()
+    {
+        RulesetReading reading = RulesetFile.Parse("f.yaml", """
+            filter: 1
+            ports:
+              outside: { nic: eth0, side: unprotected }
+              inside: { nic: eth1, side: protected }
+            ipsec:
+              policies: [ { protect: all, sa: pair } ]
+              sas:
+                pair:
+                  protocol: ah
+                  mode: transport
+                  suite: hmac-sha2-256-128
+                  out: { spi: 1000, integrity-key: 0x5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b }
+                  in: { spi: 1001, integrity-key: 0x5c5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b }
+            """);
+
+        Assert.Empty(reading.Diagnostics);
+        SaConfig sa = reading.Ruleset!.Ipsec!.Sas[0];
+        Assert.Equal((51, true, 0, 32), (sa.Settings.Protocol, sa.Settings.Suite.IsAh, sa.Out.EncryptionKey.Length, sa.Out.IntegrityKey.Length));
+    }
+
+    [Fact]
     public void Udp_without_more_has_the_ports_of_RFC_3948()
     {
         Assert.Equal(new UdpEncapsulation(4500, 4500, 20_000_000_000), Sa("mode: transport, udp: {}").Encapsulation);
@@ -81,6 +105,29 @@ public sealed class IpsecLanguageTests
         Assert.Equal([new(22, 22), new(6000, 6020)], policy.LocalPorts);
         Assert.Equal("tcp/80, tcp/8000-8099, udp/80, udp/8000-8099", policy.Service!.ToString());
         Assert.Empty(Read("{ bypass: a, service: tcp, local-port: any }").Ruleset!.Ipsec!.Policies[0].LocalPorts);
+    }
+
+    [Fact]
+    public void Services_name_types_of_the_mobility_header()
+    {
+        ServiceSet service = Read("{ bypass: a, service: [ mobility/5, mobility/6 ] }, { bypass: b, service: mobility }").Ruleset!.Ipsec!.Policies[0].Service!;
+
+        Assert.Equal("mobility/5, mobility/6", service.ToString());
+        Assert.True(service.Matches(135, 0, 5, 0));
+        Assert.False(service.Matches(135, 0, 1, 0));
+        Assert.False(service.Matches(58, 0, 5, 0));
+        Assert.Equal("mobility/5", service.Intersect(ServiceSet.Of([new Service(135, new PortRange(0, 5))])).ToString());
+    }
+
+    [Theory]
+    [InlineData("opaque", null)]
+    [InlineData("[ tcp/opaque, udp/opaque ]", "tcp, udp")]
+    public void A_policy_may_be_for_pieces_that_show_no_ports(string service, string? protocols)
+    {
+        IpsecPolicy policy = Read($"{{ protect: a, service: {service} }}").Ruleset!.Ipsec!.Policies[0];
+
+        Assert.True(policy.Opaque);
+        Assert.Equal(protocols, policy.Service?.ToString());
     }
 
     private static SaSettings Sa(string says)
