@@ -121,7 +121,7 @@ public sealed class Balance
         }
 
         JsonElement counters = answer.GetProperty("counters");
-        foreach (string name in (string[])["in", "out", "own", "opened", "expired", "disallowed", "heldNow"])
+        foreach (string name in (string[])["in", "out", "own", "opened", "expired", "disallowed", "heldNow", "coalesced"])
         {
             cells[name] = counters.GetProperty(name).GetInt64();
         }

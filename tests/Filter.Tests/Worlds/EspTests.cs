@@ -140,6 +140,9 @@ public abstract class EspTests(EspScene scene)
         long answered = countedA["verdict answered"] + countedB["verdict answered"];
         Assert.Equal(clamped, answered == 0);
         Assert.Equal(0, scene.Refused("a") + scene.Refused("b"));
+        // What came in segments left in super-frames, and the hosts behind took them whole.
+        Assert.InRange(countedB["coalesced"], 1, countedB.Passed);
+        Assert.InRange(countedA["coalesced"], 1, countedA.Passed);
     }
 
     private IPEndPoint There(int family) => new(IPAddress.Parse(family == 4 ? scene.Server4 : scene.Server6), 443);
