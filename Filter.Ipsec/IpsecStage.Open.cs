@@ -56,6 +56,14 @@ public sealed partial class IpsecStage
                 continue;
             }
 
+            if (!sa.MayCarry(_now))
+            {
+                // Those before it in the burst were its last.
+                sa.Statistics.Expired++;
+                packet.Drop(DropReason.SaExpired);
+                continue;
+            }
+
             bool isNewest = sa.Window is { } window && _jobs[k].Sequence > window.Top;
             DropReason why = sa.Protection.Unwrap(ref packet, sa, _jobs[k]);
             if (why == DropReason.None && isNewest && sa.Answer is { } answer && sa.Settings.Encapsulation is { FollowsPeer: true })

@@ -137,6 +137,20 @@ public sealed class BroughtSaTests
     }
 
     [Fact]
+    public void A_burst_does_not_carry_more_than_the_hard_limit()
+    {
+        using Gateway left = Waiting(), right = Waiting();
+        (OutboundSa sealing, _) = Join(left, right, s_tunnel with { Hard = new SaLifetime(0, 3, 0) });
+        Assert.True(left.Stage.Remove(sealing));
+        Assert.Null(left.Stage.Add(new OutboundSa("endless", s_tunnel, sealing.Spi, Key(sealing.Spi)), "all"));
+
+        List<byte[]> wire = left.Send(Ping(), Ping(), Ping(), Ping(), Ping());
+
+        Assert.Equal(3, right.Receive(wire).Count);
+        Assert.Equal([DropReason.SaExpired, DropReason.SaExpired], right.Ended);
+    }
+
+    [Fact]
     public void Time_ends_an_SA_that_carries_nothing()
     {
         using Gateway left = Waiting(), right = Waiting();
