@@ -63,7 +63,7 @@ public sealed partial class SequenceReserve
             }
 
             ulong limit = sa.Highest - sa.Limit < Block ? sa.Highest : sa.Limit + Block;
-            _reserved[(sa.Spi, sa.Remote)] = limit;
+            _reserved[(sa.Spi, sa.Settings.Remote ?? default)] = limit;     // where it began, wherever the far end has moved since
             raised.Add((sa, limit));
         }
 
