@@ -201,7 +201,7 @@ public abstract class SecurityAssociation : IDisposable
         _nextPackets = Math.Min(Sooner(next.Packets, hard.Packets), State == SaState.Live ? _lowAt : long.MaxValue);
         _nextBytes = Sooner(next.Bytes, hard.Bytes);
         long time = Sooner(next.Nanoseconds, hard.Nanoseconds);
-        _nextTime = time == long.MaxValue ? time : Since == 0 ? 0 : Since + time;
+        _nextTime = Since == 0 ? 0 : time == long.MaxValue ? time : Since + time;
     }
 
     private static long Sooner(long one, long other) =>
