@@ -78,7 +78,8 @@ public static class SaFile
 
     private static List<string> PoliciesOf(ScalarNode name, Node value, Ruleset running, Diagnostics found)
     {
-        string[] known = [.. (running.Ipsec?.Policies ?? []).Where(static policy => policy.Action == IpsecAction.Protect).Select(static policy => policy.Name)];
+        IpsecPolicy[] protecting = [.. (running.Ipsec?.Policies ?? []).Where(static policy => policy.Action == IpsecAction.Protect)];
+        string[] known = [.. protecting.Select(static policy => policy.Name)];
         List<string> named = [];
         if (value is MapNode fields && fields.Find(PolicyKey) is { } node)
         {
@@ -92,6 +93,10 @@ public static class SaFile
                 if (!known.Contains(text.Value))
                 {
                     found.Error(text.At, $"no policy {Wording.Quote(text.Value)} protects anything", Wording.DidYouMean(text.Value, known) ?? $"the ruleset in force has {Wording.OneOf(known)}");
+                }
+                else if (protecting.Any(policy => policy.Name == text.Value && policy.Populate != PopulatedSelectors.None))
+                {
+                    found.Error(text.At, $"the policy {Wording.Quote(text.Value)} has an SA for each packet's values, and what is added by hand has none: it would seal nothing", "a key manager brings such SAs; or take 'populate' out of the policy");
                 }
 
                 named.Add(text.Value);

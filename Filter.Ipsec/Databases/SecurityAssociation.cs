@@ -26,7 +26,6 @@ public enum SaState : byte
 /// </summary>
 public abstract class SecurityAssociation : IDisposable
 {
-    private readonly Lock _wiping = new();
     private long _nextTime = long.MaxValue;
     private long _nextPackets = long.MaxValue;
     private long _nextBytes = long.MaxValue;
@@ -111,7 +110,7 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>Whether another is this one: what makes it an SA is the same, and so are the keys.</summary>
     public bool SameAs(SaSettings settings, uint spi, SaKey key)
     {
-        lock (_wiping)
+        lock (Key)
         {
             return !_wiped && Spi == spi && Settings.IsSameSaAs(settings) && Key.SameAs(key);
         }
@@ -120,7 +119,7 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>The keys as hex, for root who asks for them; null once they are wiped.</summary>
     public (string Encryption, string Integrity)? RevealKeys()
     {
-        lock (_wiping)
+        lock (Key)
         {
             return _wiped ? null : Key.Reveal();
         }
@@ -129,7 +128,7 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>Wipes the keys. No worker may be using them.</summary>
     public void Dispose()
     {
-        lock (_wiping)
+        lock (Key)
         {
             _wiped = true;
             Key.Dispose();

@@ -55,7 +55,7 @@ public sealed class SpdEntry
         !Speaks(direction) ? "direction"
         : _policy.Local?.Contains(way.Source) == false ? "local"
         : _policy.Remote?.Contains(way.Destination) == false ? "remote"
-        : _policy.Service?.Matches(way.Protocol, way.DestinationPort, Query(way.Protocol, icmpType), icmpCode) == false ? "service"
+        : _policy.Opaque || _policy.Service?.Matches(way.Protocol, way.DestinationPort, Query(way.Protocol, icmpType), icmpCode) == false ? "service"
         : Matches(way, icmpType, icmpCode) ? null : "local-port";
 
     /// <summary>Whether the address selectors match.</summary>

@@ -56,18 +56,20 @@ public sealed record SpdExplanation(
         {
             if (sa is OutboundSa == (crosses == Direction.Out) && sa.Users.Contains(entry))
             {
-                considered.Add(new ConsideredSa(sa, sa == chosen ? null : WhyNot(sa, values, turned.TrafficClass, chosen is not null)));
+                considered.Add(new ConsideredSa(sa, sa == chosen ? null : WhyNot(entry, sa, values, turned.TrafficClass, chosen is not null)));
             }
         }
 
         return considered;
     }
 
-    private static string? WhyNot(SecurityAssociation sa, in SelectorValues values, byte trafficClass, bool another) =>
+    private static string? WhyNot(SpdEntry entry, SecurityAssociation sa, in SelectorValues values, byte trafficClass, bool another) =>
         !sa.IsBetweenEnds(values.Local, values.Remote) ? "its ends are others"
         : sa.Selectors is { } own && !own.Contain(values) ? "its selectors do not hold the packet"
         : sa is OutboundSa sealing && !sealing.Carries(trafficClass) ? "it carries other DSCPs"
         : sa.State == SaState.Expired ? "it has expired"
         : another ? "another one comes first"
-        : null;
+        : sa is InboundSa ? null
+        : entry.Policy.Populate != PopulatedSelectors.None ? "the policy has an SA for each packet's values, and this is for none of them"
+        : "it may carry nothing more";
 }

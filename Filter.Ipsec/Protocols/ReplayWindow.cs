@@ -17,6 +17,7 @@ public sealed class ReplayWindow
 
     private readonly ulong[] _blocks;
     private ulong _top;
+    private int _topAt;
 
     /// <summary>A window of <paramref name="size"/> packets, nothing seen.</summary>
     public ReplayWindow(int size)
@@ -26,7 +27,7 @@ public sealed class ReplayWindow
         Size = size;
 
         // One block more than the window spans: the top block is only partly in use.
-        _blocks = new ulong[System.Numerics.BitOperations.RoundUpToPowerOf2((uint)((size / BlockBits) + 2))];
+        _blocks = new ulong[(size / BlockBits) + 2];
     }
 
     /// <summary>How many numbers the window spans.</summary>
@@ -68,11 +69,17 @@ public sealed class ReplayWindow
     {
         if (sequence > _top)
         {
-            ulong next = (_top / BlockBits) + 1, last = sequence / BlockBits;
-            ulong count = Math.Min(last + 1 - next, (ulong)_blocks.Length);
-            for (ulong i = 0; i < count; i++)
+            ulong moved = (sequence / BlockBits) - (_top / BlockBits);
+            if (moved >= (ulong)_blocks.Length)
             {
-                _blocks[(last - i) & (ulong)(_blocks.Length - 1)] = 0;
+                Array.Clear(_blocks);
+                moved = 0;                          // where the ring begins does not matter while it is empty
+            }
+
+            for (; moved > 0; moved--)
+            {
+                _topAt = _topAt + 1 < _blocks.Length ? _topAt + 1 : 0;
+                _blocks[_topAt] = 0;
             }
 
             _top = sequence;
@@ -85,5 +92,10 @@ public sealed class ReplayWindow
 
     private static ulong Bit(ulong sequence) => 1UL << (int)(sequence % BlockBits);
 
-    private ref ulong Block(ulong sequence) => ref _blocks[(sequence / BlockBits) & (ulong)(_blocks.Length - 1)];
+    /// <summary>The block of a number that is not above the top, nor further below it than the ring is long.</summary>
+    private ref ulong Block(ulong sequence)
+    {
+        int at = _topAt - (int)((_top / BlockBits) - (sequence / BlockBits));
+        return ref _blocks[at < 0 ? at + _blocks.Length : at];
+    }
 }

@@ -80,10 +80,10 @@ internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rules
         return request.Sa is { } sa && !Meant(request, stage).Any() ? $"there is no SA '{sa}'{(request.Policy is { } of ? $" of the policy '{of}'" : "")}" : null;
     }
 
-    /// <summary>The SAs that a request speaks of.</summary>
+    /// <summary>The SAs that a request speaks of. A name may look like an SPI: it comes first, so that one is never deleted for the other.</summary>
     private static IEnumerable<SecurityAssociation> Meant(ControlRequest request, IpsecStage stage)
     {
-        uint? spi = SpiOf(request.Sa);
+        uint? spi = request.Sa is null || stage.Sad.All.Any(sa => sa.Name == request.Sa) ? null : SpiOf(request.Sa);
         return stage.Sad.All.Where(sa =>
             (request.Sa is null || sa.Name == request.Sa || sa.Spi == spi)
             && (request.Policy is null || sa.Policies.Any(policy => policy.Name == request.Policy)));

@@ -33,7 +33,7 @@ internal static class SpdTelling
             Direction = (policy.Outbound, policy.Inbound) switch { (true, false) => "out", (false, true) => "in", _ => "both" },
             Local = policy.Local is { } local ? Some(Networks.Of(local)) : null,
             Remote = policy.Remote is { } remote ? Some(Networks.Of(remote)) : null,
-            Service = policy.Service is { IsAny: false } service ? Some(service.Services.Select(static one => one.ToString())) : null,
+            Service = policy.Opaque || policy.Service is { IsAny: false } ? Some(ServicesOf(policy)) : null,
             LocalPort = policy.LocalPorts.IsEmpty ? null : Some(policy.LocalPorts.Select(SaTelling.PortsOf)),
             Populate = policy.Populate == PopulatedSelectors.None ? null : [.. Enum.GetValues<PopulatedSelectors>().Where(one => one != 0 && policy.Populate.HasFlag(one)).Select(Word)],
             Sas = sas.Count,
@@ -113,7 +113,8 @@ internal static class SpdTelling
             "direction" => $"it speaks of what {(policy.Outbound ? "goes out" : "comes in")} alone",
             "local" => $"{way.Source} is not of {Words(Networks.Of(policy.Local!))}",
             "remote" => $"{way.Destination} is not of {Words(Networks.Of(policy.Remote!))}",
-            "service" => $"{ServiceSet.NameOf(way.Protocol)}{(IpProtocol.HasPorts(way.Protocol) ? string.Create(CultureInfo.InvariantCulture, $"/{way.DestinationPort}") : "")} is not of {Words(policy.Service!.Services.Select(static one => one.ToString()))}",
+            "service" when policy.Opaque => $"it is for pieces that show no ports, {Words(ServicesOf(policy))}",
+            "service" => $"{ServiceSet.NameOf(way.Protocol)}{(IpProtocol.HasPorts(way.Protocol) ? string.Create(CultureInfo.InvariantCulture, $"/{way.DestinationPort}") : "")} is not of {Words(ServicesOf(policy))}",
             _ => string.Create(CultureInfo.InvariantCulture, $"{way.SourcePort} is not of {Words(policy.LocalPorts.Select(SaTelling.PortsOf))}"),
         };
     }
@@ -148,6 +149,9 @@ internal static class SpdTelling
         PopulatedSelectors.LocalPort => "local-port",
         _ => "remote-port",
     };
+
+    private static IEnumerable<string> ServicesOf(IpsecPolicy policy) =>
+        policy.Service is { } service ? service.Services.Select(one => policy.Opaque ? $"{one}/opaque" : one.ToString()) : ["opaque"];
 
     private static string Words(IEnumerable<string> words) => string.Join(", ", Some(words));
 

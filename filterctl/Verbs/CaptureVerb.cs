@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Filter.Ctl.Control;
 using Filter.Ctl.Output;
@@ -12,11 +14,12 @@ namespace Filter.Ctl.Verbs;
 internal static class CaptureVerb
 {
     private const long Megabyte = 1_000_000;
+    private const long MostMegabytes = 1_000_000;
 
     /// <summary>The verb.</summary>
     public static Command Build(Screen screen)
     {
-        Argument<string> file = new("FILE") { Description = "The pcapng file, made anew for its owner alone" };
+        Argument<string> file = new("FILE") { Description = "The pcapng file, made anew for its owner alone; what has the name is replaced" };
         Option<bool> decrypt = new("--decrypt") { Description = "Also what comes out of SAs, on interfaces of its own: \"outside (opened)\"" };
         Option<string?> port = new("--port") { Description = "This port alone", HelpName = "NAME" };
         Option<long?> count = new("--count") { Description = "End after this many frames", HelpName = "N" };
@@ -35,6 +38,18 @@ internal static class CaptureVerb
               filterctl capture trace.pcapng --decrypt --port outside --count 1000
             """)
         { file, decrypt, port, count, time, size, socket, json };
+        verb.Validators.Add(result =>
+        {
+            if (Number(result.GetResult(count)) < 1)
+            {
+                result.AddError("--count takes a number from 1 up");
+            }
+
+            if (Number(result.GetResult(size)) is < 1 or > MostMegabytes)
+            {
+                result.AddError($"--size takes 1 to {MostMegabytes} megabytes");
+            }
+        });
         verb.SetAction(parsed =>
         {
             long seconds = parsed.GetValue(time) is not { } text ? 60 : RulesetWords.Seconds(text) ?? throw new Refusal($"--time {text}: write 90s or 10m", Exit.Usage);
@@ -44,6 +59,10 @@ internal static class CaptureVerb
         });
         return verb;
     }
+
+    /// <summary>The number given; null where there is none, which is told as of any option.</summary>
+    private static long? Number(OptionResult? option) =>
+        option?.Tokens is [{ Value: var text }] && long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number) ? number : null;
 
     private static int Run(Screen screen, string socket, bool json, string file, ControlRequest request, Bounds bounds)
     {

@@ -24,7 +24,7 @@ internal static class IpsecBench
         Console.WriteLine();
         Console.WriteLine("| suite | size | raw seal | ESP step (share, asked) | whole path out (share, asked) | raw open | whole path in (share, asked) | forged, of good |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|");
-        if (IpsecSuite.TryFind("aes-gcm-16-128", out IpsecSuite? gcm) && Environment.GetEnvironmentVariable("NOGCM") is null)
+        if (IpsecSuite.TryFind("aes-gcm-16-128", out IpsecSuite? gcm))
         {
             Row(gcm, 64, 0.75, 0.60);
             Row(gcm, 576, 0.91, 0.85);
@@ -101,7 +101,7 @@ internal static class IpsecBench
     private static void Million()
     {
         const int many = 1_000_000;
-        IpsecSuite suite = Environment.GetEnvironmentVariable("NOGCM") is null && IpsecSuite.TryFind("aes-gcm-16-128", out IpsecSuite? found) ? found : IpsecSuite.AesCbc128HmacSha256;
+        IpsecSuite suite = IpsecSuite.TryFind("aes-gcm-16-128", out IpsecSuite? found) ? found : IpsecSuite.AesCbc128HmacSha256;
         double few = Lookups(1_000, suite, out _), all = Lookups(many, suite, out double bytes);
         Console.WriteLine($"a million SAs ({suite.Name}, window {SaSettings.OrdinaryWindow}): {bytes:0} bytes an SA (asked: less than 2,048); "
             + $"a lookup in a burst of {SealedPath.BurstSize}, random order: {few:0.0} ns among 1,000, {all:0.0} among 1,000,000 = {all / few:0.00} (asked: at most 2)");
@@ -109,7 +109,7 @@ internal static class IpsecBench
 
     private static double Lookups(int count, IpsecSuite suite, out double bytes)
     {
-        GC.Collect();
+        GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         long before = Resident();
         var sad = new Sad();
         var settings = new SaSettings { Mode = IpsecMode.Tunnel, Local = Address.Parse("198.51.100.1"), Remote = Address.Parse("192.0.2.1"), Suite = suite };
@@ -119,7 +119,7 @@ internal static class IpsecBench
             sad.Add(new InboundSa("many", settings, 0x1000u + (uint)i, SealedPath.KeyOf(suite, i)));
         }
 
-        GC.Collect();
+        GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         bytes = (double)(Resident() - before) / count;
         var random = new Random(7);
         uint[] spis = [.. Enumerable.Range(0, 1 << 16).Select(_ => 0x1000u + (uint)random.Next(count))];

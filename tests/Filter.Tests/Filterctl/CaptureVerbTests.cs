@@ -86,6 +86,35 @@ public sealed class CaptureVerbTests
         Assert.Contains("outside|1|4001", Read(file, ["-o", "esp.enable_encryption_decode:TRUE", "-o", "esp.enable_authentication_check:TRUE", .. keys], "frame.interface_name", "esp.icv_good", "udp.dstport"));
     }
 
+    [Theory]
+    [InlineData("--count", "0")]
+    [InlineData("--count", "-1")]
+    [InlineData("--count", "all")]
+    [InlineData("--size", "0")]
+    [InlineData("--size", "-5")]
+    [InlineData("--size", "9223372036854775807")]
+    [InlineData("--time", "0s")]
+    [InlineData("--time", "soon")]
+    public void A_bound_that_is_none_is_refused_before_anything_is_overwritten(string option, string bound)
+    {
+        using Scratch scratch = new();
+        string file = scratch.Write("kept.pcapng", "as it was");
+        Typed ran = Typed.Run("capture", file, $"{option}={bound}");
+        Assert.Equal(2, ran.Status);
+        Assert.Contains(option, ran.Error, StringComparison.Ordinal);
+        Assert.Equal("as it was", File.ReadAllText(file));
+    }
+
+    [Fact]
+    public void Nothing_is_written_through_a_link()
+    {
+        using MemoryDaemon daemon = new(Open);
+        string kept = daemon.Scratch.Write("kept.txt", "as it was"), file = daemon.Scratch["link.pcapng"];
+        File.CreateSymbolicLink(file, kept);
+        Assert.Contains("is no file", daemon.Type("capture", file).Error, StringComparison.Ordinal);
+        Assert.Equal("as it was", File.ReadAllText(kept));
+    }
+
     [Fact]
     public async Task It_is_for_root_and_one_at_a_time()
     {

@@ -1,5 +1,9 @@
 using System.Text.Json;
+using Filter.Ctl.Service;
 using Filter.Engine.Packets;
+using Filter.Ipsec;
+using Filter.Ipsec.Databases;
+using Filter.Rules.Policy;
 using Filter.Tests.Worlds;
 
 namespace Filter.Tests.Filterctl;
@@ -69,6 +73,47 @@ public sealed class PolicyVerbTests : IDisposable
         JsonElement walk = other.Json.GetProperty("policyWalks")[0];
         Assert.StartsWith("dropped (no-sa)", walk.GetProperty("sentence").GetString(), StringComparison.Ordinal);
         Assert.Equal("it carries other DSCPs", walk.GetProperty("sas")[0].GetProperty("why").GetString());
+    }
+
+    [Fact]
+    public void A_policy_for_pieces_without_ports_is_told_as_one()
+    {
+        using MemoryDaemon daemon = new("""
+            filter: 1
+            ports: { outside: { nic: eth0, side: unprotected }, inside: { nic: eth1, side: protected } }
+            ipsec:
+              policies:
+                - { protect: web, remote: 10.2.0.0/16, service: tcp, remote-port: 443 }
+                - { protect: rest-of-web, remote: 10.2.0.0/16, service: tcp/opaque }
+                - { protect: any-rest, remote: 10.2.0.0/16, service: opaque }
+                - bypass: others
+            """);
+        string[] rows = daemon.Must("policy").Split('\n');
+        Assert.Matches("^rest-of-web +protect +remote: 10.2.0.0/16 service: tcp/opaque ", rows[2]);
+        Assert.Matches("^any-rest +protect +remote: 10.2.0.0/16 service: opaque ", rows[3]);
+        string said = daemon.Must("policy", "explain", "--running", "inside: tcp 10.1.0.10:4000 > 10.2.0.10:22");
+        Assert.Contains("service: it is for pieces that show no ports, tcp/opaque", said, StringComparison.Ordinal);
+        Assert.Contains("service: it is for pieces that show no ports, opaque", said, StringComparison.Ordinal);
+        Assert.DoesNotContain("local-port", said, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Explain_names_no_SA_that_would_not_seal()
+    {
+        using MemoryDaemon daemon = new("""
+            filter: 1
+            ports: { outside: { nic: eth0, side: unprotected }, inside: { nic: eth1, side: protected } }
+            ipsec: { policies: [ { protect: hosts, populate: [ remote ] } ] }
+            rules: [ { allow: all } ]
+            """);
+        IpsecStage stage = daemon.Gateway.Ipsec!;
+        SaConfig pair = new RulesetLoader([]).Read(s_file).Ruleset!.Ipsec!.Sas[0];
+        Assert.Null(await daemon.Worker.AskAsync(_ => stage.Add(IpsecDatabases.MakePair(pair).Outbound, "hosts")));
+
+        Assert.Equal(DropReason.NoSa, (await daemon.WalkAsync(There)).Reason);
+        string said = daemon.Must("policy", "explain", "--running", There);
+        Assert.Contains("packet out: dropped (no-sa)", said, StringComparison.Ordinal);
+        Assert.Contains("not the SA 'branch' 0x00001001: the policy has an SA for each packet's values", said, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -72,6 +72,30 @@ public sealed class SaVerbTests : IDisposable
     }
 
     [Fact]
+    public void A_policy_with_an_SA_for_each_packets_values_takes_none_by_hand()
+    {
+        using MemoryDaemon daemon = new("""
+            filter: 1
+            ports:
+              outside: { nic: eth0, side: unprotected }
+              inside: { nic: eth1, side: protected }
+              self: { tap: filter0, side: protected, addresses: [ 192.0.2.1/24 ] }
+            ipsec: { policies: [ { protect: other-site, populate: [ remote ] } ] }
+            """);
+        Typed ran = daemon.Type("sa", "add", daemon.Scratch.Write("second.yaml", Second()));
+        Assert.Equal(1, ran.Status);
+        Assert.Contains("the policy 'other-site' has an SA for each packet's values", ran.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_name_that_looks_like_an_SPI_is_meant_before_the_SPI()
+    {
+        _daemon.Must("sa", "add", _daemon.Scratch.Write("number.yaml", Second("4098")));
+        Assert.StartsWith("2 SAs deleted", _daemon.Must("sa", "delete", "4098"), StringComparison.Ordinal);
+        Assert.Contains("branch in: esp 0x00001002", _daemon.Must("sa", "show", "4098"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Flush_leaves_what_the_ruleset_brought()
     {
         _daemon.Must("sa", "add", _daemon.Scratch.Write("second.yaml", Second()));

@@ -23,6 +23,12 @@ public sealed class SpdTests
             {
                 OpeningFacts facts = Packet(random, wide: true);
                 Assert.True(spd.Scan(facts) == spd.Find(facts), $"seed {seed}, round {round}: {facts}");
+
+                bool inbound = facts.Direction == Direction.In;
+                FlowKey way = inbound ? facts.Key.Reverse : facts.Key;
+                SpdEntry? opaque = spd.Entries.FirstOrDefault(entry => entry.Policy.Opaque && entry.Speaks(facts.Direction)
+                    && entry.IsBetween(way.Source, way.Destination) && entry.Policy.Service?.Services.Any(one => one.Protocol == way.Protocol) != false);
+                Assert.True(opaque == spd.FindOpaque(way, inbound), $"opaque, seed {seed}, round {round}: {facts}");
             }
         }
     }
@@ -89,7 +95,13 @@ public sealed class SpdTests
     {
         int ways = random.Next(4);
         ServiceSet? service = random.Next(4) == 0 ? null : ServiceSet.Of(Enumerable.Range(0, random.Next(1, 4)).Select(_ => Service(random, wide)));
-        bool ports = service is not null && service.Services.All(static s => s.Protocol is 6 or 17 or 132);
+        bool opaque = wide && random.Next(5) == 0;
+        if (opaque)
+        {
+            service = service is null ? null : ServiceSet.Of(service.Services.Select(static one => new Service(one.Protocol, PortRange.All)));
+        }
+
+        bool ports = !opaque && service is not null && service.Services.All(static s => s.Protocol is 6 or 17 or 132);
         return new IpsecPolicy
         {
             Name = $"p{number}",
@@ -100,6 +112,7 @@ public sealed class SpdTests
             Remote = Addresses(random, wide),
             Service = service,
             LocalPorts = ports && random.Next(2) == 0 ? PortRange.Merge(Enumerable.Range(0, random.Next(1, 3)).Select(_ => Ports(random, wide))) : [],
+            Opaque = opaque,
             Outbound = ways != 1,
             Inbound = ways != 2,
         };
@@ -138,7 +151,7 @@ public sealed class SpdTests
     private static ushort Port(Random random, bool wide) => wide && random.Next(2) == 0 ? (ushort)random.Next(65536) : (ushort)random.Next(1, 5);
 
     private static AddressSet? Addresses(Random random, bool wide) => random.Next(3) == 0 ? null
-        : AddressSet.Of(Enumerable.Range(0, random.Next(1, 3)).Select(_ =>
+        : AddressSet.Of(Enumerable.Range(0, wide && random.Next(10) == 0 ? 0 : random.Next(1, 3)).Select(_ =>
         {
             bool ipv4 = random.Next(2) == 0;
             Address one = Host(random, ipv4, wide), other = Host(random, ipv4, wide);
