@@ -111,26 +111,38 @@ public sealed partial class IpsecStage
     {
         if (_databases.Spd is not { } spd || Sad[piece.Sa] is not { } sa)
         {
-            return piece.ArrivedBy;
+            return 0;
         }
 
+        // Only who may send packets between these addresses adds to them: its packet is looked at by the SA of the first piece alone.
         FlowKey way = piece.Key.Reverse;
-        if (spd.FindOpaque(way, inbound: true) is not { } opaque
-            || sa.Selectors?.Local.Contains(way.Source) == false || sa.Selectors?.Remote.Contains(way.Destination) == false)
+        ushort under = 0;
+        if (sa.IsBetweenEnds(way.Source, way.Destination)
+            && sa.Selectors?.Local.Contains(way.Source) != false && sa.Selectors?.Remote.Contains(way.Destination) != false)
         {
-            return piece.ArrivedBy;
-        }
-
-        // Only who may send packets between these addresses adds to them.
-        foreach (SpdEntry entry in sa.Users)
-        {
-            if (entry == opaque || (entry.IsBetween(way.Source, way.Destination) && entry.NamesPorts(way.Protocol)))
+            SpdEntry? opaque = spd.FindOpaque(way, inbound: true);
+            foreach (SpdEntry entry in sa.Users)
             {
-                return opaque.Number;
+                if (!entry.IsBetween(way.Source, way.Destination))
+                {
+                    continue;
+                }
+
+                if (opaque is not null && (entry == opaque || entry.NamesPorts(way.Protocol)))
+                {
+                    return opaque.Number;
+                }
+
+                under = piece.ArrivedBy;
             }
         }
 
-        return piece.ArrivedBy;
+        if (under == 0 && sa.Users.Length > 0)
+        {
+            sa.Users[0].Statistics.WrongSelectors++;
+        }
+
+        return under;
     }
 
     private void Address(ref Packet packet, int index)

@@ -54,7 +54,7 @@ public sealed partial class IpsecStage
 
         byte protocol = key.Protocol == IpProtocol.Ah ? IpProtocol.Ah : IpProtocol.Esp;
         if (Sad.FindSealing(spi, protocol, key.Source, key.Destination) is not { } sa
-            || (uint)sa.Counter - sequence >= RecentPackets
+            || (uint)sa.Counter - sequence >= Math.Min(RecentPackets, sa.Counter)
             || packet.Key.Destination != key.Source)
         {
             return false;

@@ -199,9 +199,9 @@ public sealed partial class IpsecStage
         }
 
         int padTo = pads ? Math.Min(settings.Padding.PadTo, longest) : 0;
-        if (padTo - length > packet.Tailroom - LongestTrailer)
+        if (padTo - length > packet.Tailroom - LongestTrailer && !TryMoveToRoom(burst, ref packet, Math.Max(0, padTo - length)))
         {
-            MoveToRoom(burst, index, padTo - length);
+            packet.Drop(DropReason.NoRoom);
             return;
         }
 
@@ -247,22 +247,21 @@ public sealed partial class IpsecStage
         _associations[_count++] = sa;
     }
 
-    /// <summary>Padding needs a longer frame than the packet came in: a copy with that room takes its place.</summary>
-    private static void MoveToRoom(Burst burst, int index, int more)
+    /// <summary>Padding needs a longer frame than the packet came in: it moves to one, and keeps its place among the others.</summary>
+    private static bool TryMoveToRoom(Burst burst, ref Packet packet, int more)
     {
-        ref Packet packet = ref burst.Packets[index];
-        if (!burst.TryAppend(packet.Length + more, out int at))
+        int capacity = packet.Length + more;
+        if (!burst.Arena.TryRent(capacity, out int start))
         {
-            packet.Drop(DropReason.NoRoom);
-            return;
+            return false;
         }
 
-        ref Packet fresh = ref burst.Packets[at];
-        Packet copy = packet;
-        (copy.Slab, copy.Start, copy.Floor, copy.Ceiling) = (fresh.Slab, fresh.Start, fresh.Floor, fresh.Ceiling);
-        packet.Bytes.CopyTo(copy.Bytes);
-        fresh = copy;
-        packet.Egress = 0;
+        packet.Bytes.CopyTo(burst.Arena.Slab.AsSpan(start));
+        packet.Slab = burst.Arena.Slab;
+        packet.Start = start;
+        packet.Floor = start - FrameArena.Room;
+        packet.Ceiling = start + capacity + FrameArena.Room;
+        return true;
     }
 
     /// <summary>Whether it is a piece of a packet, and not the first.</summary>
@@ -275,7 +274,7 @@ public sealed partial class IpsecStage
     {
         entry.Statistics.NoSa++;
         SelectorValues values = SelectorValues.Of(packet.Key, inbound: false, packet.IcmpType, packet.IcmpCode);
-        Events.TryWrite(new IpsecEvent(IpsecEventKind.Acquire, entry.Number, null, values, _now));
+        Events.TryWrite(new IpsecEvent(IpsecEventKind.Acquire, entry.Number, null, values, _now), spare: RoomForEvents / 2);      // a flood of wishes hides no end
         packet.Drop(entry.HasExpired ? DropReason.SaExpired : DropReason.NoSa);
     }
 }

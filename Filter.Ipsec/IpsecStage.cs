@@ -23,6 +23,8 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     /// <summary>Most tunnels inside each other.</summary>
     public const int DeepestNesting = 3;
 
+    private const int RoomForEvents = 1024;
+
     private readonly IReadOnlyList<Port> _ports;
     private readonly CryptoBackend _crypto;
     private readonly CryptoJob[] _jobs = new CryptoJob[Burst.Capacity];
@@ -75,7 +77,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     public Sad Sad { get; } = new();
 
     /// <summary>What a key manager has to know; it alone reads.</summary>
-    public Ring<IpsecEvent> Events { get; } = new(1024);
+    public Ring<IpsecEvent> Events { get; } = new(RoomForEvents);
 
     /// <summary>The library that does the cryptography, for `status`.</summary>
     public string Backend => _crypto.Name;

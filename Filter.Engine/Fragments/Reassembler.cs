@@ -202,9 +202,15 @@ public sealed class Reassembler
             return why;
         }
 
+        ushort under = packet.ArrivedBy == 0 || stage is null ? packet.ArrivedBy : stage.WaitsUnder(packet);
+        if (under == 0 && packet.ArrivedBy != 0)
+        {
+            return DropReason.WrongSelectors;
+        }
+
         var key = new FragmentKey(
             packet.Key.Source, packet.Key.Destination, packet.FragmentId, packet.IsIPv4 ? packet.Key.Protocol : (byte)0,
-            packet.Key.Segment, packet.Ingress, packet.ArrivedBy == 0 || stage is null ? packet.ArrivedBy : stage.WaitsUnder(packet), packet.Depth);
+            packet.Key.Segment, packet.Ingress, under, packet.Depth);
         int number = _table.Find(key);
         if (number != 0 && IsOver(number, burst.Now))
         {

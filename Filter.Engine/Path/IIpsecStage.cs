@@ -58,6 +58,7 @@ public interface IIpsecStage
     /// Under which policy's number a piece that came out of an SA waits for the rest of its datagram: that of the SA, or one
     /// whose own SA carries the pieces that show no ports, where there is one for these addresses (RFC 4301 §7.2).
     /// </summary>
+    /// <returns>0 where the SA carries nothing between its addresses.</returns>
     ushort WaitsUnder(in Packet piece);
 
     /// <summary>

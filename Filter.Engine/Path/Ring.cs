@@ -34,9 +34,11 @@ public class Ring<TEvent>
     }
 
     /// <summary>Tells an event; lost, and counted, where there is no room. For the writer.</summary>
-    public bool TryWrite(in TEvent told)
+    /// <param name="told">The event.</param>
+    /// <param name="spare">Places that it leaves free, for events that are fewer and weigh more.</param>
+    public bool TryWrite(in TEvent told, int spare = 0)
     {
-        if (!HasRoom())
+        if (!HasRoom(spare))
         {
             return false;
         }
@@ -47,9 +49,9 @@ public class Ring<TEvent>
     }
 
     /// <summary>Whether there is room for an event; where there is none it is lost, and counted.</summary>
-    internal bool HasRoom()
+    internal bool HasRoom(int spare = 0)
     {
-        bool room = _written - Volatile.Read(ref _read) < _events.Length;
+        bool room = _written - Volatile.Read(ref _read) < _events.Length - spare;
         _lost += room ? 0 : 1;
         return room;
     }

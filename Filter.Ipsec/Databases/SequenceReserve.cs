@@ -63,7 +63,10 @@ public sealed partial class SequenceReserve
             }
 
             ulong limit = sa.Highest - sa.Limit < Block ? sa.Highest : sa.Limit + Block;
-            _reserved[(sa.Spi, sa.Remote)] = limit;
+
+            // On the line where it began, wherever the far end has moved since; another SA of that line may have come further.
+            (uint, Address) line = (sa.Spi, sa.Settings.Remote ?? default);
+            _reserved[line] = Math.Max(limit, _reserved.GetValueOrDefault(line));
             raised.Add((sa, limit));
         }
 

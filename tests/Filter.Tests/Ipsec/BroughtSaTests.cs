@@ -137,6 +137,20 @@ public sealed class BroughtSaTests
     }
 
     [Fact]
+    public void A_flood_of_what_has_no_SA_does_not_hide_that_another_ends()
+    {
+        using Gateway left = Waiting(PopulatedSelectors.Local), right = Waiting();
+        Join(left, right, s_tunnel with { Hard = new SaLifetime(0, 1, 0) }, For(s_client));
+        byte[] wanting = PlainFrames.Udp(Address.Parse("10.1.0.6"), s_server, 20);
+
+        Assert.Empty(left.Send([.. Enumerable.Repeat(wanting, 2_000)]));
+        left.Send(Ping(), Ping());
+
+        Assert.Contains(IpsecEventKind.HardExpired, Told(left));
+        Assert.True(left.Stage.Events.Lost > 0);
+    }
+
+    [Fact]
     public void Time_ends_an_SA_that_carries_nothing()
     {
         using Gateway left = Waiting(), right = Waiting();

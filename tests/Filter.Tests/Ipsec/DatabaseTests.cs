@@ -157,6 +157,53 @@ public sealed class DatabaseTests : IDisposable
     }
 
     [Fact]
+    public void A_far_end_that_has_moved_keeps_its_line_so_that_no_number_comes_twice()
+    {
+        string path = Path.Combine(_folder, "sequence");
+        Address remote = s_sa.Settings.Remote!.Value;
+        var reserve = new SequenceReserve(path);
+        (ulong reserved, ulong limit) = reserve.Begin(7, remote, extended: false);
+        reserve.Save();
+        using var sa = new OutboundSa("a", s_sa.Settings, 7, new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), null, reserved, limit);
+        sa.Follow(Address.Parse("203.0.113.7"), 61000);
+        for (int i = 0; i < 500_001; i++)
+        {
+            Assert.True(sa.TryNext(out _));
+        }
+
+        reserve.Renew([sa]);
+
+        Assert.Equal(2_000_000UL, sa.Limit);
+        Assert.Equal(2_000_000UL, new SequenceReserve(path).Begin(7, remote, extended: false).Reserved);
+    }
+
+    [Fact]
+    public void Of_two_SAs_on_one_line_the_slower_takes_nothing_back_from_the_other()
+    {
+        string path = Path.Combine(_folder, "sequence");
+        Address remote = s_sa.Settings.Remote!.Value;
+        var reserve = new SequenceReserve(path);
+        using OutboundSa slow = Began(400_000), fast = Began(600_000);
+        Assert.True(fast.TryNext(out _));
+        reserve.Renew([fast]);
+        Assert.Equal(3_000_000UL, fast.Limit);
+        for (int i = 0; i < 100_001; i++)
+        {
+            Assert.True(slow.TryNext(out _));
+        }
+
+        reserve.Renew([slow]);
+
+        Assert.Equal(3_000_000UL, new SequenceReserve(path).Begin(7, remote, extended: false).Reserved);
+
+        OutboundSa Began(ulong used)
+        {
+            (ulong reserved, ulong limit) = reserve.Begin(7, remote, extended: false);
+            return new OutboundSa("a", s_sa.Settings, 7, new SaKey(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]), null, reserved + used, limit);
+        }
+    }
+
+    [Fact]
     public void A_spent_reserve_drops_and_says_so()
     {
         var settings = new SaSettings { Mode = IpsecMode.Transport, Suite = IpsecSuite.AesCbc128HmacSha256, ReplayWindow = 64 };

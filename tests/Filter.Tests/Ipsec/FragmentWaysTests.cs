@@ -1,6 +1,9 @@
 using System.Buffers.Binary;
 using Filter.Engine.Packets;
 using Filter.Engine.Wire;
+using Filter.Ipsec.Crypto;
+using Filter.Ipsec.Databases;
+using Filter.Rules.Policy;
 
 namespace Filter.Tests.Ipsec;
 
@@ -97,6 +100,30 @@ public sealed class FragmentWaysTests
         Assert.Empty(Opened(right, Sealed(stranger, pieces)[1..]));
         Assert.Equal(0, right.Path.Flows.Count);
     }
+
+    [Fact]
+    public void A_piece_of_others_than_its_SA_carries_is_refused_and_leaves_their_datagram_alone()
+    {
+        // Two far ends under one policy; the SA of the second is for another host than the first's.
+        Address theirs = Address.Parse("10.1.0.6");
+        var settings = new SaSettings
+        {
+            Mode = IpsecMode.Tunnel, Local = Address.Parse("192.0.2.1"), Remote = Address.Parse("192.0.2.2"), Suite = IpsecSuite.AesCbc128HmacSha256,
+        };
+        var forOne = new SaSelectors(AddressRange.Everything, new AddressRange(theirs, theirs), null, PortRange.All, PortRange.All);
+        using Site left = Left(AnyPort), stranger = Left(AnyPort), right = Right(AnyPort);
+        Assert.Null(stranger.Stage.Add(new OutboundSa("out", settings, 0x5001, Key()), "all"));
+        Assert.Null(right.Stage.Add(new InboundSa("in", settings with { Local = settings.Remote, Remote = settings.Local }, 0x5001, Key(), forOne), "all"));
+        byte[][] pieces = Datagram(4000), wire = Sealed(left, pieces), forged = Sealed(stranger, pieces);
+        Assert.Equal([0x5001u, 0x5001u, 0x5001u], forged.Select(Spi));
+
+        Assert.Empty(Opened(right, wire[0]));
+        Assert.Empty(Opened(right, forged[1..]));
+        Assert.Equal(2, right.Path.Counters[DropReason.WrongSelectors]);
+        Assert.Equal(pieces.Select(Inner), Opened(right, wire[1..]));
+    }
+
+    private static SaKey Key() => new(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]);
 
     private static byte[][] Datagram(ushort port, ushort identification = 77)
     {

@@ -54,6 +54,8 @@ internal sealed class Site : IDisposable
 
     internal PacketPath Path { get; }
 
+    internal IpsecStage Stage => _stage;
+
     /// <summary>The metadata of what each port sent last.</summary>
     internal Dictionary<string, List<Offload>> Offloads { get; } = [];
 
