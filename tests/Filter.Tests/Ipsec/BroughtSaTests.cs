@@ -330,6 +330,23 @@ public sealed class BroughtSaTests
     }
 
     [Fact]
+    public void The_library_forgets_a_key_before_it_is_wiped_however_its_SA_goes()
+    {
+        var crypto = new Forgetful(CryptoBackend.CreateBest());
+        using Gateway left = new(Gateway.Config([Named(1)]), crypto: crypto), right = Waiting();
+        (OutboundSa removed, _) = Join(left, right, s_tunnel);
+        (OutboundSa dropped, _) = Join(left, right, s_tunnel);
+        left.Send(Ping());
+
+        Assert.True(left.Stage.Remove(removed));
+        Assert.Equal([removed.Key], crypto.Forgotten);
+
+        left.Stage.Adopt(IpsecDatabases.Build(Gateway.Config([Gateway.Policy(1, IpsecAction.Protect)]), [], left.Stage.Databases));
+        Assert.Equal([removed.Key, dropped.Key], crypto.Forgotten);
+        Assert.Throws<ObjectDisposedException>(() => dropped.Key.SameAs(dropped.Key));
+    }
+
+    [Fact]
     public void An_SA_without_a_policy_or_with_a_taken_SPI_is_not_taken()
     {
         using Gateway left = Waiting(), right = Waiting();
@@ -391,6 +408,33 @@ public sealed class BroughtSaTests
         }
 
         return told;
+    }
+
+    /// <summary>The best library, which notes what it is told to forget while that is still whole.</summary>
+    private sealed class Forgetful(CryptoBackend best) : CryptoBackend
+    {
+        public List<SaKey> Forgotten { get; } = [];
+
+        public override string Name => best.Name;
+
+        public override bool Has(IpsecSuite suite) => best.Has(suite);
+
+        public override void Forget(SaKey key)
+        {
+            Assert.True(key.SameAs(key));
+            Forgotten.Add(key);
+            best.Forget(key);
+        }
+
+        internal override void SealReady(Span<CryptoJob> jobs) => best.SealReady(jobs);
+
+        internal override void OpenReady(Span<CryptoJob> jobs) => best.OpenReady(jobs);
+
+        protected override void Dispose(bool disposing)
+        {
+            best.Dispose();
+            base.Dispose(disposing);
+        }
     }
 
     private static SaKey Key(uint seed)
