@@ -3,6 +3,7 @@ using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
 using Filter.Engine.Wire;
+using Filter.Ipsec.Crypto;
 using Filter.Ipsec.Databases;
 using Filter.Ipsec.Protocols;
 using Filter.Rules.Policy;
@@ -12,6 +13,20 @@ namespace Filter.Ipsec;
 /// <content>What came protected (RFC 4301 §5.2).</content>
 public sealed partial class IpsecStage
 {
+    /// <inheritdoc/>
+    public void Part(Burst burst)
+    {
+        for (int i = 0; Sad.HasEncapsulated && i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet is { Offload.Gso: GsoKind.Udp, Done: false, Kind: PacketKind.Tracked } && _ports[packet.Ingress].Side == Side.Unprotected
+                && IsEncapsulated(packet) && !Segmenter.TryPart(burst, i))
+            {
+                packet.Drop(DropReason.NoRoom);
+            }
+        }
+    }
+
     /// <inheritdoc/>
     public int Open(Burst burst, int from)
     {
@@ -33,12 +48,18 @@ public sealed partial class IpsecStage
         }
 
         _warmed ^= Sad.Warm(_spis.AsSpan(0, candidates));
+        int opened = 0;
         for (int k = 0; k < candidates; k++)
         {
             int index = _packets[k];        // those that are taken move up, never past k
-            Address(ref burst.Packets[index], index);
+            Address(burst, index, ref opened);
         }
 
+        return opened + OpenAll(burst);
+    }
+
+    private int OpenAll(Burst burst)
+    {
         // 2. All ICVs, and what they let be decrypted.
         _crypto.Open(_jobs.AsSpan(0, _count));
 
@@ -82,6 +103,8 @@ public sealed partial class IpsecStage
             }
         }
 
+        _count = 0;
+        _aside.Clear();
         return opened;
     }
 
@@ -153,8 +176,9 @@ public sealed partial class IpsecStage
         return under;
     }
 
-    private void Address(ref Packet packet, int index)
+    private void Address(Burst burst, int index, ref int opened)
     {
+        ref Packet packet = ref burst.Packets[index];
         bool inUdp = packet.Key.Protocol == IpProtocol.Udp;
         if (inUdp && !TryReadEncapsulated(ref packet))
         {
@@ -188,7 +212,11 @@ public sealed partial class IpsecStage
 
         if (why == DropReason.None && !sa.Protection.TryBlank(packet, _jobs[_count], _aside, _count))
         {
-            why = DropReason.NoRoom;
+            // Those before it have used the room up: they are opened first, and give it back.
+            CryptoJob job = _jobs[_count];
+            opened += OpenAll(burst);
+            _jobs[0] = job;
+            why = sa.Protection.TryBlank(packet, job, _aside, 0) ? DropReason.None : DropReason.NoRoom;
         }
 
         if (why != DropReason.None)

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Wire;
+using Filter.Ipsec.Crypto;
 using Filter.Ipsec.Databases;
 using Filter.Ipsec.Protocols;
 using Filter.Rules.Policy;
@@ -27,17 +28,26 @@ public sealed partial class IpsecStage
         _now = burst.Now;
         _count = 0;
         _aside.Clear();
-        for (int i = 0; i < burst.Count; i++)
+        for (int i = 0, came = burst.Count; i < came; i++)
         {
             ref Packet packet = ref burst.Packets[i];
             if (packet.Verdict == Verdict.Pass && packet.Ipsec == IpsecAction.Protect
                 && packet.Egress != 0 && LeavesProtectedSide(burst, i))
             {
-                Prepare(burst, i);
+                Prepare(burst, i, came);
             }
         }
 
         SealAll(burst);
+    }
+
+    /// <summary>Pieces take their numbers where their whole stood: what comes behind it in the burst comes after it.</summary>
+    private void PreparePieces(Burst burst, int from)
+    {
+        for (int i = from, end = burst.Count; i < end; i++)
+        {
+            Prepare(burst, i, end);
+        }
     }
 
     private void SealAll(Burst burst)
@@ -45,8 +55,8 @@ public sealed partial class IpsecStage
         // 2. All of them at once.
         _crypto.Seal(_jobs.AsSpan(0, _count));
 
-        // 3. What is too large only now is cut on the outside.
-        for (int k = 0; k < _count; k++)
+        // 3. What is too large only now is cut on the outside; nothing of its flow overtakes the fragments.
+        for (int k = 0, end = burst.Count; k < _count; k++)
         {
             ref Packet packet = ref burst.Packets[_packets[k]];
             var sa = (OutboundSa)_associations[k];
@@ -59,12 +69,21 @@ public sealed partial class IpsecStage
             }
 
             sa.Protection.Finish(ref packet);
-            if (packet.End - packet.Network > mtu
-                && !Fragmenter.TryCut(burst, _packets[k], mtu, ++_fragmentIdentification))
+            if (packet.End - packet.Network > mtu)
             {
-                packet.Drop(DropReason.NoRoom);
+                if (!Fragmenter.TryCut(burst, _packets[k], mtu, ++_fragmentIdentification))
+                {
+                    packet.Drop(DropReason.NoRoom);
+                }
+            }
+            else if (burst.Count > end)
+            {
+                burst.TryMoveToEnd(_packets[k], out _);
             }
         }
+
+        _count = 0;
+        _aside.Clear();
     }
 
     /// <summary>
@@ -97,8 +116,11 @@ public sealed partial class IpsecStage
         return packet.Egress != 0;
     }
 
-    /// <summary>Makes one packet ready to be sealed, or puts what it becomes behind the burst's end.</summary>
-    private void Prepare(Burst burst, int index)
+    /// <summary>Makes one packet ready to be sealed, or what it becomes, which is put behind the burst's end.</summary>
+    /// <param name="burst">The burst.</param>
+    /// <param name="index">The packet.</param>
+    /// <param name="end">Where those end that stand in order with it: whatever is behind came of one before it, and leaves before it.</param>
+    private void Prepare(Burst burst, int index, int end)
     {
         ref Packet packet = ref burst.Packets[index];
         if (_databases.Spd is not { } spd || spd.Entry(packet.Policy) is not { } entry)
@@ -155,6 +177,7 @@ public sealed partial class IpsecStage
         // 2. Into the packets that a wire carries, checksums finished.
         if (packet.Offload.Gso != GsoKind.None)
         {
+            int from = burst.Count;
             if (!Segmenter.TryCut(burst, index))
             {
                 packet.Drop(DropReason.NoRoom);
@@ -163,6 +186,7 @@ public sealed partial class IpsecStage
 
             if (packet.Egress == 0)
             {
+                PreparePieces(burst, from);
                 return;
             }
         }
@@ -182,7 +206,12 @@ public sealed partial class IpsecStage
         // 3. IPv4 may be fragmented on its way: a tunnel does it inside, so that each piece is whole to the far end.
         if (!fits && !whole && packet.IsIPv4 && tunnel && length > LeastIPv4Mtu)
         {
-            if (!Fragmenter.TryCut(burst, index, longest, 0))
+            int from = burst.Count;
+            if (Fragmenter.TryCut(burst, index, longest, 0))
+            {
+                PreparePieces(burst, from);
+            }
+            else
             {
                 packet.Drop(DropReason.NoRoom);
             }
@@ -231,8 +260,15 @@ public sealed partial class IpsecStage
 
         if (!sa.Protection.TryBlank(packet, _jobs[_count], _aside, _count))
         {
-            packet.Drop(DropReason.NoRoom);
-            return;
+            // Those before it have used the room up: they are sealed first, and give it back.
+            CryptoJob job = _jobs[_count];
+            SealAll(burst);
+            _jobs[0] = job;
+            if (!sa.Protection.TryBlank(packet, job, _aside, 0))
+            {
+                packet.Drop(DropReason.NoRoom);
+                return;
+            }
         }
 
         sa.LastSent = _now;
@@ -243,6 +279,11 @@ public sealed partial class IpsecStage
 
         entry.Statistics.Protected++;
         entry.Statistics.ProtectedBytes += length;
+        if (burst.Count > end)
+        {
+            burst.TryMoveToEnd(index, out index);
+        }
+
         _packets[_count] = index;
         _associations[_count++] = sa;
     }

@@ -55,6 +55,57 @@ public sealed class Burst
     }
 
     /// <summary>
+    /// Lets a packet leave behind all others: a copy of it, with the same bytes, stands at the end, and it leaves by no port itself.
+    /// False where there is no room; it stays then.
+    /// </summary>
+    /// <param name="index">The packet, all its work done.</param>
+    /// <param name="end">Where it leaves from.</param>
+    public bool TryMoveToEnd(int index, out int end)
+    {
+        end = Count == Capacity ? index : Count;
+        if (end == index)
+        {
+            return false;
+        }
+
+        Count++;
+        ref Packet packet = ref Packets[index];
+        Packets[end] = packet;
+        Packets[end].Assembly = 0;
+        packet.Egress = 0;
+        packet.Done = true;
+        return true;
+    }
+
+    /// <summary>
+    /// Makes places before <paramref name="index"/>: each a copy of the packet before it, with room of its own for
+    /// <paramref name="capacity"/> bytes. False, counted in <see cref="Overflows"/>, where there is no room for all of them.
+    /// </summary>
+    public bool TryInsert(int index, int count, int capacity)
+    {
+        if (Count + count > Capacity || !Arena.HasRoomFor(count, capacity))
+        {
+            Overflows++;
+            return false;
+        }
+
+        Array.Copy(Packets, index, Packets, index + count, Count - index);
+        Count += count;
+        for (int i = index; i < index + count; i++)
+        {
+            Arena.TryRent(capacity, out int start);
+            ref Packet packet = ref Packets[i];
+            packet = Packets[index - 1];
+            packet.Slab = Arena.Slab;
+            packet.Start = start;
+            packet.Floor = start - FrameArena.Room;
+            packet.Ceiling = start + capacity + FrameArena.Room;
+        }
+
+        return true;
+    }
+
+    /// <summary>
     /// Takes back the packets from <paramref name="count"/> on: a port appended room for more frames
     /// than came.
     /// </summary>

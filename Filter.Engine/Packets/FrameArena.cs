@@ -31,7 +31,7 @@ public sealed class FrameArena
     /// <returns>False where the arena is spent: the packet must be dropped and counted.</returns>
     public bool TryRent(int capacity, out int start)
     {
-        int whole = (Room + capacity + Room + 63) & ~63;
+        int whole = Whole(capacity);
         if (capacity < 0 || whole > Free)
         {
             start = 0;
@@ -43,6 +43,11 @@ public sealed class FrameArena
         return true;
     }
 
+    /// <summary>Whether so many frames of that capacity could be rented.</summary>
+    public bool HasRoomFor(int frames, int capacity) => capacity >= 0 && (long)frames * Whole(capacity) <= Free;
+
     /// <summary>Gives everything back.</summary>
     public void Reset() => _used = 0;
+
+    private static int Whole(int capacity) => (Room + capacity + Room + 63) & ~63;
 }

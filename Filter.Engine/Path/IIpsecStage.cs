@@ -24,6 +24,12 @@ public interface IIpsecStage
     int Generation { get; }
 
     /// <summary>
+    /// Makes of each super-frame of UDP that holds ESP to an SA of ours the packets that came in it, where it stands. Called once
+    /// they are parsed, before anything else looks at them.
+    /// </summary>
+    void Part(Burst burst);
+
+    /// <summary>
     /// Verifies and opens, in place, every parsed packet that is not <see cref="Packet.Done"/> and is
     /// ESP, bare or in UDP, or AH to an SA of ours (destination and SPI). What is opened has <see cref="Packet.ArrivedBy"/>,
     /// <see cref="Packet.Depth"/> + 1, <see cref="Packet.Kind"/> Unknown (the caller parses it

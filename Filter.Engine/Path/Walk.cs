@@ -75,17 +75,20 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     /// <inheritdoc/>
     public override void Walk(Burst burst)
     {
-        int came = burst.Count;
-        Counters.In += came;
         if (!_timely)
         {
             LookAtTime(burst.Now);          // a ruleset is never asked before it knows the time
         }
 
-        Parse(burst);                       // offsets and keys, or the reason; fragments wait for their rest
+        Parse(burst);                       // offsets and keys, or the reason
+        Ipsec?.Part(burst);                 // what came as one super-frame, but is sealed apart
+        int came = burst.Count;
+        Counters.In += came;
+        Complete(burst);                    // fragments wait for their rest
         for (int depth = 0; depth < MaxDepth && Ipsec is { } ipsec && ipsec.Open(burst, 0) > 0; depth++)
         {
             Parse(burst);                   // ours: verified, opened, and walked as if it had just arrived
+            Complete(burst);
         }
 
         Admit(burst);                       // who may speak to the link as what: routers, servers, neighbours
@@ -183,12 +186,11 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _reassembler.Adopt(timers[FlowTimer.FragmentsIpv4], timers[FlowTimer.FragmentsIpv6]);
     }
 
-    private void Parse(Burst burst)
+    private void Complete(Burst burst)
     {
-        ParseUnknown(burst);
         if (_reassembler.Complete(burst, 0, Ipsec) > 0)
         {
-            ParseUnknown(burst);
+            Parse(burst);
         }
 
         TellHeld(burst);
@@ -234,7 +236,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         }
     }
 
-    private void ParseUnknown(Burst burst)
+    private void Parse(Burst burst)
     {
         for (int i = 0; i < burst.Count; i++)
         {

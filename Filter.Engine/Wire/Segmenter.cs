@@ -88,6 +88,43 @@ public static class Segmenter
     }
 
     /// <summary>
+    /// Makes of a super-frame of UDP the datagrams that came in it, where it stands: itself the first, the others right behind.
+    /// </summary>
+    /// <returns>False where the burst has no room for them all, or the metadata fits no datagram; nothing was changed then.</returns>
+    public static bool TryPart(Burst burst, int index)
+    {
+        ref Packet whole = ref burst.Packets[index];
+        int header = whole.Payload, size = whole.Offload.SegmentSize, end = whole.End, datagrams = whole.Segments;
+        if (datagrams == 1)
+        {
+            return TryMakeOrdinary(ref whole);
+        }
+
+        if (header - whole.Transport != UdpHeader.Length || !burst.TryInsert(index + 1, datagrams - 1, header + size))
+        {
+            return false;
+        }
+
+        for (int number = datagrams - 1; number >= 0; number--)
+        {
+            int at = header + (number * size), length = header + Math.Min(size, end - at);
+            ref Packet datagram = ref burst.Packets[index + number];
+            if (number > 0)
+            {
+                whole.Bytes[..header].CopyTo(datagram.Slab.AsSpan(datagram.Start));
+                whole.Bytes[at..(at + length - header)].CopyTo(datagram.Slab.AsSpan(datagram.Start + header));
+            }
+
+            datagram.Length = length;
+            datagram.End = length;
+            datagram.Offload = default;
+            FinishSegment(ref datagram, at - header, number, last: true);
+        }
+
+        return true;
+    }
+
+    /// <summary>
     /// Appends a packet with all that is known and decided of another, and its own bytes: room for
     /// <paramref name="length"/>, which is also its length.
     /// </summary>

@@ -125,6 +125,9 @@ public sealed class Sad
         return null;
     }
 
+    /// <summary>Whether any SA takes ESP in UDP.</summary>
+    internal bool HasEncapsulated => _encapsulated.Count > 0;
+
     /// <summary>Whether UDP to that address and port may hold ESP; an SA that names no address of ours takes it wherever it goes.</summary>
     internal bool Encapsulates(Address destination, ushort port) =>
         _encapsulated.Count > 0 && (IsEncapsulatedTo(destination, port) || _encapsulated.ContainsKey((default, port)));

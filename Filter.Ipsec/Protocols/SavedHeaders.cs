@@ -6,7 +6,7 @@ namespace Filter.Ipsec.Protocols;
 /// </summary>
 internal sealed class SavedHeaders
 {
-    /// <summary>For each packet its IP header; long chains of extension headers are few.</summary>
+    /// <summary>For each packet its IP header; where long chains of extension headers spend it, a burst is done in parts.</summary>
     private const int BytesAPacket = 64;
 
     private readonly byte[] _bytes;

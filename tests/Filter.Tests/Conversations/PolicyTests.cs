@@ -105,6 +105,10 @@ public sealed class PolicyTests
 
         public int Generation => 1;
 
+        public void Part(Burst burst)
+        {
+        }
+
         public int Open(Burst burst, int from) => 0;
 
         public bool Fits(ref Packet packet) => true;

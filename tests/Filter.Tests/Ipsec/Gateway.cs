@@ -79,6 +79,7 @@ internal sealed class Gateway : IDisposable
     {
         Load(frames, Outside, offload);
         Parse();
+        Stage.Part(Burst);
         for (int round = 0; round < 4 && Stage.Open(Burst, 0) > 0; round++)
         {
             Parse();

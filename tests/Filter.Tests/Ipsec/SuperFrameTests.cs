@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Wire;
+using Filter.Rules.Policy;
 
 namespace Filter.Tests.Ipsec;
 
@@ -57,6 +58,72 @@ public sealed class SuperFrameTests
         Assert.Equal((10, 1, 9), (counters.In - came, counters.Out - out0, counters.Coalesced));
         Assert.Equal(counters.In, counters[Verdict.Pass]);
         Assert.Equal(0, left.Path.Counters.Coalesced);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_follows_a_super_frame_in_its_burst_leaves_behind_its_segments(bool six)
+    {
+        using Site left = Make("101", "102"), right = Make("102", "101");
+        byte[] before = Small(1), between = Small(2), behind = Small(3);
+        (byte[], Offload) whole = Whole(six, udp: true, 13_337);
+
+        List<byte[]> wire = left.Carry("inside", [(before, default), whole, (between, default), whole, (behind, default)])["outside"];
+        List<byte[]> inside = right.Carry("outside", [.. wire])["inside"];
+
+        Assert.Equal(Enumerable.Range(1, 23).Select(static n => (uint)n), wire.Select(static f => PlainFrames.Parsed(f).Sequence));
+        Assert.Equal([before, whole.Item1, between, whole.Item1, behind], inside);
+        PathCounters counters = left.Path.Counters;
+        Assert.Equal((5, 5, 23), (counters.In, counters[Verdict.Pass], counters.Out));
+
+        byte[] Small(byte what) => Ethernet(six, back: false, Frames.Udp(Client(six), 40000, Server(six), 443, what));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_follows_a_packet_that_is_fragmented_leaves_behind_its_fragments(bool outside)
+    {
+        SaConfig sa = Gateway.Sa(IpsecMode.Tunnel, "192.0.2.1", "198.51.100.1");
+        sa = sa with { Settings = sa.Settings with { FragmentAfterSealing = outside } };
+        (Gateway left, Gateway right) = Gateway.Pair(sa);
+        using Gateway a = left, b = right;
+        Address from = Address.Parse(Client(six: false)), to = Address.Parse(Server(six: false));
+
+        List<byte[]> wire = left.Send(PlainFrames.Udp(from, to, 10), PlainFrames.Udp(from, to, 1460), PlainFrames.Udp(from, to, 20));
+
+        Assert.Equal(4, wire.Count);
+        Assert.True(PlainFrames.Parsed(wire[^1]) is { Fragmented: false, Sequence: var last } && last == (outside ? 3 : 4));
+        Assert.Equal(20, right.Receive(wire[^1])[0].Length - 42);
+    }
+
+    [Fact]
+    public void ESP_in_UDP_that_came_as_a_super_frame_counts_as_the_packets_in_it_and_allocates_nothing()
+    {
+        using Site left = MakeInUdp("101", "102"), right = MakeInUdp("102", "101");
+        byte[][] frames = [.. Enumerable.Range(0, 10).Select(_ => Ethernet(false, back: false, Frames.Udp(Client(false), 40000, Server(false), 443, Frames.Pattern(500))))];
+        (byte[] whole, Offload offload) = UdpEncapsulationTests.SuperFrame([.. left.Carry("inside", frames)["outside"]]);
+
+        // Each is a datagram of its own, with an identification of its own.
+        Assert.Equal(frames.Select(static f => f[34..]), right.Carry("outside", [(whole, offload)])["inside"].Select(static f => f[34..]));
+        Assert.Equal((10, 10, 10), (right.Path.Counters.In, right.Path.Counters[Verdict.Pass], right.Path.Counters.Out));
+
+        var burst = new Burst();
+        Assert.Equal(0, Allocations.Least(() =>
+        {
+            burst.Reset();
+            burst.TryAppend(whole.Length, out int index);
+            ref Packet packet = ref burst.Packets[index];
+            (packet.Length, packet.Offload) = (whole.Length, offload);
+            whole.CopyTo(packet.Bytes);
+            right.Path.Walk(burst);
+        }));
+        Assert.Equal(10 + (40 * 10), right.Path.Counters[Verdict.Pass]);
+
+        static Site MakeInUdp(string leaves, string comes) => new(Text
+            .Replace("replay: 64", "replay: off\n      udp: {}", StringComparison.Ordinal)
+            .Replace("OUT", leaves, StringComparison.Ordinal).Replace("IN", comes, StringComparison.Ordinal));
     }
 
     [Fact]

@@ -63,6 +63,24 @@ public sealed class UdpEncapsulationTests
         Assert.Empty(left.Send(PlainFrames.Udp(s_client6, s_server6, told - 47)));
     }
 
+    [Theory]
+    [InlineData("tunnel4")]
+    [InlineData("tunnel6")]
+    public void A_super_frame_of_ESP_in_UDP_is_the_packets_that_came_in_it(string mode)
+    {
+        (Gateway left, Gateway right) = Pair(mode);
+        using Gateway a = left, b = right;
+        byte[][] frames = [.. Enumerable.Range(0, 40).Select(n => PlainFrames.Udp(s_client4, s_server4, n is 0 or 38 or 39 ? 60 : 1000, trafficClass: (byte)(n * 4)))];
+        List<byte[]> wire = left.Send(frames);
+
+        // One before it, thirty-eight in it, of which the last is shorter, and one behind it.
+        (byte[] whole, Offload offload) = SuperFrame([.. wire[1..39]]);
+        List<byte[]> inside = right.Receive([wire[0], whole, wire[39]], n => n == 1 ? offload : default);
+
+        Assert.Equal(frames, inside);
+        Assert.Equal(40, right.Inbound.Statistics.Packets);
+    }
+
     [Fact]
     public void IKE_passes_as_the_datagram_that_it_is_and_a_keep_alive_ends_silently()
     {
@@ -300,6 +318,27 @@ public sealed class UdpEncapsulationTests
     {
         byte[] udp = [0x11, 0x94, 0x11, 0x94, 0, (byte)(8 + inside.Length), 0, 0, .. inside];
         return PlainFrames.Ip(from, to, IpProtocol.Udp, udp, dontFragment: false, 0);
+    }
+
+    /// <summary>Datagrams of one flow and size, the last perhaps shorter, as a NIC or another machine's stack hands them over.</summary>
+    internal static (byte[] Frame, Offload Offload) SuperFrame(byte[][] datagrams)
+    {
+        Packet first = PlainFrames.Parsed(datagrams[0]);
+        int transport = first.Transport, header = first.Payload;
+        byte[] whole = [.. datagrams[0][..header], .. datagrams.SelectMany(frame => frame[header..])];
+        IpHeader.SetLength(whole.AsSpan(14));
+        BinaryPrimitives.WriteUInt16BigEndian(whole.AsSpan(transport + 4), (ushort)(whole.Length - transport));
+        ulong pseudo = Checksum.PseudoHeader(first.Key.Source, first.Key.Destination, IpProtocol.Udp, whole.Length - transport);
+        BinaryPrimitives.WriteUInt16BigEndian(whole.AsSpan(transport + 6), Checksum.Fold(pseudo));
+        return (whole, new Offload
+        {
+            Checksum = ChecksumState.Partial,
+            Gso = GsoKind.Udp,
+            HeaderLength = (ushort)header,
+            SegmentSize = (ushort)(datagrams[0].Length - header),
+            ChecksumStart = (ushort)transport,
+            ChecksumOffset = 6,
+        });
     }
 
     /// <summary>The frame as a translator sends it on.</summary>
