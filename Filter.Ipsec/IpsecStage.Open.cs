@@ -89,7 +89,7 @@ public sealed partial class IpsecStage
             DropReason why = sa.Protection.Unwrap(ref packet, sa, _jobs[k]);
             if (why == DropReason.None && isNewest && sa.Answer is { } answer && sa.Settings.Encapsulation is { FollowsPeer: true })
             {
-                answer.Follow(packet.Key.Source, packet.Key.SourcePort);
+                Sad.Follow(answer, packet.Key.Source, packet.Key.SourcePort);
             }
 
             if (why != DropReason.None)

@@ -292,6 +292,12 @@ public sealed class OutboundSa : SecurityAssociation
         }
     }
 
+    /// <summary>Those of the same SPI, protocol and far end that came before and after it; the SAD's.</summary>
+    internal OutboundSa? Older { get; set; }
+
+    /// <inheritdoc cref="Older"/>
+    internal OutboundSa? Newer { get; set; }
+
     /// <summary>When it last sent, in nanoseconds of the worker's clock.</summary>
     internal long LastSent { get; set; }
 
