@@ -19,6 +19,7 @@ public sealed class Sad
     private Place[] _index = new Place[Smallest];
     private int _opening;
     private int _used;
+    private long _added;
 
     /// <summary>How many SAs there are, both directions.</summary>
     public int Count { get; private set; }
@@ -170,6 +171,7 @@ public sealed class Sad
         }
 
         sa.Number = number;
+        sa.Serial = ++_added;
         Volatile.Write(ref _associations[number], sa);
         Count++;
         if (sa is InboundSa inbound)

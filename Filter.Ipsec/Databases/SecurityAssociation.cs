@@ -81,6 +81,9 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>Its number in the SAD, from 1; 0 while it is not there.</summary>
     public int Number { get; internal set; }
 
+    /// <summary>What tells it from every other that the SAD has had: numbers are used again.</summary>
+    internal long Serial { get; set; }
+
     /// <summary>When it was first looked at, in nanoseconds of the worker's clock.</summary>
     public long Since { get; private set; }
 
