@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Text;
 using Filter.Engine.Ports.Native;
 using Filter.Engine.Ports.Netlink;
+using Filter.Engine.Ports.Xdp;
 using FilePath = System.IO.Path;
 
 namespace Filter.Engine.Ports;
@@ -129,7 +130,14 @@ public sealed class NicGate
             !link.HasNoArp,
             InterfaceSwitch.TryRead(device, AddressFamily.InterNetworkV6, InterfaceSwitch.DisableIPv6),
             [.. kernel.Addresses(link.Index).Select(payload => new NicBelonging(Rtnetlink.AddressText(payload), payload))],
-            [.. kernel.Routes(link.Index).Select(payload => new NicBelonging(Rtnetlink.RouteText(payload), payload))]);
+            [.. kernel.Routes(link.Index).Select(payload => new NicBelonging(Rtnetlink.RouteText(payload), payload))],
+            OffloadsOf(device));
+
+    private static NicOffloads OffloadsOf(string device)
+    {
+        using Ethtool nic = new(device);
+        return nic.Offloads;
+    }
 
     /// <summary>Drops in the kernel what comes in and what others would send; one transaction, so that no moment is open.</summary>
     private static string? Shut(string device)
@@ -177,6 +185,17 @@ public sealed class NicGate
 
     private static void PutBack(Rtnetlink kernel, NicRecord record, List<string> problems)
     {
+        if (record.Offloads is { } offloads)
+        {
+            // A port puts them back itself when it is closed; one that was killed could not.
+            using Ethtool nic = new(record.Device);
+            nic.Apply(offloads);
+            if (nic.Offloads != offloads)
+            {
+                problems.Add($"{record.Device}: what it does with frames that come in is not as it was (ethtool -k)");
+            }
+        }
+
         uint arp = record.Arp ? 0 : NetlinkAbi.LinkNoArp;
         kernel.SetLink(record.Device, record.Index, arp, NetlinkAbi.LinkNoArp);
         if (record.DisableIPv6 is { } value

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Filter.Engine.Ports.Xdp;
 using FilePath = System.IO.Path;
 
 namespace Filter.Engine.Ports;
@@ -17,6 +18,7 @@ internal sealed record NicBelonging(string Text, byte[] Payload);
 /// <param name="DisableIPv6">The switch's value; null where the kernel has none.</param>
 /// <param name="Addresses">Its addresses, both families.</param>
 /// <param name="Routes">The routes out of it that somebody had set.</param>
+/// <param name="Offloads">What it did with frames that came in; null in records of before it was asked.</param>
 internal sealed record NicRecord(
     string Device,
     int Index,
@@ -24,7 +26,8 @@ internal sealed record NicRecord(
     bool Arp,
     string? DisableIPv6,
     IReadOnlyList<NicBelonging> Addresses,
-    IReadOnlyList<NicBelonging> Routes)
+    IReadOnlyList<NicBelonging> Routes,
+    NicOffloads? Offloads = null)
 {
     /// <summary>Longest record that is read: some thousand addresses and routes.</summary>
     private const int LongestFile = 16 * 1024 * 1024;

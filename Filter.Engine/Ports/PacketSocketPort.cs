@@ -48,6 +48,7 @@ public sealed unsafe class PacketSocketPort : Port
     public PacketSocketPort(string device)
     {
         _device = device;
+        Driver = "packet";
         using (var kernel = new Rtnetlink())
         {
             LinkState link = kernel.RequireEthernet(device);

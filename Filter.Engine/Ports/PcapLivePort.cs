@@ -29,6 +29,7 @@ public sealed unsafe class PcapLivePort : Port
     public PcapLivePort(string device)
     {
         _device = device;
+        Driver = "pcap";
         using (var kernel = new Rtnetlink())
         {
             LinkState link = kernel.RequireEthernet(device);

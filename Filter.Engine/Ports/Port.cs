@@ -33,6 +33,15 @@ public abstract class Port : IDisposable
     /// <summary>What it counted; written by the worker alone.</summary>
     public PortCounters Counters { get; } = new();
 
+    /// <summary>How it takes and sends frames, in a word of the ruleset.</summary>
+    public string Driver { get; protected init; } = "memory";
+
+    /// <summary>What more there is to say of that: how the driver runs, or why it was taken before another; null for nothing.</summary>
+    public string? DriverNote { get; init; }
+
+    /// <summary>Whether its worker is to ask for packets again and again rather than to wait until some come.</summary>
+    public bool BusyPolls { get; init; }
+
     /// <summary>A file descriptor to poll for input, or -1.</summary>
     public virtual int PollHandle => -1;
 

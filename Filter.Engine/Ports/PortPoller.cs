@@ -10,6 +10,7 @@ public sealed unsafe class PortPoller : IDisposable
     private readonly IReadOnlyList<Port> _ports;
     private readonly FileDescriptor _wake;
     private readonly PollEntry[] _entries;
+    private readonly bool _busy;
 
     /// <summary>A place to wait for these ports; those without a descriptor to poll, and failed ones, are passed over.</summary>
     public PortPoller(IReadOnlyList<Port> ports)
@@ -19,10 +20,14 @@ public sealed unsafe class PortPoller : IDisposable
             ? new FileDescriptor(descriptor)
             : throw PortException.FromErrno("cannot make a wake-up descriptor", Errno.Last);
         _ports = ports;
+        _busy = ports.Any(static port => port.BusyPolls);
         _entries = GC.AllocateArray<PollEntry>(ports.Count + 1, pinned: true);
     }
 
-    /// <summary>Waits for at most this long; 0 only looks, a negative number waits for ever. Called by the worker alone.</summary>
+    /// <summary>
+    /// Waits for at most this long; 0 only looks, a negative number waits for ever. Where a port polls busily it only looks,
+    /// whatever it is told. Called by the worker alone.
+    /// </summary>
     /// <param name="timeoutMilliseconds">Milliseconds.</param>
     /// <returns>The ports that have something to read or have failed, one bit each (<see cref="Port.Mask"/>).</returns>
     public ushort Wait(int timeoutMilliseconds)
@@ -37,7 +42,7 @@ public sealed unsafe class PortPoller : IDisposable
         int ready;
         fixed (PollEntry* entries = _entries)
         {
-            ready = Libc.Poll(entries, (nuint)_entries.Length, timeoutMilliseconds);
+            ready = Libc.Poll(entries, (nuint)_entries.Length, _busy ? 0 : timeoutMilliseconds);
         }
 
         if (ready <= 0)

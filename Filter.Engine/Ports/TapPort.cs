@@ -26,6 +26,7 @@ public sealed unsafe class TapPort : Port
     public TapPort(TapSettings settings)
     {
         _device = settings.Device;
+        Driver = "tap";
         RequireName(_device);
         int descriptor = Libc.Open(TunAbi.Device, SocketAbi.OpenReadWrite | SocketAbi.NonBlocking | SocketAbi.CloseOnExec);
         if (descriptor < 0)

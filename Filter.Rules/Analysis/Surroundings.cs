@@ -89,7 +89,7 @@ internal static class Surroundings
     public static string EachPacket(Ruleset ruleset) => Text(ruleset, static rule => rule.EachPacket);
 
     private static string Described(PortConfig port) =>
-        $"{(port.Kind == PortKind.Nic ? "nic" : "tap")} {port.Device}, {port.Driver}, {port.Role.ToString().ToLowerInvariant()}{(port.Antispoof ? ", antispoof" : "")}, mtu {port.Mtu?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "as is"}, "
+        $"{(port.Kind == PortKind.Nic ? "nic" : "tap")} {port.Device}, {port.Driver}{(port.BusyPoll ? ", busy-poll" : "")}, {port.Role.ToString().ToLowerInvariant()}{(port.Antispoof ? ", antispoof" : "")}, mtu {port.Mtu?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "as is"}, "
         + $"prefixes [{string.Join(", ", port.Prefixes)}], addresses [{string.Join(", ", port.Addresses)}], routes [{string.Join(", ", port.Routes.Select(static r => $"{r.To} via {r.Via}"))}]";
 
     private static string Word(Profile profile) => profile == Profile.Rfc6092 ? "rfc6092" : "default";

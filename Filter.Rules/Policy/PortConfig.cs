@@ -22,6 +22,15 @@ public enum PortDriver : byte
 
     /// <summary>The portable driver over libpcap.</summary>
     Pcap,
+
+    /// <summary>AF_XDP by the NIC's own driver.</summary>
+    Xdp,
+
+    /// <summary>AF_XDP by the kernel, for any NIC.</summary>
+    XdpGeneric,
+
+    /// <summary><see cref="Xdp"/> where the NIC writes into our memory itself, else <see cref="Packet"/>.</summary>
+    Auto,
 }
 
 /// <summary>Who stands behind a port.</summary>
@@ -74,6 +83,9 @@ public sealed record PortConfig
 
     /// <summary>How frames are taken; means something for a NIC only.</summary>
     public PortDriver Driver { get; init; }
+
+    /// <summary>NIC: its worker asks for packets again and again, and never sleeps.</summary>
+    public bool BusyPoll { get; init; }
 
     /// <summary>
     /// Who lives there: for packet lines that name no port, for <see cref="Antispoof"/> and for neighbours' claims; empty if

@@ -72,8 +72,11 @@ internal sealed record PortReport
     /// <summary>protected or unprotected.</summary>
     public required string Side { get; init; }
 
-    /// <summary>packet, pcap or tap.</summary>
+    /// <summary>packet, xdp, pcap or tap.</summary>
     public required string Driver { get; init; }
+
+    /// <summary>How the driver runs, or why it was taken before another; null where there is nothing to say.</summary>
+    public string? DriverNote { get; init; }
 
     /// <summary>Largest IP packet, in bytes.</summary>
     public required int Mtu { get; init; }

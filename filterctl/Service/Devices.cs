@@ -1,5 +1,6 @@
 using Filter.Engine.Packets;
 using Filter.Engine.Ports;
+using Filter.Engine.Ports.Xdp;
 using Filter.Rules.Policy;
 
 namespace Filter.Ctl.Service;
@@ -48,7 +49,12 @@ internal sealed class Devices
                     devices._nics.Add(port.Device);
                 }
 
-                devices._ports.Add(OpenOne(port));
+                Port opened = OpenOne(port);
+                devices._ports.Add(opened);
+                if (opened is XdpPort { Warning: { } about })
+                {
+                    devices._warnings.Add($"{port.Device}: {about}");
+                }
             }
 
             return devices;
@@ -107,9 +113,34 @@ internal sealed class Devices
     private static Port OpenOne(PortConfig port) => (port.Kind, port.Driver) switch
     {
         (PortKind.Tap, _) => new TapPort(SettingsOf(port)) { Name = port.Name, Number = port.Number, Side = port.Side },
-        (_, PortDriver.Pcap) => new PcapLivePort(port.Device) { Name = port.Name, Number = port.Number, Side = port.Side },
-        _ => new PacketSocketPort(port.Device) { Name = port.Name, Number = port.Number, Side = port.Side },
+        (_, PortDriver.Pcap) => new PcapLivePort(port.Device) { Name = port.Name, Number = port.Number, Side = port.Side, BusyPolls = port.BusyPoll },
+        (_, PortDriver.Xdp) => ByXdp(port, XdpMode.Native),
+        (_, PortDriver.XdpGeneric) => ByXdp(port, XdpMode.Generic),
+        (_, PortDriver.Auto) => Best(port),
+        _ => ByPacketSocket(port, null),
     };
+
+    /// <summary>
+    /// XDP is worth its want of super-frames where the NIC copies nothing; where the kernel copies each frame anyway, a packet
+    /// socket carries a TCP stream many times faster.
+    /// </summary>
+    private static Port Best(PortConfig port)
+    {
+        try
+        {
+            return ByXdp(port, XdpMode.Native, zeroCopyOnly: true);
+        }
+        catch (PortException refused)
+        {
+            return ByPacketSocket(port, $"picked by auto: {refused.Message}");
+        }
+    }
+
+    private static XdpPort ByXdp(PortConfig port, XdpMode mode, bool zeroCopyOnly = false) =>
+        new(port.Device, mode, zeroCopyOnly, port.BusyPoll) { Name = port.Name, Number = port.Number, Side = port.Side };
+
+    private static PacketSocketPort ByPacketSocket(PortConfig port, string? note) =>
+        new(port.Device) { Name = port.Name, Number = port.Number, Side = port.Side, BusyPolls = port.BusyPoll, DriverNote = note };
 
     private static TapSettings SettingsOf(PortConfig port) => new(port.Device)
     {

@@ -34,7 +34,7 @@ internal sealed class RulesetLoader(IReadOnlyList<KeyValuePair<string, string>> 
             }
 
             bool same = open.Kind == wanted.Kind && open.Device == wanted.Device && open.Side == wanted.Side
-                && open.Driver == wanted.Driver && open.Mac == wanted.Mac && open.Mtu == wanted.Mtu
+                && open.Driver == wanted.Driver && open.BusyPoll == wanted.BusyPoll && open.Mac == wanted.Mac && open.Mtu == wanted.Mtu
                 && open.Addresses.SequenceEqual(wanted.Addresses) && open.Routes.SequenceEqual(wanted.Routes);
             if (!same)
             {

@@ -46,6 +46,11 @@ internal static class StatusVerb
 
         screen.Line();
         screen.Table(PortGrid(status.Ports));
+        foreach (PortReport port in status.Ports.Where(static port => port.DriverNote is not null))
+        {
+            screen.Line($"{port.Name}: {port.Driver}, {port.DriverNote}");
+        }
+
         if (status.Sas.Count > 0)
         {
             screen.Line();

@@ -17,7 +17,10 @@ internal static class Errno
     public const int Exists = 17;
     public const int NoDevice = 19;
     public const int Invalid = 22;
+    public const int NoSpace = 28;
+    public const int OutOfRange = 34;
     public const int MessageTooLong = 90;
+    public const int NotSupported = 95;
     public const int AddressNotAvailable = 99;
     public const int NetworkDown = 100;
     public const int NoBuffers = 105;

@@ -21,6 +21,9 @@ internal static class SocketAbi
     public const int OptionSendBufferForce = 32;
     public const int OptionReceiveBufferForce = 33;
     public const int OptionMark = 36;
+    public const int OptionBusyPoll = 46;
+    public const int OptionPreferBusyPoll = 69;
+    public const int OptionBusyPollBudget = 70;
     public const int OptionNamespaceCookie = 71;
 
     public const int MessageTruncated = 0x20;

@@ -7,7 +7,7 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>Reads <c>ports:</c>, and says what machine they form.</summary>
 internal sealed class PortsReader(Diagnostics found)
 {
-    private static readonly string[] s_keys = ["nic", "tap", "side", "driver", "prefixes", "role", "antispoof", "mac", "mtu", "addresses", "routes"];
+    private static readonly string[] s_keys = ["nic", "tap", "side", "driver", "busy-poll", "prefixes", "role", "antispoof", "mac", "mtu", "addresses", "routes"];
     private static readonly string[] s_routeKeys = ["to", "via"];
 
     private readonly List<PortConfig> _ports = [];
@@ -91,7 +91,10 @@ internal sealed class PortsReader(Diagnostics found)
 
         string? kind = fields.ExactlyOne("nic", "tap");
         Side? side = Values.Word(fields.Required("side", "side: protected, or side: unprotected"), "'side'", found, ("protected", Side.Protected), ("unprotected", Side.Unprotected));
-        PortDriver driver = Values.Word(fields["driver"], "'driver'", found, ("packet", PortDriver.Packet), ("pcap", PortDriver.Pcap)) ?? PortDriver.Packet;
+        PortDriver driver = Values.Word(
+            fields["driver"], "'driver'", found, ("packet", PortDriver.Packet), ("xdp", PortDriver.Xdp), ("xdp-generic", PortDriver.XdpGeneric),
+            ("pcap", PortDriver.Pcap), ("auto", PortDriver.Auto)) ?? PortDriver.Packet;
+        bool busyPoll = Values.Flag(fields["busy-poll"], "'busy-poll'", found);
         string? device = kind is null ? null : Device(fields[kind], key.Text);
         ImmutableArray<Prefix> prefixes = Prefixes(fields["prefixes"], key.Text);
         PortRole role = Values.Word(fields["role"], "'role'", found, ("hosts", PortRole.Hosts), ("routers", PortRole.Routers)) ?? PortRole.Routers;
@@ -107,7 +110,7 @@ internal sealed class PortsReader(Diagnostics found)
         }
         else if (kind == "tap")
         {
-            fields.Refuse("belongs to a nic", "leave it out", "driver");
+            fields.Refuse("belongs to a nic", "leave it out", "driver", "busy-poll");
         }
 
         ulong? mac = Values.Text(fields["mac"], "'mac'", found) is { } text ? AddressWords.ReadMac(text, found) : null;
@@ -128,6 +131,7 @@ internal sealed class PortsReader(Diagnostics found)
             Device = device,
             Side = side.Value,
             Driver = driver,
+            BusyPoll = busyPoll,
             Prefixes = prefixes,
             Role = role,
             Antispoof = antispoof,

@@ -12,7 +12,8 @@ internal sealed class Cable : IDisposable
     public const ushort TestEtherType = 0x88b5;
     private readonly Burst _burst = new();
 
-    public Cable()
+    /// <param name="queues">Of each end.</param>
+    public Cable(int queues = 1)
     {
         Box = NetNs.Create("box");
         Far = NetNs.Create("far");
@@ -20,7 +21,7 @@ internal sealed class Cable : IDisposable
         // No IPv6 of their own on either end: nothing but what a test sends is on the cable.
         Box.Exec("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1");
         Far.Exec("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1");
-        NetNs.Cable(Box, "nic", Far, "end");
+        NetNs.Cable(Box, "nic", Far, "end", queues);
     }
 
     public NetNs Box { get; }

@@ -51,9 +51,10 @@ public sealed class NetNs : IDisposable
     }
 
     /// <summary>Joins two namespaces by a cable: a veth pair, both ends up.</summary>
-    public static void Cable(NetNs one, string device, NetNs other, string otherDevice)
+    public static void Cable(NetNs one, string device, NetNs other, string otherDevice, int queues = 1)
     {
-        one.Ip($"link add {device} type veth peer name {otherDevice} netns {other.Name}");
+        string words = $"numrxqueues {queues} numtxqueues {queues}";
+        one.Ip($"link add {device} {words} type veth peer name {otherDevice} netns {other.Name} {words}");
         one.Ip($"link set {device} up");
         other.Ip($"link set {otherDevice} up");
     }
