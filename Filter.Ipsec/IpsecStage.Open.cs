@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Filter.Engine.Flows;
 using Filter.Engine.Packets;
+using Filter.Engine.Path;
 using Filter.Engine.Ports;
 using Filter.Engine.Wire;
 using Filter.Ipsec.Crypto;
@@ -89,7 +90,7 @@ public sealed partial class IpsecStage
             DropReason why = sa.Protection.Unwrap(ref packet, sa, _jobs[k]);
             if (why == DropReason.None && isNewest && sa.Answer is { } answer && sa.Settings.Encapsulation is { FollowsPeer: true })
             {
-                answer.Follow(packet.Key.Source, packet.Key.SourcePort);
+                Sad.Follow(answer, packet.Key.Source, packet.Key.SourcePort);
             }
 
             if (why != DropReason.None)
@@ -118,39 +119,55 @@ public sealed partial class IpsecStage
 
         FlowKey key = packet.Key;
         if (sa.IsBetweenEnds(key.Destination, key.Source)
-            && (sa.Selectors is null || sa.Selectors.Contain(SelectorValues.Of(key, inbound: true, packet.IcmpType, packet.IcmpCode))))
+            && (FitOf(sa, key.Reverse, packet.IcmpType, packet.IcmpCode) ?? FitOfQuote(sa, packet)) is { } entry)
         {
-            foreach (SpdEntry entry in sa.Users)
-            {
-                if (entry.Matches(key.Reverse, packet.IcmpType, packet.IcmpCode)
-                    || MatchesQuote(entry, packet))
-                {
-                    packet.ArrivedBy = entry.Number;
-                    entry.Statistics.Opened++;
-                    entry.Statistics.OpenedBytes += packet.End - packet.Network;
-                    return true;
-                }
-            }
+            packet.ArrivedBy = entry.Number;
+            entry.Statistics.Opened++;
+            entry.Statistics.OpenedBytes += packet.End - packet.Network;
+            return true;
         }
 
         sa.Users[0].Statistics.WrongSelectors++;
         return false;
     }
 
+    /// <summary>The SA's first policy that a packet fits, where it fits the SA itself.</summary>
+    private static SpdEntry? FitOf(InboundSa sa, in FlowKey way, byte icmpType, byte icmpCode)
+    {
+        if (sa.Selectors is null || sa.Selectors.Contain(SelectorValues.Of(way, inbound: false, icmpType, icmpCode)))
+        {
+            foreach (SpdEntry entry in sa.Users)
+            {
+                if (entry.Matches(way, icmpType, icmpCode))
+                {
+                    return entry;
+                }
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>An ICMP error from whomever may come by the SA of the traffic it speaks of (RFC 4301 §6.2).</summary>
+    private static SpdEntry? FitOfQuote(InboundSa sa, in Packet packet) =>
+        packet.Kind == PacketKind.IcmpError && Parser.TryReadQuote(packet, out FlowKey quoted)
+            ? FitOf(sa, quoted, SelectorValues.QuotedType(packet), 0)
+            : null;
+
     /// <inheritdoc/>
-    public ushort WaitsUnder(in Packet piece)
+    public PieceOrigin OriginOf(in Packet piece)
     {
         if (_databases.Spd is not { } spd || Sad[piece.Sa] is not { } sa)
         {
-            return 0;
+            return default;
         }
 
         // Only who may send packets between these addresses adds to them: its packet is looked at by the SA of the first piece alone.
         FlowKey way = piece.Key.Reverse;
-        ushort under = 0;
-        if (sa.IsBetweenEnds(way.Source, way.Destination)
-            && sa.Selectors?.Local.Contains(way.Source) != false && sa.Selectors?.Remote.Contains(way.Destination) != false)
+        bool between = sa.IsBetweenEnds(way.Source, way.Destination);
+        if (between && sa.Selectors?.Local.Contains(way.Source) != false && sa.Selectors?.Remote.Contains(way.Destination) != false)
         {
+            ushort under = 0;
             SpdEntry? opaque = spd.FindOpaque(way, inbound: true);
             foreach (SpdEntry entry in sa.Users)
             {
@@ -161,19 +178,50 @@ public sealed partial class IpsecStage
 
                 if (opaque is not null && (entry == opaque || entry.NamesPorts(way.Protocol)))
                 {
-                    return opaque.Number;
+                    return new PieceOrigin(opaque.Number, sa.Serial, Alone: false);
                 }
 
                 under = piece.ArrivedBy;
             }
+
+            if (under != 0)
+            {
+                return new PieceOrigin(under, sa.Serial, Alone: false);
+            }
         }
 
-        if (under == 0 && sa.Users.Length > 0)
+        if (between && way.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6 && MayHearOf(sa, way.Source))
+        {
+            // An error of a router on the way, perhaps: the whole of it shows what it quotes.
+            return new PieceOrigin(piece.ArrivedBy, sa.Serial, Alone: true);
+        }
+
+        if (sa.Users.Length > 0)
         {
             sa.Users[0].Statistics.WrongSelectors++;
         }
 
-        return under;
+        return default;
+    }
+
+    /// <inheritdoc/>
+    public bool Has(int sa, long association) => Sad[sa]?.Serial == association;
+
+    /// <summary>Whether an SA carries what that machine has sent, and so errors about it.</summary>
+    private static bool MayHearOf(SecurityAssociation sa, Address local)
+    {
+        if (sa.Selectors?.Local.Contains(local) != false)
+        {
+            foreach (SpdEntry entry in sa.Users)
+            {
+                if (entry.Policy.Local is null || entry.Policy.Local.Contains(local))
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
     }
 
     private void Address(Burst burst, int index, ref int opened)
@@ -277,10 +325,4 @@ public sealed partial class IpsecStage
                 back.Protection.LongestFor(back, IpHeader.IsIPv4(datagram), IpHeader.Length(datagram), _ports[packet.Ingress].Mtu));
         }
     }
-
-    /// <summary>An ICMP error may come by the SA of the traffic it speaks of (RFC 4301 §6.2).</summary>
-    private static bool MatchesQuote(SpdEntry entry, in Packet packet) =>
-        packet.Kind == PacketKind.IcmpError
-        && Parser.TryReadQuote(packet, out FlowKey quoted)
-        && entry.Matches(quoted, packet.IsIPv4 ? (byte)8 : (byte)128, 0);
 }

@@ -60,11 +60,20 @@ public sealed partial class IpsecStage
             return false;
         }
 
+        // And it must be able to be true: what it quotes is longer than what it says would pass, and no longer than all that we send.
         ReadOnlySpan<byte> icmp = packet.Segment;
+        int quoted = packet.IsIPv4
+            ? BinaryPrimitives.ReadUInt16BigEndian(icmp[10..])
+            : IpHeader.IPv6Length + BinaryPrimitives.ReadUInt16BigEndian(icmp[12..]);
         uint said = packet.IsIPv4 ? BinaryPrimitives.ReadUInt16BigEndian(icmp[6..]) : BinaryPrimitives.ReadUInt32BigEndian(icmp[4..]);
         if (packet.IsIPv4 && said == 0)
         {
-            said = PlateauBelow(BinaryPrimitives.ReadUInt16BigEndian(icmp[10..]));
+            said = PlateauBelow(quoted);
+        }
+
+        if (said >= quoted || quoted > MtuOf(Unprotected()))
+        {
+            return false;
         }
 
         int mtu = (int)Math.Clamp(said, packet.IsIPv4 ? LeastBelievedIPv4 : LeastIPv6Mtu, ushort.MaxValue);

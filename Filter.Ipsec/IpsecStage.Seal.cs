@@ -314,8 +314,12 @@ public sealed partial class IpsecStage
     private void WantSa(SpdEntry entry, ref Packet packet)
     {
         entry.Statistics.NoSa++;
-        SelectorValues values = SelectorValues.Of(packet.Key, inbound: false, packet.IcmpType, packet.IcmpCode);
-        Events.TryWrite(new IpsecEvent(IpsecEventKind.Acquire, entry.Number, null, values, _now), spare: RoomForEvents / 2);      // a flood of wishes hides no end
+        if (packet.Kind != PacketKind.IcmpError)        // RFC 4301 §6.2: for these no SA is made
+        {
+            SelectorValues values = SelectorValues.Of(packet.Key, inbound: false, packet.IcmpType, packet.IcmpCode);
+            Events.TryWrite(new IpsecEvent(IpsecEventKind.Acquire, entry.Number, null, values, _now), spare: RoomForEvents / 2);      // a flood of wishes hides no end
+        }
+
         packet.Drop(entry.HasExpired ? DropReason.SaExpired : DropReason.NoSa);
     }
 }

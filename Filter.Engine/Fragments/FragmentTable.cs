@@ -14,7 +14,7 @@ namespace Filter.Engine.Fragments;
 /// <param name="Protocol">The upper protocol for IPv4; 0 for IPv6, where it is not part of the key.</param>
 /// <param name="Segment">The VLAN stack.</param>
 /// <param name="Ingress">The port they came in by.</param>
-/// <param name="ArrivedBy">The policy under which they wait, see <see cref="Path.IIpsecStage.WaitsUnder"/>; 0 for the clear.</param>
+/// <param name="ArrivedBy">The policy under which they wait, see <see cref="Path.IIpsecStage.OriginOf"/>; 0 for the clear.</param>
 /// <param name="Depth">How many times they were opened.</param>
 internal readonly record struct FragmentKey(
     Address Source, Address Destination, uint Id, byte Protocol, uint Segment, byte Ingress, ushort ArrivedBy, byte Depth);
@@ -55,6 +55,8 @@ internal struct FragmentPiece
     public bool More;
     public ushort ArrivedBy;        // the policy by whose SA it came; 0 for the clear
     public int Sa;                  // that SA's number
+    public long Association;        // what tells that SA from later ones of the same number
+    public bool Alone;              // belongs only to pieces by the same SA
     public long Number, Time;
 }
 

@@ -202,15 +202,15 @@ public sealed class Reassembler
             return why;
         }
 
-        ushort under = packet.ArrivedBy == 0 || stage is null ? packet.ArrivedBy : stage.WaitsUnder(packet);
-        if (under == 0 && packet.ArrivedBy != 0)
+        PieceOrigin origin = packet.ArrivedBy == 0 || stage is null ? new PieceOrigin(packet.ArrivedBy, 0, false) : stage.OriginOf(packet);
+        if (origin.Policy == 0 && packet.ArrivedBy != 0)
         {
             return DropReason.WrongSelectors;
         }
 
         var key = new FragmentKey(
             packet.Key.Source, packet.Key.Destination, packet.FragmentId, packet.IsIPv4 ? packet.Key.Protocol : (byte)0,
-            packet.Key.Segment, packet.Ingress, under, packet.Depth);
+            packet.Key.Segment, packet.Ingress, origin.Policy, packet.Depth);
         int number = _table.Find(key);
         if (number != 0 && IsOver(number, burst.Now))
         {
@@ -244,6 +244,8 @@ public sealed class Reassembler
             More = packet.MoreFragments,
             ArrivedBy = packet.ArrivedBy,
             Sa = packet.Sa,
+            Association = origin.Association,
+            Alone = origin.Alone,
             Number = packet.Number,
             Time = packet.Time,
         };
@@ -261,7 +263,7 @@ public sealed class Reassembler
 
         if (piece.More ? datagram.Received + piece.Length == datagram.Total : datagram.Received == piece.Offset)
         {
-            why = Assemble(burst, slot, number, piece);
+            why = Assemble(burst, slot, number, piece, stage);
             complete = why == DropReason.None;
             return why;
         }
@@ -326,15 +328,16 @@ public sealed class Reassembler
     }
 
     /// <summary>Puts the datagram together in the slot of the piece that completes it.</summary>
-    private DropReason Assemble(Burst burst, int slot, int number, in FragmentPiece final)
+    private DropReason Assemble(Burst burst, int slot, int number, in FragmentPiece final, IIpsecStage? stage)
     {
         ref Packet packet = ref burst.Packets[slot];
         ref FragmentedDatagram datagram = ref _table[number];
         Note(ref datagram, final, packet);
         bool isIPv4 = packet.IsIPv4;
         FragmentPiece first = final.Offset == 0 ? final : _pieces[datagram.Lowest];
-        if (datagram.Key.ArrivedBy != 0 && !CameTogether(datagram, first, final))
+        if (datagram.Key.ArrivedBy != 0 && (!CameTogether(datagram, first, final) || stage?.Has(first.Sa, first.Association) == false))
         {
+            // The SA that vouches for the ports may be gone by now, and its number another's.
             End(number, DropReason.WrongSelectors);
             return DropReason.WrongSelectors;
         }
@@ -387,18 +390,24 @@ public sealed class Reassembler
         return DropReason.None;
     }
 
-    /// <summary>Whether each piece came by the policy of the first, which shows the ports, or by the one for pieces without.</summary>
+    /// <summary>
+    /// Whether each piece came by the policy of the first, which shows the ports, or by the one for pieces without; and all by
+    /// one SA where one of them belongs to none but these.
+    /// </summary>
     private bool CameTogether(in FragmentedDatagram datagram, in FragmentPiece first, in FragmentPiece final)
     {
-        ushort by = first.ArrivedBy, without = datagram.Key.ArrivedBy;
-        bool together = final.ArrivedBy == by || final.ArrivedBy == without;
+        ushort without = datagram.Key.ArrivedBy;
+        bool together = Fits(first, final);
         for (int handle = datagram.First; handle != 0 && together; handle = _pieces[handle].Next)
         {
-            ushort other = _pieces[handle].ArrivedBy;
-            together = other == by || other == without;
+            together = Fits(first, _pieces[handle]);
         }
 
         return together;
+
+        bool Fits(in FragmentPiece one, in FragmentPiece other) =>
+            (other.ArrivedBy == one.ArrivedBy || other.ArrivedBy == without)
+            && (other.Association == one.Association || !(one.Alone || other.Alone));
     }
 
     private static void FixHeaders(Span<byte> datagram, int headers, byte protocol, byte ecn)

@@ -64,8 +64,11 @@ public interface IIpsecStage
     /// Under which policy's number a piece that came out of an SA waits for the rest of its datagram: that of the SA, or one
     /// whose own SA carries the pieces that show no ports, where there is one for these addresses (RFC 4301 §7.2).
     /// </summary>
-    /// <returns>0 where the SA carries nothing between its addresses.</returns>
-    ushort WaitsUnder(in Packet piece);
+    /// <returns>Policy 0 where the SA carries nothing between its addresses.</returns>
+    PieceOrigin OriginOf(in Packet piece);
+
+    /// <summary>Whether an SA still has the number that it had when a piece came by it.</summary>
+    bool Has(int sa, long association);
 
     /// <summary>
     /// Seals every packet that passes with <see cref="Packet.Ipsec"/> = Protect, in place, or as new

@@ -83,7 +83,7 @@ public sealed partial class PacketPath<TTrace>
         }
 
         if (packet.Direction == Direction.In && decision.Action == IpsecAction.Protect && packet.ArrivedBy != decision.Policy
-            && Ipsec?.CameBy(packet, decision.Policy) != true)
+            && Ipsec?.CameBy(packet, decision.Policy) != true && !CameByItself(packet))
         {
             // RFC 4301 §5.2: traffic that policy protects may not come in the clear, or by another's SA.
             (packet.Ipsec, packet.Policy) = (decision.Action, decision.Policy);
@@ -94,6 +94,11 @@ public sealed partial class PacketPath<TTrace>
 
         return true;
     }
+
+    /// <summary>An ICMP error may come by the policy that speaks of it rather than by that of its flow (RFC 4301 §6.2).</summary>
+    private bool CameByItself(in Packet packet) =>
+        packet.Kind == PacketKind.IcmpError && packet.ArrivedBy != 0 && Ipsec is { } stage
+        && Decide(packet, stage) is { Action: IpsecAction.Protect } own && (own.Policy == packet.ArrivedBy || stage.CameBy(packet, own.Policy));
 
     private void ApplyIpsec(ref Packet packet, IpsecDecision decision)
     {

@@ -326,14 +326,26 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     {
         LocalNetwork local = Settings.Local;
         if (Ipsec is null || !local.CanAddress || packet.Egress != local.SelfMask || local.UnprotectedMask == 0
-            || packet.Kind != PacketKind.Tracked || local.Owns(packet.Key.Destination)
+            || packet.Kind is not (PacketKind.Tracked or PacketKind.IcmpError) || local.Owns(packet.Key.Destination)
             || !IsProtected(packet.Ingress))
         {
             return packet.Egress;
         }
 
         byte far = (byte)BitOperations.TrailingZeroCount(local.UnprotectedMask);
-        if (Ipsec.Decide(Facts(packet, far)).Action != IpsecAction.Protect)
+        OpeningFacts facts = Facts(packet, far);
+        if (packet.Kind == PacketKind.IcmpError)
+        {
+            if (!Parser.TryReadQuote(packet, out FlowKey quoted))
+            {
+                return packet.Egress;
+            }
+
+            // It goes the way of what answers the packet it quotes, whoever sends it (RFC 4301 §6.2).
+            facts = facts with { Key = quoted.Reverse, IcmpType = packet.IsIPv4 ? (byte)8 : (byte)128, IcmpCode = 0 };
+        }
+
+        if (Ipsec.Decide(facts).Action != IpsecAction.Protect)
         {
             return packet.Egress;
         }

@@ -1,4 +1,5 @@
 using Filter.Engine.Packets;
+using Filter.Engine.Wire;
 using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Databases;
@@ -21,6 +22,18 @@ public readonly record struct SelectorValues(Address Local, Address Remote, byte
             isIcmp ? (ushort)0 : way.SourcePort,
             isIcmp ? (ushort)((SpdEntry.Query(key.Protocol, icmpType) << 8) | icmpCode) : way.DestinationPort);
     }
+
+    /// <summary>
+    /// What selects the SA of a packet that goes out: of an ICMP error the traffic that answers what it quotes, so that it goes by the
+    /// SA of that, whoever sends it (RFC 4301 §6.2).
+    /// </summary>
+    internal static SelectorValues OfSent(in Packet packet) =>
+        packet.Kind == PacketKind.IcmpError && Parser.TryReadQuote(packet, out FlowKey quoted)
+            ? Of(quoted.Reverse, inbound: false, QuotedType(packet), 0)
+            : Of(packet.Key, inbound: false, packet.IcmpType, packet.IcmpCode);
+
+    /// <summary>What is quoted of ICMP is a question or its answer, which policy does not tell apart.</summary>
+    internal static byte QuotedType(in Packet error) => error.IsIPv4 ? (byte)8 : (byte)128;
 
     /// <summary>Only what is populated from the packet; the rest is zero.</summary>
     internal SelectorValues Only(PopulatedSelectors populated) => new(

@@ -3,9 +3,9 @@ using Filter.Engine.Packets;
 namespace Filter.Ipsec.Databases;
 
 /// <summary>
-/// The security association database (RFC 4301 §4.4.2): every SA by its number and by what packets say: SPI,
-/// protocol and destination, or SPI and protocol alone for transport SAs that name no address. One worker changes it; others may
-/// list what is in it.
+/// The security association database (RFC 4301 §4.4.2): every SA by its number, and by what packets say. Those that open by SPI,
+/// protocol and destination, or SPI and protocol alone for transport SAs that name no address; those that seal by the far end too
+/// (<see cref="SealingIndex"/>). One worker changes it; others may list what is in it.
 /// </summary>
 public sealed class Sad
 {
@@ -15,8 +15,11 @@ public sealed class Sad
     private readonly Dictionary<(Address Local, ushort Port), int> _encapsulated = [];
     private readonly uint _spread = (uint)Random.Shared.NextInt64() | 1;
     private SecurityAssociation?[] _associations = new SecurityAssociation?[Smallest];
+    private readonly SealingIndex _sealing = new();
     private Place[] _index = new Place[Smallest];
+    private int _opening;
     private int _used;
+    private long _added;
 
     /// <summary>How many SAs there are, both directions.</summary>
     public int Count { get; private set; }
@@ -67,8 +70,8 @@ public sealed class Sad
         return read;
     }
 
-    /// <summary>The first SA of this SPI, without a look at it; asked for a whole burst before <see cref="Settle"/> is.</summary>
-    internal SecurityAssociation? First(uint spi)
+    /// <summary>The first SA that opens of this SPI, without a look at it; asked for a whole burst before <see cref="Settle"/> is.</summary>
+    internal InboundSa? First(uint spi)
     {
         for (int at = Home(spi); _index[at].Sa is not null; at = (at + 1) & (_index.Length - 1))
         {
@@ -82,17 +85,15 @@ public sealed class Sad
     }
 
     /// <summary>What <see cref="Find"/> finds, where <see cref="First"/> has begun.</summary>
-    internal InboundSa? Settle(SecurityAssociation? first, uint spi, byte protocol, Address destination) =>
-        first is null ? null
-        : first is InboundSa sa && sa.Protocol == protocol && sa.Local == destination ? sa
-        : AmongSeveral(spi, protocol, destination);
+    internal InboundSa? Settle(InboundSa? first, uint spi, byte protocol, Address destination) =>
+        first is null || (first.Protocol == protocol && first.Local == destination) ? first : AmongSeveral(spi, protocol, destination);
 
     private InboundSa? AmongSeveral(uint spi, byte protocol, Address destination)
     {
         InboundSa? anywhere = null;
         for (int at = Home(spi); _index[at].Sa is not null; at = (at + 1) & (_index.Length - 1))
         {
-            if (_index[at].Spi == spi && _index[at].Sa is InboundSa sa && sa.Protocol == protocol)
+            if (_index[at].Spi == spi && _index[at].Sa is { } sa && sa.Protocol == protocol)
             {
                 if (sa.Local == destination)
                 {
@@ -111,18 +112,36 @@ public sealed class Sad
     /// <param name="protocol">50 or 51.</param>
     /// <param name="source">The outer header's.</param>
     /// <param name="destination">The outer header's.</param>
-    public OutboundSa? FindSealing(uint spi, byte protocol, Address source, Address destination)
+    public OutboundSa? FindSealing(uint spi, byte protocol, Address source, Address destination) => _sealing.Find(spi, protocol, source, destination);
+
+    /// <summary>The most places that any search looks at, for who wants to know how even they lie.</summary>
+    internal int LongestRun
     {
-        for (int at = Home(spi); _index[at].Sa is not null; at = (at + 1) & (_index.Length - 1))
+        get
         {
-            if (_index[at].Spi == spi && _index[at].Sa is OutboundSa sa && sa.Protocol == protocol
-                && (sa.Local == default || sa.Local == source) && (sa.Remote == default || sa.Remote == destination))
+            int longest = _sealing.LongestRun, run = 0;
+            foreach (Place place in _index)
             {
-                return sa;
+                run = place.Sa is null ? 0 : run + 1;
+                longest = Math.Max(longest, run);
             }
+
+            return longest;
+        }
+    }
+
+    /// <summary>An SA sends from now on to where its far end has turned up.</summary>
+    internal void Follow(OutboundSa sa, Address address, ushort port)
+    {
+        if (sa.Number == 0 || address == sa.Remote)
+        {
+            sa.Follow(address, port);
+            return;
         }
 
-        return null;
+        _sealing.Remove(sa);
+        sa.Follow(address, port);
+        _sealing.Add(sa);
     }
 
     /// <summary>Whether any SA takes ESP in UDP.</summary>
@@ -152,38 +171,55 @@ public sealed class Sad
         }
 
         sa.Number = number;
+        sa.Serial = ++_added;
         Volatile.Write(ref _associations[number], sa);
         Count++;
-        if ((Count + 1) * 2 > _index.Length)
+        if (sa is InboundSa inbound)
         {
-            Grow();
-        }
+            if ((++_opening + 1) * 2 > _index.Length)
+            {
+                Grow();
+            }
 
-        Enter(sa);
-        CountPort(sa, 1);
+            Enter(inbound);
+            CountPort(inbound, 1);
+        }
+        else if (sa is OutboundSa outbound)
+        {
+            _sealing.Add(outbound);
+        }
     }
 
     internal void Remove(SecurityAssociation sa)
     {
-        CountPort(sa, -1);
         if (sa.Users.Length > 0)
         {
             sa.Users[0].Statistics.Gone.Add(sa.Statistics);     // the policy's counters outlive its SAs
         }
 
-        Leave(sa);
+        if (sa is InboundSa inbound)
+        {
+            CountPort(inbound, -1);
+            Leave(inbound);
+            _opening--;
+        }
+        else if (sa is OutboundSa outbound)
+        {
+            _sealing.Remove(outbound);
+        }
+
         Volatile.Write(ref _associations[sa.Number], null);
         _free.Push(sa.Number);
         sa.Number = 0;
         Count--;
     }
 
-    /// <summary>Far ends choose the SPIs that we send with: where they fall is no one's to know.</summary>
+    /// <summary>Where an SPI falls is no one's to know.</summary>
     private int Home(uint spi) => (int)((spi * _spread) >> (32 - System.Numerics.BitOperations.Log2((uint)_index.Length)));
 
-    private void CountPort(SecurityAssociation sa, int by)
+    private void CountPort(InboundSa sa, int by)
     {
-        if (sa is not InboundSa || sa.Settings.Encapsulation is not { } udp)
+        if (sa.Settings.Encapsulation is not { } udp)
         {
             return;
         }
@@ -199,7 +235,7 @@ public sealed class Sad
         }
     }
 
-    private void Enter(SecurityAssociation sa)
+    private void Enter(InboundSa sa)
     {
         int at = Home(sa.Spi);
         while (_index[at].Sa is not null)
@@ -211,7 +247,7 @@ public sealed class Sad
     }
 
     /// <summary>Takes a place out and moves up those behind it that would not be found any more.</summary>
-    private void Leave(SecurityAssociation sa)
+    private void Leave(InboundSa sa)
     {
         int mask = _index.Length - 1, hole = Home(sa.Spi);
         while (_index[hole].Sa != sa)
@@ -245,5 +281,5 @@ public sealed class Sad
         }
     }
 
-    private readonly record struct Place(uint Spi, SecurityAssociation? Sa);
+    private readonly record struct Place(uint Spi, InboundSa? Sa);
 }

@@ -81,6 +81,9 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>Its number in the SAD, from 1; 0 while it is not there.</summary>
     public int Number { get; internal set; }
 
+    /// <summary>What tells it from every other that the SAD has had: numbers are used again.</summary>
+    internal long Serial { get; set; }
+
     /// <summary>When it was first looked at, in nanoseconds of the worker's clock.</summary>
     public long Since { get; private set; }
 
@@ -291,6 +294,12 @@ public sealed class OutboundSa : SecurityAssociation
             PathMtu = int.MaxValue;
         }
     }
+
+    /// <summary>Those of the same SPI, protocol and far end that came before and after it; the SAD's.</summary>
+    internal OutboundSa? Older { get; set; }
+
+    /// <inheritdoc cref="Older"/>
+    internal OutboundSa? Newer { get; set; }
 
     /// <summary>When it last sent, in nanoseconds of the worker's clock.</summary>
     internal long LastSent { get; set; }

@@ -94,7 +94,7 @@ public sealed class SpdEntry
         SelectorValues values = default;
         if (_populated is not null)
         {
-            values = SelectorValues.Of(packet.Key, inbound: false, packet.IcmpType, packet.IcmpCode);
+            values = SelectorValues.OfSent(packet);
             if (!_populated.TryGetValue(values.Only(_policy.Populate), out candidates))
             {
                 return null;
@@ -104,7 +104,7 @@ public sealed class SpdEntry
         foreach (OutboundSa sa in candidates)
         {
             if (sa.Carries(packet.TrafficClass) && sa.IsBetweenEnds(packet.Key.Source, packet.Key.Destination)
-                && (sa.Selectors is null || sa.Selectors.Contain(SelectorValues.Of(packet.Key, inbound: false, packet.IcmpType, packet.IcmpCode)))
+                && (sa.Selectors is null || sa.Selectors.Contain(SelectorValues.OfSent(packet)))
                 && sa.MayCarry(now))
             {
                 return sa;

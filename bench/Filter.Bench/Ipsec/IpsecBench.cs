@@ -123,7 +123,7 @@ internal static class IpsecBench
         bytes = (double)(Resident() - before) / count;
         var random = new Random(7);
         uint[] spis = [.. Enumerable.Range(0, 1 << 16).Select(_ => 0x1000u + (uint)random.Next(count))];
-        var firsts = new SecurityAssociation?[SealedPath.BurstSize];
+        var firsts = new InboundSa?[SealedPath.BurstSize];
         long found = 0;
         uint read = 0;
         Address here = settings.Local!.Value;

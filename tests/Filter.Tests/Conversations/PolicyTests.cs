@@ -101,7 +101,9 @@ public sealed class PolicyTests
     /// <summary>A stage that protects everything, and leaves packets as they are.</summary>
     private sealed class ProtectAll : IIpsecStage
     {
-        public ushort WaitsUnder(in Packet piece) => piece.ArrivedBy;
+        public PieceOrigin OriginOf(in Packet piece) => new(piece.ArrivedBy, 0, false);
+
+        public bool Has(int sa, long association) => true;
 
         public int Generation => 1;
 

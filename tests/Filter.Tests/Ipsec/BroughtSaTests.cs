@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using Filter.Engine.Packets;
+using Filter.Engine.Wire;
 using Filter.Ipsec;
 using Filter.Ipsec.Crypto;
 using Filter.Ipsec.Databases;
@@ -106,6 +108,31 @@ public sealed class BroughtSaTests
         Assert.Empty(right.Receive(left.Send(Ping())));
         Assert.Equal([DropReason.WrongSelectors], right.Ended);
         Assert.Equal(1, right.Stage.Databases.Spd!.Entries[0].Statistics.WrongSelectors);
+    }
+
+    [Fact]
+    public void An_ICMP_error_goes_by_the_SA_that_is_made_for_the_hosts_it_speaks_of()
+    {
+        // A router before the client speaks of what the server sent: no SA is made for it, and it needs none.
+        Address near = Address.Parse("10.1.0.1"), other = Address.Parse("10.1.0.6");
+        using Gateway left = Waiting(PopulatedSelectors.Local), right = Waiting(PopulatedSelectors.Remote);
+        Join(left, right, s_tunnel, For(s_client), Seen(s_client));
+        byte[] answer = PlainFrames.Udp(s_server, s_client, 20);
+
+        byte[] wire = Assert.Single(left.Send(ErrorAbout(near, s_server, answer)));
+        Assert.Equal([ErrorAbout(near, s_server, answer)], right.Receive(wire));
+
+        // Of another host's it is refused where it leaves, and where it comes by the wrong SA; nobody is asked for keys.
+        byte[] ofOther = ErrorAbout(near, s_server, PlainFrames.Udp(s_server, other, 20));
+        Assert.Empty(left.Send(ofOther));
+        Assert.Equal([DropReason.NoSa], left.Ended);
+        Assert.False(left.Stage.Events.TryRead(out _));
+
+        using Gateway lax = Waiting(), strict = Waiting();
+        Join(lax, strict, s_tunnel, null, Seen(s_client));
+        Assert.Equal([ErrorAbout(near, s_server, answer)], strict.Receive(lax.Send(ErrorAbout(near, s_server, answer))));
+        Assert.Empty(strict.Receive(lax.Send(ofOther)));
+        Assert.Equal([DropReason.WrongSelectors], strict.Ended);
     }
 
     [Fact]
@@ -383,13 +410,21 @@ public sealed class BroughtSaTests
     private static SaSelectors Seen(Address remote) =>
         new(AddressRange.Everything, new AddressRange(remote, remote), null, PortRange.All, PortRange.All);
 
+    /// <summary>What a router says of a packet that it could not deliver.</summary>
+    internal static byte[] ErrorAbout(Address router, Address to, byte[] frame)
+    {
+        byte[] icmp = [3, 1, 0, 0, 0, 0, 0, 0, .. frame[14..]];
+        BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(2), Checksum.Finish(Checksum.Sum(icmp)));
+        return PlainFrames.Ip(router, to, 1, icmp, dontFragment: false, 0);
+    }
+
     private static byte[] Ping() => PlainFrames.Udp(s_client, s_server, 20);
 
     private static byte[] Marked(byte dscp)
     {
         byte[] frame = Ping();
         frame[15] = (byte)(dscp << 2);
-        Filter.Engine.Wire.IpHeader.FinishIPv4(frame.AsSpan(14));
+        IpHeader.FinishIPv4(frame.AsSpan(14));
         return frame;
     }
 

@@ -59,6 +59,67 @@ public sealed class DatabaseTests : IDisposable
     }
 
     [Fact]
+    public void Far_ends_that_all_choose_one_SPI_make_no_search_longer()
+    {
+        const uint spi = 0xdead;
+        Random random = Fuzzing.Seeded(out int seed);
+        var sad = new Sad();
+        List<OutboundSa> sealing = [];
+        for (uint i = 0; i < 20_000; i++)
+        {
+            // Half of them from far ends of their own, half from one that has but one SPI to give.
+            Address far = Address.FromIPv4(0xcb00_7100 + (i % 2 == 0 ? i : 0));
+            SaSettings settings = s_sa.Settings with { Remote = far };
+            var sa = new OutboundSa("peer", settings, spi, Key());
+            sad.Add(sa);
+            sealing.Add(sa);
+        }
+
+        var opening = new InboundSa("ours", s_sa.Settings, spi, Key());
+        sad.Add(opening);
+        Address local = s_sa.Settings.Local!.Value;
+        Assert.True(sad.LongestRun < 100, $"seed {seed}: {sad.LongestRun}");
+        Assert.Same(opening, sad.Find(spi, 50, local));
+
+        // Each is found by its far end, the newest where there are several; and so after most are gone, in any order.
+        random.Shuffle(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(sealing));
+        foreach (OutboundSa sa in sealing[..19_000])
+        {
+            Assert.Equal(sa.Remote, sad.FindSealing(spi, 50, local, sa.Remote)?.Remote);
+            sad.Remove(sa);
+        }
+
+        Assert.All(sealing[19_000..], sa => Assert.Equal(sa.Remote, sad.FindSealing(spi, 50, local, sa.Remote)?.Remote));
+        Assert.Null(sad.FindSealing(spi, 51, local, sealing[^1].Remote));
+        Assert.Null(sad.FindSealing(spi, 50, s_client, sealing[^1].Remote));
+        foreach (SecurityAssociation sa in sad.All.ToArray())
+        {
+            sad.Remove(sa);
+            Assert.True(sa is InboundSa || sad.FindSealing(spi, 50, local, sa.Remote) != sa);
+        }
+
+        Assert.Equal(0, sad.LongestRun);
+
+        static SaKey Key() => new(s_sa.Settings.Suite, s_sa.Out.EncryptionKey.Reveal(), s_sa.Out.IntegrityKey.Reveal());
+    }
+
+    [Fact]
+    public void An_error_is_understood_where_the_far_end_has_moved()
+    {
+        var sad = new Sad();
+        Address first = s_sa.Settings.Remote!.Value, second = Address.Parse("203.0.113.77"), local = s_sa.Settings.Local!.Value;
+        using var sa = new OutboundSa("moves", s_sa.Settings, 0x1001, new SaKey(s_sa.Settings.Suite, s_sa.Out.EncryptionKey.Reveal(), s_sa.Out.IntegrityKey.Reveal()));
+        sad.Add(sa);
+
+        sad.Follow(sa, second, 61000);
+
+        Assert.Null(sad.FindSealing(0x1001, 50, local, first));
+        Assert.Same(sa, sad.FindSealing(0x1001, 50, local, second));
+        sad.Remove(sa);
+        Assert.Null(sad.FindSealing(0x1001, 50, local, second));
+    }
+
+    [Fact]
     public void Keys_of_the_ruleset_may_be_wiped_once_the_databases_stand()
     {
         SaConfig sa = Gateway.Sa(IpsecMode.Transport);

@@ -123,11 +123,80 @@ public sealed class FragmentWaysTests
         Assert.Equal(pieces.Select(Inner), Opened(right, wire[1..]));
     }
 
+    [Fact]
+    public void A_number_that_another_SA_has_by_now_vouches_for_no_piece_of_the_one_before()
+    {
+        var settings = new SaSettings
+        {
+            Mode = IpsecMode.Tunnel, Local = Address.Parse("192.0.2.1"), Remote = Address.Parse("192.0.2.2"), Suite = IpsecSuite.AesCbc128HmacSha256,
+        };
+        SaSettings back = settings with { Local = settings.Remote, Remote = settings.Local };
+        using Site left = Left(AnyPort), before = Left(AnyPort), right = Right(AnyPort);
+        Assert.Null(before.Stage.Add(new OutboundSa("out", settings, 0x5001, Key()), "all"));
+        var old = new InboundSa("old", back, 0x5001, Key());
+        Assert.Null(right.Stage.Add(old, "all"));
+        byte[][] pieces = Datagram(4000);
+        int number = old.Number;
+
+        Assert.Empty(Opened(right, Sealed(before, pieces)[0]));
+        Assert.True(right.Stage.Remove(old));
+        var fresh = new InboundSa("fresh", back, 0x5002, Key());
+        Assert.Null(right.Stage.Add(fresh, "all"));
+        Assert.Equal(number, fresh.Number);
+
+        Assert.Empty(Opened(right, Sealed(left, pieces)[1..]));
+        Assert.Equal(3, right.Path.Counters[DropReason.WrongSelectors]);
+        Assert.Equal(0, right.Path.HeldNow);
+    }
+
+    [Fact]
+    public void An_ICMP_error_of_a_router_outside_the_policy_comes_in_pieces_by_one_SA_or_not_at_all()
+    {
+        Address router = Address.Parse("10.77.0.1");
+        using Site left = Left(AnyPort), right = Right(AnyPort), stranger = Left(AnyPort);
+        right.Carry("outside", Frames.Arp(1, LeftMac, "192.0.2.1", 0, "192.0.2.2", 0xffff_ffff_ffff));
+        byte[] asked = PlainFrames.Udp(s_server, s_client, 1200);
+        Frames.WriteMac(asked, LeftMac);
+        right.Carry("self", asked);
+        right.Carry("outside", Frames.Arp(2, LeftMac, "192.0.2.1", RightMac, "192.0.2.2", RightMac));
+        byte[][] wire = [.. right.Carry("self", asked)["outside"]];
+        Assert.NotEmpty(left.Carry("outside", wire));
+        stranger.Carry("outside", wire);
+        byte[][] pieces = Cut(BroughtSaTests.ErrorAbout(router, s_server, asked), 77);
+
+        Assert.Equal(3, pieces.Length);
+        byte[][] sealed_ = Sealed(left, pieces);
+        Assert.Equal(3, sealed_.Length);
+        Assert.Equal(pieces.Select(Inner), Opened(right, sealed_));
+
+        // Nobody else adds to it, though the same policy lets both speak.
+        var settings = new SaSettings
+        {
+            Mode = IpsecMode.Tunnel, Local = Address.Parse("192.0.2.1"), Remote = Address.Parse("192.0.2.2"), Suite = IpsecSuite.AesCbc128HmacSha256,
+        };
+        Assert.Null(stranger.Stage.Add(new OutboundSa("out", settings, 0x5001, Key()), "all"));
+        Assert.Null(right.Stage.Add(new InboundSa("in", settings with { Local = settings.Remote, Remote = settings.Local }, 0x5001, Key()), "all"));
+        pieces = Cut(BroughtSaTests.ErrorAbout(router, s_server, asked), 78);
+        byte[][] forged = Sealed(stranger, pieces);
+        Assert.Equal([0x5001u, 0x5001u, 0x5001u], forged.Select(Spi));
+        Assert.Empty(Opened(right, Sealed(left, pieces)[0]));
+        Assert.Empty(Opened(right, forged[1..]));
+        Assert.Equal(3, right.Path.Counters[DropReason.WrongSelectors]);
+        Assert.Equal(0, right.Path.HeldNow);
+    }
+
     private static SaKey Key() => new(IpsecSuite.AesCbc128HmacSha256, new byte[16], new byte[32]);
 
     private static byte[][] Datagram(ushort port, ushort identification = 77)
     {
-        byte[] frame = Whole(port, 1400);
+        return Cut(Whole(port, 1400), identification);
+    }
+
+    private static byte[][] Cut(byte[] frame, ushort identification)
+    {
+        BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(18), identification);
+        IpHeader.FinishIPv4(frame.AsSpan(14));
+        Frames.WriteMac(frame, LeftMac);
         var burst = new Burst();
         Assert.True(burst.TryAppend(frame.Length, out int index));
         ref Packet packet = ref burst.Packets[index];

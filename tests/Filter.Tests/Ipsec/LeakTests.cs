@@ -373,6 +373,27 @@ public sealed class LeakTests
     }
 
     [Fact]
+    public void An_ICMP_error_may_come_by_the_SA_of_ICMP_about_traffic_of_another()
+    {
+        const string policies = "    - { protect: icmp, service: icmp, sa: pair }\n    - { protect: rest, sa: rest }\n";
+        string text = Text(Bridge, AllowAll, policies, "transport", "", "", $"spi: 0x1002, {Keys1}", $"spi: 0x1001, {Keys0}")
+            + $"    rest: {{ mode: transport, suite: aes-cbc-128+hmac-sha2-256-128, replay: off, out: {{ spi: 0x2002, {Keys1} }}, in: {{ spi: 0x2001, {Keys0} }} }}\n";
+        using Site right = new(text), clear = new(text.Replace("protect: icmp, service: icmp, sa: pair", "bypass: icmp, service: icmp", StringComparison.Ordinal));
+        byte[] question = PlainFrames.Udp(s_server, s_client, 20), other = PlainFrames.Udp(s_server, Address.Parse("10.1.0.6"), 20);
+        right.Carry("inside", question);
+        clear.Carry("inside", question);
+        byte[] error = BroughtSaTests.ErrorAbout(s_client, s_server, question), stray = BroughtSaTests.ErrorAbout(s_client, s_server, other);
+
+        Assert.Equal([error], right.Carry("outside", EspNegativeTests.Seal(Peer("transport"), 1, error[34..], 1))["inside"]);
+        Assert.Empty(right.Carry("outside", EspNegativeTests.Seal(Peer("transport"), 2, stray[34..], 1)));
+        Assert.Equal(1, right.Path.Counters[DropReason.StrayIcmpError]);
+
+        // That ICMP may come in the clear does not mean that it may speak of what is protected.
+        Assert.Empty(clear.Carry("outside", error));
+        Assert.Equal(1, clear.Path.Counters[DropReason.ClearForProtected]);
+    }
+
+    [Fact]
     public void More_segments_than_a_burst_holds_are_lost_and_not_leaked()
     {
         using Site right = Right(Bridge, AllowAll, ProtectAll, "transport");

@@ -142,6 +142,8 @@ public sealed class TunnelPathTests
     [InlineData("sequence")]
     [InlineData("before the first")]
     [InlineData("receiver")]
+    [InlineData("it would pass")]
+    [InlineData("longer than any")]
     [InlineData("other type")]
     public void An_error_that_quotes_nothing_we_sent_changes_nothing(string wrong)
     {
@@ -157,6 +159,8 @@ public sealed class TunnelPathTests
             case "sequence": error[quote + 27] += 2; break;
             case "before the first": error[quote + 27] = 0; break;
             case "receiver": error[14 + 19]++; break;
+            case "it would pass": error[14 + 20 + 6] = (byte)((wire.Length - 14) >> 8); error[14 + 20 + 7] = (byte)(wire.Length - 14); break;
+            case "longer than any": error[quote + 2] = 1501 >> 8; error[quote + 3] = 1501 & 0xff; break;
             default: error[14 + 21] = 13; break;
         }
 
