@@ -9,6 +9,9 @@ namespace Filter.Engine.Flows;
 /// </summary>
 public sealed class Expectations
 {
+    /// <summary>Most records of a chain that another worker looks at.</summary>
+    private const int LongestLook = 64;
+
     private readonly Expectation[] _records;
     private readonly int[] _chains;
     private readonly FlowHash _hash = FlowHash.Create();
@@ -59,6 +62,28 @@ public sealed class Expectations
         }
 
         return number;
+    }
+
+    /// <summary>
+    /// Whether a pinhole that is open for everybody leads to where a packet with this key goes. For any worker: what is written
+    /// meanwhile may be seen or not.
+    /// </summary>
+    public bool HoldsFor(in FlowKey packet)
+    {
+        FlowKey key = packet with { Source = default, SourcePort = 0 };
+        int number = Volatile.Read(ref _chains[Chain(key)]);
+        for (int looked = 0; number != 0 && looked < LongestLook; looked++)
+        {
+            ref Expectation record = ref _records[number];
+            if (record.Key == key && record.Pinhole != default)
+            {
+                return true;
+            }
+
+            number = Volatile.Read(ref record.Next);
+        }
+
+        return false;
     }
 
     /// <summary>Adds an open expectation.</summary>

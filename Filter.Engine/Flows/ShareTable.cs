@@ -46,6 +46,9 @@ internal struct Share
 /// </summary>
 internal sealed class ShareTable
 {
+    /// <summary>Most shares of a chain that another worker looks at.</summary>
+    private const int LongestLook = 64;
+
     private readonly FlowHash _hash = FlowHash.Create();
     private readonly Share[] _shares;
     private readonly int[] _buckets;
@@ -105,6 +108,15 @@ internal sealed class ShareTable
         return _last;
     }
 
+    /// <summary>How many flows the share of that key has. For any worker: what is written meanwhile may be seen or not.</summary>
+    public int FlowsOf(in ShareKey key) => Look(key) is var share and not 0 ? Volatile.Read(ref _shares[share].Flows) : 0;
+
+    /// <summary>The oldest of them that may be given up; 0 for none. As <see cref="FlowsOf"/>.</summary>
+    public int OldestOf(in ShareKey key) => Look(key) is var share and not 0 ? Volatile.Read(ref _shares[share].Openings.Oldest) : 0;
+
+    /// <summary>How its bucket was left. As <see cref="FlowsOf"/>.</summary>
+    public long SpentOf(in ShareKey key) => Look(key) is var share and not 0 ? Volatile.Read(ref _shares[share].Spent) : TokenBucket.Full;
+
     /// <summary>A flow more.</summary>
     public void Take(int share)
     {
@@ -126,6 +138,23 @@ internal sealed class ShareTable
         {
             EnterIdle(share);
         }
+    }
+
+    /// <summary>The share of that key, 0 for none; begins and remembers nothing. Whoever moves a chain meanwhile may lead astray, but not for ever.</summary>
+    private int Look(in ShareKey key)
+    {
+        int share = Volatile.Read(ref _buckets[Bucket(key)]);
+        for (int looked = 0; share != 0 && looked < LongestLook; looked++)
+        {
+            if (_shares[share].Key == key)
+            {
+                return share;
+            }
+
+            share = Volatile.Read(ref _shares[share].Chain);
+        }
+
+        return 0;
     }
 
     private int Begin(in ShareKey key)

@@ -164,7 +164,7 @@ internal sealed class FragmentPieces
         }
 
         ref Packet final = ref burst.Packets[last];
-        burst.Arena.Slab.AsSpan(datagram.FinalStart, datagram.Final.FrameLength).CopyTo(final.Bytes);
+        datagram.FinalSlab.AsSpan(datagram.FinalStart, datagram.Final.FrameLength).CopyTo(final.Bytes);
         BecomeOriginal(ref final, datagram.Final);
         return true;
     }

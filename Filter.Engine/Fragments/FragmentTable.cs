@@ -40,6 +40,9 @@ internal struct FragmentedDatagram
     // The piece that completed it, which still lies in the burst's arena.
     public int Slot;                // of the whole, in the burst
     public int FinalStart;
+
+    /// <summary>The slab that it lies in.</summary>
+    public byte[] FinalSlab;
     public FragmentPiece Final;
 }
 

@@ -379,6 +379,7 @@ public sealed class Reassembler
         FixHeaders(whole.Bytes[first.Network..], headers - first.Network, protocol, datagram.Ecn);
 
         datagram.Final = final;
+        datagram.FinalSlab = packet.Slab;
         datagram.FinalStart = packet.Start;
         _table.Detach(number);
         datagram.Slot = slot;

@@ -9,11 +9,17 @@ namespace Filter.Engine.Local;
 /// Which ports a frame leaves by. With two ports always the other one. With more, by a table of the link
 /// addresses seen, as a bridge does (IEEE 802.1Q §8.8); bounded, under a keyed hash.
 /// </summary>
+/// <remarks>
+/// Several workers may share one, without locks: who and where is one word, read and written at once. Of two who learn at the same
+/// time the later one counts.
+/// </remarks>
 public sealed class Bridge
 {
     private const int Entries = 4096;
     private const int Probes = 8;
     private const long Lifetime = 300_000_000_000;      // IEEE 802.1Q §8.8.3
+    private const long Refresh = 1_000_000_000;
+    private const ulong MacMask = 0xffff_ffff_ffff;
 
     private readonly LocalNetwork _local;
     private readonly ushort _all;
@@ -101,37 +107,51 @@ public sealed class Bridge
         }
 
         bool fromProtected = (_protected & port) != 0;
+        ulong fresh = Station(mac, port);
         int oldest = -1;
+        long oldestUntil = 0;
         for (int probe = 0; probe < Probes; probe++)
         {
             int slot = Slot(mac, probe);
-            ref Entry entry = ref _table[slot];
-            if (entry.Mac == mac)
+            ulong station = Volatile.Read(ref _table[slot].Station);
+            long until = Volatile.Read(ref _table[slot].Until);
+            bool mayGo = fromProtected || (_protected & PortOf(station)) == 0 || until <= now;
+            if ((station & MacMask) == mac)
             {
                 // The unprotected side can't take over a machine that is alive on the protected one.
-                if (entry.Port == port || fromProtected || (_protected & entry.Port) == 0 || entry.Until <= now)
+                if (station == fresh || mayGo)
                 {
-                    entry.Port = port;
-                    entry.Until = now + Lifetime;
+                    Write(slot, fresh, now);
                 }
 
                 return;
             }
 
             // Nor can it push one out, to have what is meant for it flooded.
-            bool mayGo = fromProtected || (_protected & entry.Port) == 0 || entry.Until <= now;
-            if (mayGo && (oldest < 0 || entry.Until < _table[oldest].Until))
+            if (mayGo && (oldest < 0 || until < oldestUntil))
             {
-                oldest = slot;
+                (oldest, oldestUntil) = (slot, until);
             }
         }
 
-        if (oldest < 0)
+        if (oldest >= 0)
         {
-            return;
+            Write(oldest, fresh, now);
+        }
+    }
+
+    private void Write(int slot, ulong station, long now)
+    {
+        ref Entry entry = ref _table[slot];
+        if (entry.Station != station)
+        {
+            Volatile.Write(ref entry.Station, station);
         }
 
-        _table[oldest] = new Entry { Mac = mac, Port = port, Until = now + Lifetime };
+        if (entry.Until < now + Lifetime - Refresh)
+        {
+            Volatile.Write(ref entry.Until, now + Lifetime);        // not with each packet: others read it
+        }
     }
 
     private ushort Find(ulong mac, long now)
@@ -139,14 +159,19 @@ public sealed class Bridge
         for (int probe = 0; probe < Probes; probe++)
         {
             ref Entry entry = ref _table[Slot(mac, probe)];
-            if (entry.Mac == mac && entry.Until > now)
+            ulong station = Volatile.Read(ref entry.Station);
+            if ((station & MacMask) == mac && Volatile.Read(ref entry.Until) > now)
             {
-                return entry.Port;
+                return PortOf(station);
             }
         }
 
         return 0;
     }
+
+    private static ulong Station(ulong mac, ushort port) => mac | ((ulong)port << 48);
+
+    private static ushort PortOf(ulong station) => (ushort)(station >> 48);
 
     private int Slot(ulong mac, int probe)
     {
@@ -156,8 +181,7 @@ public sealed class Bridge
 
     private struct Entry
     {
-        public ulong Mac;
+        public ulong Station;           // the link address, and above it the port's bit
         public long Until;
-        public ushort Port;
     }
 }

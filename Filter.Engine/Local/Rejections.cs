@@ -26,6 +26,9 @@ public sealed class Rejections
     /// <summary>From now on at most so many.</summary>
     public void Limit(RateLimit limit) => _bucket = new TokenBucket(limit);
 
+    /// <summary>Goes on from what another worker has spent of the same rate.</summary>
+    internal void CatchUp(Rejections other) => _bucket.CatchUp(other._bucket);
+
     /// <summary>
     /// Appends the answer to a parsed packet to its burst: passing, of Filter's own, towards the
     /// packet's ingress.

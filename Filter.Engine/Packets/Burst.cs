@@ -55,6 +55,22 @@ public sealed class Burst
     }
 
     /// <summary>
+    /// Appends a packet whose bytes lie elsewhere, in a pinned slab, until this burst ends; they are as much its own as if they lay
+    /// here. False, counted in <see cref="Overflows"/>, where there is no room.
+    /// </summary>
+    public bool TryLend(in Packet packet)
+    {
+        if (Count == Capacity)
+        {
+            Overflows++;
+            return false;
+        }
+
+        Packets[Count++] = packet;
+        return true;
+    }
+
+    /// <summary>
     /// Lets a packet leave behind all others: a copy of it, with the same bytes, stands at the end, and it leaves by no port itself.
     /// False where there is no room; it stays then.
     /// </summary>

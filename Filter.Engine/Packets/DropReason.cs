@@ -172,6 +172,8 @@ public enum DropReason : byte
     NoRoom,
     /// <summary>The port could not send it.</summary>
     SendFailed,
+    /// <summary>The worker that it belongs to does not keep up.</summary>
+    WorkerBusy,
 }
 
 /// <summary>The names of the reasons, as logs, counters and rulesets spell them.</summary>

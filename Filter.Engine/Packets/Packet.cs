@@ -218,6 +218,9 @@ public struct Packet
     /// <summary>The rule that decided, see <see cref="Path.IRuleset"/>; 0 for none.</summary>
     public int Rule;
 
+    /// <summary>Who else was asked whether it is his; see <see cref="Path.GuestState"/>.</summary>
+    public Path.GuestState Guest;
+
     /// <summary>The flow it belongs to; 0 for none.</summary>
     public int Flow;
 

@@ -67,6 +67,22 @@ public sealed class LimitCounters
         Vote(ref _cells[(int)limit], whose);
     }
 
+    /// <summary>Adds what another worker counted; of whom the limit bit most, the one with more votes counts.</summary>
+    internal void Add(LimitCounters other)
+    {
+        for (int i = 0; i < _cells.Length; i++)
+        {
+            ref Cell cell = ref _cells[i];
+            cell.GivenUp += other.GivenUp((Limit)i);
+            cell.Refused += other.Refused((Limit)i);
+            int votes = Volatile.Read(ref other._cells[i].Votes);
+            if (other.TryName((Limit)i, out ShareKey whom) && (votes > cell.Votes || cell.Version == 0))
+            {
+                (cell.Whom, cell.Votes, cell.Version) = (whom, votes, 2);
+            }
+        }
+    }
+
     /// <summary>Majority by pairs: whoever differs takes a vote away, and at none left takes the place.</summary>
     private static void Vote(ref Cell cell, in ShareKey whose)
     {

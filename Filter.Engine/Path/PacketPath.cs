@@ -21,8 +21,11 @@ public sealed record PathSettings
     /// <summary>The gateway's own addresses and routes.</summary>
     public LocalNetwork Local { get; init; } = LocalNetwork.None;
 
-    /// <summary>Most flows.</summary>
+    /// <summary>Most flows, of all workers together.</summary>
     public int Flows { get; init; } = 262_144;
+
+    /// <summary>Its place among several workers; null for the only one.</summary>
+    public Seat? Seat { get; init; }
 
     /// <summary>How much of what came in fragments may wait.</summary>
     public FragmentLimits Fragments { get; init; } = new();
@@ -40,6 +43,7 @@ public abstract class PacketPath
         Flows = new FlowTable(settings.Flows);
         Ruleset = settings.Ruleset;
         Counters = new PathCounters(Ruleset);
+        settings.Seat?.Crew.Join(this, settings.Seat.Number);
     }
 
     /// <summary>What it was built from.</summary>
@@ -80,6 +84,12 @@ public abstract class PacketPath
     /// Packets to send are appended to the (otherwise empty) burst.
     /// </summary>
     public abstract void Tick(Burst burst);
+
+    /// <summary>Looks at the time before any packet comes: the others of a <see cref="Crew"/> ask a ruleset that its first worker has let look.</summary>
+    internal abstract void Begin(long now);
+
+    /// <summary>Does what other workers have asked for meanwhile. Called between bursts by the worker.</summary>
+    public abstract void Serve(long now);
 
     /// <summary>How many hundredths of the flows were judged under the policy in force; null once all were.</summary>
     public abstract int? JudgedAgain { get; }

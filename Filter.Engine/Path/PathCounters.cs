@@ -19,6 +19,23 @@ public sealed class PathCounters
     /// <summary>Counts, of a first ruleset's rules.</summary>
     internal PathCounters(IRuleset ruleset) => _rules = new RuleBook(ruleset);
 
+    /// <summary>What several workers counted, as it stands now; of one, its own. Their rules' numbers are the same.</summary>
+    public static PathCounters Of(IReadOnlyList<PathCounters> all)
+    {
+        if (all.Count == 1)
+        {
+            return all[0];
+        }
+
+        PathCounters sum = new() { _rules = RuleBook.Sum([.. all.Select(static one => one.Rules)]) };
+        foreach (PathCounters one in all)
+        {
+            sum.Add(one);
+        }
+
+        return sum;
+    }
+
     /// <summary>Packets that ports gave.</summary>
     public long In;
 
@@ -99,6 +116,13 @@ public sealed class PathCounters
         }
     }
 
+    /// <summary>A packet that came goes on elsewhere: what the walk is about to count of it here is taken back.</summary>
+    internal void HandOver()
+    {
+        In--;
+        _verdicts[(int)Verdict.Consumed]--;
+    }
+
     /// <summary>Counts a flow that a new policy ended, by the rule that had let it in.</summary>
     internal void EndFlow(int rule)
     {
@@ -125,6 +149,36 @@ public sealed class PathCounters
 
     /// <summary>Held packets that went on: they move from held to passed.</summary>
     internal void PassHeld(long packets) => SettleHeld(Verdict.Pass, DropReason.None, packets);
+
+    private void Add(PathCounters other)
+    {
+        In += Volatile.Read(ref other.In);
+        Out += Volatile.Read(ref other.Out);
+        Own += Volatile.Read(ref other.Own);
+        Coalesced += Volatile.Read(ref other.Coalesced);
+        Opened += Volatile.Read(ref other.Opened);
+        Expired += Volatile.Read(ref other.Expired);
+        Disallowed += Volatile.Read(ref other.Disallowed);
+        Kept += Volatile.Read(ref other.Kept);
+        Evicted += Volatile.Read(ref other.Evicted);
+        Announced += Volatile.Read(ref other.Announced);
+        Met += Volatile.Read(ref other.Met);
+        ExpectationsExpired += Volatile.Read(ref other.ExpectationsExpired);
+        ExpectationsGivenUp += Volatile.Read(ref other.ExpectationsGivenUp);
+        ExpectationsRefused += Volatile.Read(ref other.ExpectationsRefused);
+        AnnouncementsRefused += Volatile.Read(ref other.AnnouncementsRefused);
+        HelpersSilent += Volatile.Read(ref other.HelpersSilent);
+        Limits.Add(other.Limits);
+        for (int i = 0; i < _reasons.Length; i++)
+        {
+            _reasons[i] += Volatile.Read(ref other._reasons[i]);
+        }
+
+        for (int i = 0; i < _verdicts.Length; i++)
+        {
+            _verdicts[i] += Volatile.Read(ref other._verdicts[i]);
+        }
+    }
 
     /// <summary>From now on the rules' numbers are those of another book.</summary>
     internal void Adopt(RuleBook rules) => Volatile.Write(ref _rules, rules);

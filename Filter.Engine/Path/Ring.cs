@@ -19,6 +19,9 @@ public class Ring<TEvent>
     /// <summary>Events that found no room.</summary>
     public long Lost => Volatile.Read(ref _lost);
 
+    /// <summary>Whether an event waits. For the reader.</summary>
+    internal bool HasWaiting => _read != Volatile.Read(ref _written);
+
     /// <summary>Takes the oldest event; false where there is none.</summary>
     public bool TryRead(out TEvent taken)
     {

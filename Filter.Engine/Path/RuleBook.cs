@@ -190,6 +190,24 @@ public sealed class RuleBook
         return new RuleBook([.. names], rules.Length, numbers, forgotten, this, ruleset.Policies) { Keeps = keeps };
     }
 
+    /// <summary>What the books of several workers counted, who each had the same rulesets in the same order.</summary>
+    internal static RuleBook Sum(IReadOnlyList<RuleBook> books)
+    {
+        RuleBook sum = books[0].Fork();
+        foreach (RuleBook book in books)
+        {
+            (long[] packets, long[] ended, long[] limited) = book.Take();
+            for (int rule = 0; rule < Math.Min(packets.Length, sum.Count); rule++)
+            {
+                sum._packets[rule] += packets[rule];
+                sum._ended[rule] += ended[rule];
+                sum._limited[rule] += limited[rule];
+            }
+        }
+
+        return sum;
+    }
+
     /// <summary>The same names and numbers, with nothing counted.</summary>
     internal RuleBook Fork() => new(_names, Rules, _numbers, _forgotten) { Since = Since, Keeps = Keeps };
 

@@ -104,6 +104,23 @@ internal sealed class RuleLimits
         return false;
     }
 
+    /// <summary>Goes on from what another worker has spent of the same rule, and of the same source there.</summary>
+    public void CatchUp(RuleLimits other, int rule, in FlowKey key)
+    {
+        RuleLimit limit = this[rule];
+        if (limit.Rate is not null && rule < other._buckets.Length)
+        {
+            _buckets[rule].CatchUp(other._buckets[rule]);
+        }
+
+        if (limit.SourceRate is not null && other.Shares is { } shares)
+        {
+            ShareKey source = OfSource(rule, key);
+            ref Share own = ref Shares![Shares.Reach(source)];
+            own.Spent = Math.Max(own.Spent, shares.SpentOf(source));
+        }
+    }
+
     /// <summary>A reload fills no bucket: a rule of the same name and rate goes on with what is left.</summary>
     public void GoOnFrom(RuleLimits before)
     {

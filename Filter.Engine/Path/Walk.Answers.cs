@@ -34,6 +34,11 @@ public sealed partial class PacketPath<TTrace>
 
     private void Answer(Burst burst)
     {
+        if (_seat is not null)
+        {
+            CatchUpAnswers();
+        }
+
         int count = burst.Count;
         for (int i = 0; i < count; i++)
         {
@@ -88,7 +93,8 @@ public sealed partial class PacketPath<TTrace>
 
         // What left its sender in fragments and was sealed as a whole, in transport mode, becomes fragments again:
         // Filter stands in for that sender (RFC 4303 §3.3.4).
-        bool again = packet.Fragmented && packet.Depth > 0 && packet.FragmentHeader == 0;
+        // So does what another worker has put together.
+        bool again = (packet.Fragmented && packet.Depth > 0 && packet.FragmentHeader == 0) || (packet.Guest & GuestState.PutTogether) != 0;
         uint identification = again && !packet.IsIPv4 ? ++_fragmentIdentification : packet.FragmentId;
         if (whole && (!packet.DontFragment || again) && packet.Offload.Gso == GsoKind.None
             && Segmenter.TryFinishChecksum(ref packet) && Fragmenter.TryCut(burst, index, mtu, identification))

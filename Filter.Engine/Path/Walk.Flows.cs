@@ -75,6 +75,11 @@ public sealed partial class PacketPath<TTrace>
         }
 
         Find(ref packet, quoted, now);
+        if (packet.Flow == 0 && _seat is not null && IsForAnother(ref packet, quoted, now))
+        {
+            return;
+        }
+
         if (packet.Flow == 0 || !QuotedPacket.IsOf(Flows[packet.Flow], packet.Reply, number))
         {
             packet.Flow = 0;
@@ -215,6 +220,11 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>Opens a flow, where the rules let it, in the place of an ended one with the same key.</summary>
     private void Open(ref Packet packet, long now, int ended = 0)
     {
+        if (_seat is not null && ended == 0 && IsForAnother(ref packet, packet.Key, now))
+        {
+            return;
+        }
+
         bool opens = packet.Key.Protocol switch
         {
             IpProtocol.Tcp => TcpTracker.Opens(packet) || MayPickUp(packet),

@@ -88,6 +88,11 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>Charges the rule's limit; false where it is spent, and the packet dropped.</summary>
     private bool Charge(ref Packet packet, in Judgement judgement, long now)
     {
+        if (judgement.Limited && _seat is not null)
+        {
+            CatchUp(judgement.Rule, packet.Key);
+        }
+
         if (!judgement.Limited || _limits.TryTake(judgement.Rule, packet.Key, now))
         {
             return true;

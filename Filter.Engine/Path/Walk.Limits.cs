@@ -37,25 +37,23 @@ public sealed partial class PacketPath<TTrace>
         ShareKey from = ShareKey.OfSource(packet.Key, management), to = ShareKey.OfDestination(packet.Key, management);
         ShareTable sources = Flows.Standings.Sources, destinations = Flows.Standings.Destinations;
         ref Share source = ref sources[sources.Reach(from)];
+        if (_sourceRate is not null && _seat is not null)
+        {
+            CatchUp(ref source, Listing.Sources, from);
+        }
+
         if (_sourceRate is { } rate && !TokenBucket.TryTake(ref source.Spent, rate, now))
         {
             return Refuse(ref packet, DropReason.SourceRate, Limit.SourceRate, from);
         }
 
-        // Two, so that a limit that was lowered is reached in the end.
-        for (int i = 0; i < 2 && source.Flows >= sources.Most; i++)
+        if (!MakesWay(source, new Demand(Listing.Sources, from, Limit.SourceFlows, from), sources.Most, now))
         {
-            if (!GiveUp(source.Openings.Oldest, Limit.SourceFlows, from, now))
-            {
-                return Refuse(ref packet, DropReason.SourceLimit, Limit.SourceFlows, from);
-            }
+            return Refuse(ref packet, DropReason.SourceLimit, Limit.SourceFlows, from);
         }
 
         ref Share destination = ref destinations[destinations.Reach(to)];
-        for (int i = 0; i < 2 && destination.Flows >= destinations.Most; i++)
-        {
-            GiveUp(destination.Openings.Oldest, Limit.HalfOpen, to, now);
-        }
+        MakesWay(destination, new Demand(Listing.Destinations, to, Limit.HalfOpen, to), destinations.Most, now);
 
         return !IsFull(management) || MakeRoom(management, to, now)
             || Refuse(ref packet, DropReason.TableFull, Limit.Table, to);
@@ -75,15 +73,33 @@ public sealed partial class PacketPath<TTrace>
     private bool FindsPlace(ref Packet packet, in ShareKey key, int most, long now)
     {
         ShareTable shares = _limits.Shares!;
-        ref Share share = ref shares[shares.Reach(key)];
-        // Two, as above: so that a limit that a reload lowered is reached in the end.
-        for (int i = 0; i < 2 && share.Flows >= most; i++)
+        ShareKey whose = ShareKey.OfSource(packet.Key, management: false);
+        if (MakesWay(shares[shares.Reach(key)], new Demand(Listing.Rules, key, Limit.RuleFlows, whose), most, now))
         {
-            if (!GiveUp(share.Openings.Oldest, Limit.RuleFlows, ShareKey.OfSource(packet.Key, management: false), now))
+            return true;
+        }
+
+        Counters.Rules.CountLimited(packet.Rule);
+        return Refuse(ref packet, DropReason.ConnectionLimit, Limit.RuleFlows, whose);
+    }
+
+    /// <summary>Whether a share is below its limit, or comes there because its oldest that is not proven is given up, here or at another worker.</summary>
+    private bool MakesWay(in Share share, in Demand demand, int most, long now)
+    {
+        // Two, so that a limit that was lowered is reached in the end.
+        for (int i = 0, asked = 0; i < 2 && Held(share, demand.Of, demand.Key) - asked >= most; i++)
+        {
+            if (GiveUp(share.Openings.Oldest, demand.Limit, demand.Whose, now))
             {
-                Counters.Rules.CountLimited(packet.Rule);
-                return Refuse(ref packet, DropReason.ConnectionLimit, Limit.RuleFlows, ShareKey.OfSource(packet.Key, management: false));
+                continue;
             }
+
+            if (_seat is null || !TryDemand(demand))
+            {
+                return false;
+            }
+
+            asked++;
         }
 
         return true;
@@ -109,12 +125,13 @@ public sealed partial class PacketPath<TTrace>
     private bool MakeRoom(bool management, in ShareKey to, long now)
     {
         Counters.Expired += Flows.Expire(now, RoomBudget);
-        return !IsFull(management) || GiveUp(Flows.Standings.First(management), Limit.Table, to, now);
+        return !IsFull(management)
+            || (_seat is null ? GiveUp(Flows.Standings.First(management), Limit.Table, to, now) : MakeRoomAmongAll(management, to, now));
     }
 
     /// <summary>The reserve is for rules marked `management`, which may use all else too.</summary>
     private bool IsFull(bool management) =>
-        Flows.Count >= Flows.Capacity || (!management && Flows.Count - Flows.Management >= _ordinary);
+        FlowsOfAll() is var flows && (flows >= Flows.Capacity || (!management && flows - ManagementOfAll() >= _ordinary));
 
     private bool GiveUp(int flow, Limit limit, in ShareKey whose, long now)
     {
@@ -171,7 +188,7 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>Looks how full the table is, once a burst.</summary>
     private void FeelPressure()
     {
-        long beyond = Flows.Count - _shortensFrom;
+        long beyond = FlowsOfAll() - _shortensFrom;
         _pressure = beyond <= 0 ? 0 : (int)(beyond * Steps / (Flows.Capacity - _shortensFrom));
     }
 

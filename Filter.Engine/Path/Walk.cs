@@ -42,14 +42,16 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private FlowLifetimes[] _lifetimes;
     private long _removals;
     private bool _timely;
+    private long _now;
 
     /// <summary>Builds the walk; everything it will ever need is allocated here.</summary>
     public PacketPath(PathSettings settings, TTrace trace = default)
         : base(settings)
     {
         _trace = trace;
+        _seat = settings.Seat;
         _reassembler = new Reassembler(settings.Fragments, Counters);
-        _bridge = new Bridge(settings.Ports, settings.Local);
+        _bridge = _seat?.Crew.Bridge ?? new Bridge(settings.Ports, settings.Local);
         _neighbours = new Neighbours(settings.Local, Counters);
         _limits = new RuleLimits(settings.Ruleset, Flows.Capacity);
         Flows.Standings.Rules = _limits.Shares;
@@ -152,6 +154,11 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Ipsec = ipsec;
         _reassembler.ForgetOpened();
         _timely = false;
+        if (_seat is { Number: 0 })
+        {
+            Ruleset.Advance(_now);          // before another worker asks it
+        }
+
         BeginSweep();
         Adopt(ready.Rules);
     }
@@ -159,7 +166,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private void LookAtTime(long now)
     {
         _timely = true;
-        if (Ruleset.Advance(now))
+        _now = now;
+        if (_seat is null ? Ruleset.Advance(now) : Advances(now))
         {
             BeginSweep();
         }
@@ -191,6 +199,10 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         if (_reassembler.Complete(burst, 0, Ipsec) > 0)
         {
             Parse(burst);
+            if (_seat is not null)
+            {
+                SendHome(burst);
+            }
         }
 
         TellHeld(burst);

@@ -67,7 +67,7 @@ public sealed class HelperCaptureTests
                 (Address, Address) hosts = look.Key.Source < look.Key.Destination ? (look.Key.Source, look.Key.Destination) : (look.Key.Destination, look.Key.Source);
                 first.TryAdd(hosts, look.Key.Source);
                 packet.Ingress = net[first[hosts] == look.Key.Source ? "inside" : "outside"].Number;
-                net.Path.Walk(burst);
+                net.Path.Walk(burst, static _ => { });
             }
 
             burst.Now += 1_000_000;

@@ -31,7 +31,7 @@ public sealed class AllocationTests
     [Fact]
     public void The_walk_allocates_no_byte_for_any_packet()
     {
-        var net = new TestNet(Nets.OneAnswer.Replace("allow: questions", "reject: web\n    service: tcp/80\n  - allow: tcp\n    from: inside\n    service: [ tcp/443, sctp, dccp, gre, esp ]\n" + Helped + "  - allow: questions", StringComparison.Ordinal), flows: 65536);
+        var net = new TestNet(Nets.OneAnswer.Replace("allow: questions", "reject: web\n    service: tcp/80\n  - allow: tcp\n    from: inside\n    service: [ tcp/443, sctp, dccp, gre, esp ]\n" + Helped + "  - allow: questions", StringComparison.Ordinal), flows: 65536, workers: 1);
         string[] lines =
         [
             "inside: udp 10.0.0.5:4000 > 203.0.113.9:53 len=30",
@@ -99,7 +99,7 @@ public sealed class AllocationTests
 
         var burst = new Burst { Now = 1_000_000_000_000 };
         long walked = 0;
-        Assert.Equal(0, Allocations.Least(() => walked += Run(net.Path, burst, frames, 20)));
+        Assert.Equal(0, Allocations.Least(() => walked += Run(net.Path.Single, burst, frames, 20)));
         Assert.Equal(800L * frames.Length, walked);
         Assert.True(net.Path.Counters is { Announced: >= 4, Met: >= 2, AnnouncementsRefused: >= 1 }, $"announced {net.Path.Counters.Announced}, met {net.Path.Counters.Met}, refused {net.Path.Counters.AnnouncementsRefused}");
         Assert.True(net.Path.Counters[Verdict.Pass] > 3000 && net.Path.Counters[Verdict.Reject] > 500 && net.Path.Counters[Verdict.Drop] > 1000);
@@ -119,8 +119,8 @@ public sealed class AllocationTests
                 service: [ tcp/80, tcp/443 ]
 
             """;
-        var net = new TestNet(Ruleset, flows: 64);
-        net.Path.Events.Muted = true;
+        var net = new TestNet(Ruleset, flows: 64, workers: 1);
+        net.Path.Single.Events.Muted = true;
         (byte Port, byte[] Frame)[] frames = [.. Enumerable.Range(0, 200).Select(i =>
         {
             string service = i % 7 == 0 ? "22" : i % 3 == 0 ? "81" : i % 5 == 0 ? "443" : "80";
@@ -133,7 +133,7 @@ public sealed class AllocationTests
         })];
         var burst = new Burst { Now = 1_000_000_000_000 };
         long walked = 0;
-        Assert.Equal(0, Allocations.Least(() => walked += Run(net.Path, burst, frames, 20)));
+        Assert.Equal(0, Allocations.Least(() => walked += Run(net.Path.Single, burst, frames, 20)));
         LimitCounters limits = net.Path.Counters.Limits;
         Assert.True(limits.GivenUp(Limit.Table) > 0 && limits.GivenUp(Limit.HalfOpen) > 0 && limits.GivenUp(Limit.SourceFlows) > 0
             && limits.Refused(Limit.Answers) > 0 && net.Path.Counters.Own > 0);

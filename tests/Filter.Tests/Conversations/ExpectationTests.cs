@@ -119,7 +119,7 @@ public sealed class ExpectationTests
                 helper: sip
 
             """);
-        for (int spoofed = 0; spoofed < 60; spoofed++)
+        for (int spoofed = 0; spoofed < 60 * net.Path.Workers; spoofed++)
         {
             string media = string.Concat(Enumerable.Range(0, 4).Select(i => $"m=video {7000 + (2 * i)} RTP/AVP 0\\r\\n"));
             string caller = Nets.At(family, 10 + spoofed);
@@ -128,7 +128,7 @@ public sealed class ExpectationTests
             Assert.NotNull(net.Take("inside", null));
         }
 
-        Assert.Equal(net.Path.Flows.Expectations.Capacity, net.Path.Flows.Expectations.Count);
+        Assert.Equal(net.Path.Flows.Expectations.Capacity * net.Path.Workers, net.Path.Flows.Expectations.Count);
         FtpTests.Greeted(net, family).Client(FtpTests.Eprt(family, 50000));
         Comes(net, family, 50000);
         net.ExpectsNoDrops();

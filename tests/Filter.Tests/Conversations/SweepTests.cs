@@ -246,7 +246,7 @@ public sealed class SweepTests
     public void Judging_again_allocates_nothing_whether_flows_end_or_stay()
     {
         const string Limits = "limits: { per-source: { flows: none }, half-open: none }\n";
-        var net = new TestNet(Rules("web: tcp/443", "dns: udp/53") + Limits, flows: 4096);
+        var net = new TestNet(Rules("web: tcp/443", "dns: udp/53") + Limits, flows: 4096, workers: 1);
         long least = long.MaxValue;
         for (int round = 0; round < 20; round++)
         {
@@ -259,7 +259,7 @@ public sealed class SweepTests
             Assert.Equal(200, net.Path.Flows.Count);
             net.Reloads(Rules("dns: udp/53") + Limits);
             long before = GC.GetAllocatedBytesForCurrentThread();
-            while (net.Path.Sweep(1, 64))
+            while (net.Path.Single.Sweep(1, 64))
             {
             }
 
@@ -277,7 +277,7 @@ public sealed class SweepTests
         int seed = Random.Shared.Next();
         TestContext.Current.TestOutputHelper!.WriteLine($"seed {seed}");
         var random = new Random(seed);
-        var net = new TestNet(Rules(s_services), flows: 2048);
+        var net = new TestNet(Rules(s_services), flows: 2048, workers: 1);
         Dictionary<int, (string Rule, int Client)> expected = [];
         int[] allowed = [.. Enumerable.Range(0, s_services.Length)];
         int client = 10_000;
@@ -287,7 +287,7 @@ public sealed class SweepTests
             {
                 int service = random.Next(s_services.Length);
                 net.Sends($"inside: udp {Nets.At(4, 1, ++client)} > {Nets.At(4, 2, service + 100)}");
-                int flow = net.Path.Flows.Find(Key(client, service), out _);
+                int flow = net.Path.Single.Flows.Find(Key(client, service), out _);
                 Assert.Equal(allowed.Contains(service), flow != 0);
                 if (flow != 0)
                 {

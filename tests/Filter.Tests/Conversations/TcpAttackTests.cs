@@ -200,7 +200,7 @@ public sealed class TcpAttackTests
     [InlineData(6)]
     public void A_packet_whose_flow_was_given_up_in_its_own_burst_is_judged_afresh(int family)
     {
-        var net = new TestNet(Nets.OutOnly, flows: 1);
+        var net = new TestNet(Nets.OutOnly, flows: 1, workers: 1);
         (TestHost one, TestHost oneServer) = net.Between(Nets.At(family, 1, 4000), Nets.At(family, 2, 53), "udp");
         (TestHost two, TestHost twoServer) = net.Between(Nets.At(family, 1, 4001), Nets.At(family, 3, 53), "udp");
         one.Reaches(oneServer, "len=1");

@@ -28,23 +28,26 @@ internal sealed class TestNet
     /// <param name="mtu">Largest IP packet that ports take.</param>
     /// <param name="flows">Most flows.</param>
     /// <param name="policy">Changes what the ruleset says of the walk as a whole.</param>
-    public TestNet(string ruleset, int mtu = 1500, int flows = 1024, Func<PathPolicy, PathPolicy>? policy = null)
+    /// <param name="workers">How many workers; 0 for what the environment says, 1 where a test looks into the one path.</param>
+    public TestNet(string ruleset, int mtu = 1500, int flows = 1024, Func<PathPolicy, PathPolicy>? policy = null, int workers = 0)
     {
         _ruleset = Read(ruleset);
         _ruleset = _ruleset with { Path = policy?.Invoke(_ruleset.Path) ?? _ruleset.Path };
         _ports = _ruleset.Ports.ToDictionary(
             port => port.Name, port => new MemoryPort(mtu) { Name = port.Name, Number = port.Number, Side = port.Side });
         _heard = _ports.Keys.ToDictionary(name => name, _ => new List<PacketLine>());
-        Path = new PacketPath<NoTrace>(new PathSettings
-        {
-            Ports = [.. _ports.Values.OrderBy(port => port.Number)],
-            Ruleset = RulesetCompiler.Compile(_ruleset),
-            Flows = flows,
-        });
+        Path = new NetWalk(
+            new PathSettings
+            {
+                Ports = [.. _ports.Values.OrderBy(port => port.Number)],
+                Ruleset = RulesetCompiler.Compile(_ruleset),
+                Flows = flows,
+            },
+            workers);
     }
 
-    /// <summary>The path that is tested.</summary>
-    public PacketPath Path { get; }
+    /// <summary>The walk that is tested.</summary>
+    public NetWalk Path { get; }
 
     /// <summary>The port of that name.</summary>
     public MemoryPort this[string port] => _ports[port];
@@ -94,19 +97,19 @@ internal sealed class TestNet
         double value = double.Parse(time.AsSpan(0, unit), CultureInfo.InvariantCulture);
         _now += (long)(value * time[unit..] switch { "ms" => 1e6, "s" => 1e9, "m" => 60e9, "h" => 3600e9, _ => double.NaN });
         _burst.Now = _now;
-        Path.Tick(_burst);
-        Deliver();
+        Path.Tick(_burst, Deliver);
     }
 
     /// <summary>Puts another ruleset with the same ports in force.</summary>
     public void Reloads(string ruleset, bool keepsFlows = false) =>
-        Path.Publish(Path.Prepare(RulesetCompiler.Compile(Read(ruleset)), keepsFlows), null);
+        Path.Publish(RulesetCompiler.Compile(Read(ruleset)), keepsFlows);
 
     /// <summary>So many packets were dropped (or rejected) for this reason, and none for another.</summary>
     public void Expects(DropReason reason, long count)
     {
-        IEnumerable<string> seen = Enum.GetValues<DropReason>().Where(why => Path.Counters[why] > 0)
-            .Select(why => $"{why.Name()}: {Path.Counters[why]}");
+        PathCounters counters = Path.Counters;
+        IEnumerable<string> seen = Enum.GetValues<DropReason>().Where(why => counters[why] > 0)
+            .Select(why => $"{why.Name()}: {counters[why]}");
         Assert.Equal(count == 0 ? "" : $"{reason.Name()}: {count}", string.Join(", ", seen));
     }
 
@@ -148,25 +151,25 @@ internal sealed class TestNet
 
     private void Breathe()
     {
-        Path.Walk(_burst);
-        Deliver();
-        PathCounters counters = Path.Counters;
-        Assert.Equal(counters.In, Enum.GetValues<Verdict>().Sum(verdict => counters[verdict]));
-        Assert.Equal(0, counters[DropReason.None]);
+        Path.Walk(_burst, Deliver);
+        foreach (PacketPath path in Path.Paths)
+        {
+            PathCounters counters = path.Counters;
+            Assert.Equal(counters.In, Enum.GetValues<Verdict>().Sum(verdict => counters[verdict]));
+            Assert.Equal(0, counters[DropReason.None]);
+        }
     }
 
-    private void Deliver()
+    private void Deliver(Burst burst)
     {
         foreach (MemoryPort port in _ports.Values)
         {
-            port.Transmit(_burst);
+            port.Transmit(burst);
             foreach (SentFrame frame in port.TakeSent())
             {
                 _heard[port.Name].Add(Parse(frame.Bytes, frame.Offload));
             }
         }
-
-        _burst.Reset();
     }
 
     private static PacketLine Parse(byte[] frame, Offload offload)

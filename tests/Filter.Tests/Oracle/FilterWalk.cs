@@ -20,14 +20,14 @@ internal sealed class FilterWalk
     ];
 
     private readonly Burst _burst = new() { Now = 1_000_000_000_000 };
-    private readonly PacketPath _path;
+    private readonly NetWalk _path;
     private readonly string[][] _verdicts;
     private readonly string[][] _phases;
 
     private FilterWalk(IReadOnlyList<Conversation> conversations, bool bothMayOpen)
     {
         RulesetReading reading = RulesetFile.Parse("oracle.yaml", bothMayOpen ? Nets.Open : Nets.OutOnly);
-        _path = new PacketPath<NoTrace>(new PathSettings { Ports = _ports, Ruleset = RulesetCompiler.Compile(reading.Ruleset!) });
+        _path = new NetWalk(new PathSettings { Ports = _ports, Ruleset = RulesetCompiler.Compile(reading.Ruleset!) });
         Passed = new CameOut(conversations);
         _verdicts = [.. conversations.Select(conversation => new string[conversation.Steps.Count])];
         _phases = [.. conversations.Select(conversation => new string[conversation.Steps.Count])];
@@ -66,11 +66,16 @@ internal sealed class FilterWalk
         MemoryPort port = conversation.Steps[step].FromInside ? _ports[1] : _ports[0];
         port.Inject(frame);
         port.Receive(_burst);
-        _path.Walk(_burst);
         string verdict = "passes";
-        for (int i = 0; i < _burst.Count; i++)
+        _path.Walk(_burst, burst => verdict = Deliver(burst, step, verdict));
+        _verdicts[conversation.Number][step] = verdict;
+    }
+
+    private string Deliver(Burst burst, int step, string verdict)
+    {
+        for (int i = 0; i < burst.Count; i++)
         {
-            ref Packet packet = ref _burst.Packets[i];
+            ref Packet packet = ref burst.Packets[i];
             verdict = packet.Verdict switch
             {
                 Engine.Packets.Verdict.Drop => packet.Reason.Name(),
@@ -80,30 +85,27 @@ internal sealed class FilterWalk
             };
         }
 
-        _verdicts[conversation.Number][step] = verdict;
         foreach (MemoryPort far in _ports)
         {
-            far.Transmit(_burst);
+            far.Transmit(burst);
             foreach (SentFrame sent in far.TakeSent())
             {
                 Passed.Take(far.Side == Side.Unprotected, sent.Bytes, step);
             }
         }
 
-        _burst.Reset();
+        return verdict;
     }
 
     private string PhaseBefore(byte[] frame)
     {
         var packet = new Packet { Slab = frame, Length = frame.Length, Ceiling = frame.Length };
         Parser.Parse(ref packet);
-        int number = _path.Flows.Find(packet.Key, out _);
-        if (number == 0)
+        if (!_path.TryFind(packet.Key, out Flow flow))
         {
             return "none";
         }
 
-        Flow flow = _path.Flows[number];
         return flow.Opening.Key.Protocol == IpProtocol.Tcp ? ((TcpPhase)flow.State).ToString() : ((DatagramPhase)flow.State).ToString();
     }
 }
