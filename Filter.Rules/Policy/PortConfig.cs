@@ -20,6 +20,9 @@ public enum PortDriver : byte
     /// <summary>Packet socket with offload metadata.</summary>
     Packet,
 
+    /// <summary>The same with a receive ring: more packets, a millisecond of delay.</summary>
+    Ring,
+
     /// <summary>The portable driver over libpcap.</summary>
     Pcap,
 

@@ -72,7 +72,7 @@ internal sealed record PortReport
     /// <summary>protected or unprotected.</summary>
     public required string Side { get; init; }
 
-    /// <summary>packet, xdp, pcap or tap.</summary>
+    /// <summary>packet, ring, xdp, xdp-generic, pcap or tap.</summary>
     public required string Driver { get; init; }
 
     /// <summary>How the driver runs, or why it was taken before another; null where there is nothing to say.</summary>

@@ -114,6 +114,7 @@ internal sealed class Devices
     {
         (PortKind.Tap, _) => new TapPort(SettingsOf(port)) { Name = port.Name, Number = port.Number, Side = port.Side },
         (_, PortDriver.Pcap) => new PcapLivePort(port.Device) { Name = port.Name, Number = port.Number, Side = port.Side, BusyPolls = port.BusyPoll },
+        (_, PortDriver.Ring) => new PacketRingPort(port.Device) { Name = port.Name, Number = port.Number, Side = port.Side, BusyPolls = port.BusyPoll },
         (_, PortDriver.Xdp) => ByXdp(port, XdpMode.Native),
         (_, PortDriver.XdpGeneric) => ByXdp(port, XdpMode.Generic),
         (_, PortDriver.Auto) => Best(port),

@@ -23,6 +23,13 @@ internal sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
     public unsafe bool TrySetOption(int level, int option, int value)
         => Libc.SetSocketOption(this, level, option, &value, sizeof(int)) == 0;
 
+    /// <summary>What went wrong with a socket beside its calls (SO_ERROR), 0 for nothing; asked once, it is forgotten.</summary>
+    public unsafe int TakeError()
+    {
+        int error = 0, length = sizeof(int);
+        return Libc.GetSocketOption(this, SocketAbi.LevelSocket, SocketAbi.OptionError, &error, &length) == 0 ? error : 0;
+    }
+
     /// <summary>Sets an option of four bytes that the port cannot do without.</summary>
     public void SetOption(int level, int option, int value, string purpose)
     {

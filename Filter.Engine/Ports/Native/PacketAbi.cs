@@ -9,15 +9,26 @@ internal static class PacketAbi
     public const int AddMembership = 1;
     public const int ReceivedAuxdata = 8;
     public const int Auxdata = 8;
+    public const int ReceiveRing = 5;
     public const int Statistics = 6;
+    public const int RingVersion = 10;
     public const int VnetHeader = 15;
     public const int QdiscBypass = 20;
     public const int IgnoreOutgoing = 23;
+
+    /// <summary>TPACKET_V3.</summary>
+    public const int RingOfBlocks = 2;
 
     public const ushort MembershipPromiscuous = 1;
 
     /// <summary>ETH_P_ALL, host order.</summary>
     public const ushort ProtocolAll = 3;
+
+    /// <summary>TP_STATUS_USER: the block is ours.</summary>
+    public const uint StatusOurs = 1;
+
+    /// <summary>TP_STATUS_KERNEL: the block is the kernel's.</summary>
+    public const uint StatusKernel = 0;
 
     /// <summary>TP_STATUS_VLAN_VALID: the tag was taken out of the frame and stands in the auxdata.</summary>
     public const uint StatusVlanValid = 1 << 4;
@@ -60,6 +71,49 @@ internal struct PacketAuxdata
     public ushort NetworkOffset;
     public ushort VlanTci;
     public ushort VlanTpid;
+}
+
+/// <summary>struct tpacket_req3.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct PacketRingRequest
+{
+    public uint BlockSize;
+    public uint BlockCount;
+    public uint FrameSize;
+    public uint FrameCount;
+    public uint RetireMilliseconds;
+    public uint PrivateSize;
+    public uint Features;
+}
+
+/// <summary>struct tpacket_block_desc with tpacket_hdr_v1, as far as it is used.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct PacketBlock
+{
+    public uint Version;
+    public uint PrivateOffset;
+    public uint Status;
+    public uint Count;
+    public uint FirstOffset;
+    public uint Length;
+}
+
+/// <summary>struct tpacket3_hdr, as far as it is used.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct PacketInBlock
+{
+    public uint NextOffset;
+    public uint Seconds;
+    public uint Nanoseconds;
+    public uint CapturedLength;
+    public uint Length;
+    public uint Status;
+    public ushort MacOffset;
+    public ushort NetworkOffset;
+    public uint Hash;
+    public uint VlanTci;
+    public ushort VlanTpid;
+    public ushort Padding;
 }
 
 /// <summary>struct tpacket_stats; reading it sets it back to zero.</summary>

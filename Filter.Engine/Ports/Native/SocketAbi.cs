@@ -16,6 +16,7 @@ internal static class SocketAbi
     public const int NonBlocking = 0x800;
 
     public const int LevelSocket = 1;
+    public const int OptionError = 4;
     public const int OptionSendBuffer = 7;
     public const int OptionReceiveBuffer = 8;
     public const int OptionSendBufferForce = 32;

@@ -6,6 +6,7 @@ using Filter.Tests.Worlds;
 
 namespace Filter.Tests.Ports;
 
+/// <summary>The packet port by recvmmsg; <see cref="PacketRingPortTests"/> holds the ring to the same.</summary>
 [Collection(InNamespaces.Name)]
 public class PacketSocketPortTests
 {
@@ -15,7 +16,7 @@ public class PacketSocketPortTests
     public void Frames_cross_both_ways_and_own_sends_are_not_heard()
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         using PacketSocketPort end = cable.OpenEnd();
         byte[] there = Cable.Frame(60, 1), back = Cable.Frame(1514, 2);
 
@@ -32,7 +33,7 @@ public class PacketSocketPortTests
     public void A_heard_packet_knows_its_port_and_has_room_on_both_sides()
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         using PacketSocketPort end = cable.OpenEnd();
 
         cable.Send(nic, Cable.Frame(100));
@@ -46,7 +47,7 @@ public class PacketSocketPortTests
     public void Hundreds_of_frames_arrive_in_order()
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         using PacketSocketPort end = cable.OpenEnd();
         byte[][] frames = [.. Enumerable.Range(0, 500).Select(i => Cable.Frame(60 + i, (byte)i))];
 
@@ -60,7 +61,7 @@ public class PacketSocketPortTests
     public void A_super_frame_stays_whole_with_its_metadata(bool tagged)
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         using PacketSocketPort end = cable.OpenEnd();
         byte[] frame = TcpFrame(60_000, tagged, out Offload offload);
 
@@ -81,7 +82,7 @@ public class PacketSocketPortTests
     public void A_vlan_tag_is_put_back(int tpid)
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         using PacketSocketPort end = cable.OpenEnd();
         byte[] frame = TcpFrame(100, tagged: true, out Offload offload);
         BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(12), (ushort)tpid);
@@ -99,7 +100,7 @@ public class PacketSocketPortTests
     public void What_the_device_refuses_is_counted_and_the_rest_goes()
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         using PacketSocketPort end = cable.OpenEnd();
         byte[] first = Cable.Frame(60, 1), last = Cable.Frame(60, 2);
 
@@ -112,7 +113,7 @@ public class PacketSocketPortTests
     public void Metadata_that_contradict_the_frame_are_not_sent()
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         var beyond = new Offload { Checksum = ChecksumState.Partial, ChecksumStart = 50, ChecksumOffset = 16 };
         var noSize = new Offload { Gso = GsoKind.TcpV4, Checksum = ChecksumState.Partial, ChecksumStart = 34, ChecksumOffset = 16 };
 
@@ -124,7 +125,7 @@ public class PacketSocketPortTests
     public void Packets_for_other_ports_and_dropped_ones_are_not_sent()
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         var burst = new Burst();
         foreach ((Verdict verdict, ushort egress) in new[] { (Verdict.Pass, (ushort)2), (Verdict.Drop, (ushort)1), (Verdict.Held, (ushort)1) })
         {
@@ -143,7 +144,7 @@ public class PacketSocketPortTests
     {
         const int Count = 2000;
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         using PacketSocketPort end = cable.OpenEnd();
         byte[] frame = TcpFrame(60_000, tagged: false, out Offload offload);
         (byte[], Offload)[] frames = [.. Enumerable.Repeat((frame, offload), 50)];
@@ -170,7 +171,7 @@ public class PacketSocketPortTests
     public void A_missing_device_is_one_clear_line()
     {
         using var cable = new Cable();
-        var error = Assert.Throws<PortException>(() => cable.Box.Run(() => new PacketSocketPort("eth7") { Name = "x", Number = 0, Side = Side.Protected }));
+        var error = Assert.Throws<PortException>(() => cable.Box.Run(() => Open("eth7")));
         Assert.Equal("there is no network device named 'eth7'", error.Message);
     }
 
@@ -178,7 +179,7 @@ public class PacketSocketPortTests
     public void A_device_that_is_not_Ethernet_is_refused()
     {
         using var cable = new Cable();
-        var error = Assert.Throws<PortException>(() => cable.Box.Run(() => new PacketSocketPort("lo") { Name = "x", Number = 0, Side = Side.Protected }));
+        var error = Assert.Throws<PortException>(() => cable.Box.Run(() => Open("lo")));
         Assert.Equal("lo is not an Ethernet device", error.Message);
     }
 
@@ -186,7 +187,7 @@ public class PacketSocketPortTests
     public void A_device_that_vanishes_becomes_a_failure_and_nothing_throws()
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         using var poller = new PortPoller([nic]);
         cable.Box.Ip("link delete nic");
 
@@ -202,7 +203,7 @@ public class PacketSocketPortTests
     public void A_device_that_vanishes_is_noticed_by_sending_too()
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         cable.Box.Ip("link delete nic");
 
         cable.Send(nic, Cable.Frame(60), Cable.Frame(60), Cable.Frame(60));
@@ -214,7 +215,7 @@ public class PacketSocketPortTests
     public void A_device_that_goes_down_and_up_again_goes_on()
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         using PacketSocketPort end = cable.OpenEnd();
         cable.Box.Ip("link set nic down");
         Assert.Empty(cable.HearNow(nic));
@@ -234,7 +235,7 @@ public class PacketSocketPortTests
     public void Receiving_and_sending_allocate_nothing()
     {
         using var cable = new Cable();
-        using PacketSocketPort nic = cable.OpenNic();
+        using PacketPort nic = OpenNic(cable);
         using PacketSocketPort end = cable.OpenEnd();
         var burst = new Burst();
         byte[] frame = Cable.Frame(100);
@@ -259,6 +260,11 @@ public class PacketSocketPortTests
         Assert.Equal(0, least);
         Assert.Equal(6400, end.Counters.SentPackets);
     }
+
+    /// <summary>Opens the port under test, in the namespace of the calling thread.</summary>
+    private protected virtual PacketPort Open(string device) => new PacketSocketPort(device) { Name = "nic", Number = 0, Side = Side.Unprotected };
+
+    private PacketPort OpenNic(Cable cable) => cable.Box.Run(() => Open("nic"));
 
     /// <summary>A TCP segment, or a super-frame of many, whose checksum is left to whoever sends it on.</summary>
     internal static byte[] TcpFrame(int payload, bool tagged, out Offload offload)

@@ -24,7 +24,7 @@ public sealed class DriverTests
 
         """;
 
-    public static TheoryData<string> Drivers => ["packet", "xdp", "xdp-generic"];
+    public static TheoryData<string> Drivers => ["packet", "ring", "xdp", "xdp-generic"];
 
     [Theory]
     [MemberData(nameof(Drivers))]
