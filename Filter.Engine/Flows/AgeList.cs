@@ -1,3 +1,5 @@
+using Filter.Engine.Memory;
+
 using System.Runtime.CompilerServices;
 
 namespace Filter.Engine.Flows;
@@ -44,7 +46,7 @@ internal struct AgeList
     public int Newest;
 
     /// <summary>Puts a flow in, as the last to go.</summary>
-    public void Enter(Flow[] flows, int flow, Listed list)
+    public void Enter(Records<Flow> flows, int flow, Listed list)
     {
         flows[flow].Links[(int)list] = new AgeLink { Older = Newest };
         (Newest == 0 ? ref Oldest : ref flows[Newest].Links[(int)list].Newer) = flow;
@@ -52,7 +54,7 @@ internal struct AgeList
     }
 
     /// <summary>Puts a flow in, as the first to go.</summary>
-    public void EnterFirst(Flow[] flows, int flow, Listed list)
+    public void EnterFirst(Records<Flow> flows, int flow, Listed list)
     {
         flows[flow].Links[(int)list] = new AgeLink { Newer = Oldest };
         (Oldest == 0 ? ref Newest : ref flows[Oldest].Links[(int)list].Older) = flow;
@@ -60,7 +62,7 @@ internal struct AgeList
     }
 
     /// <summary>Takes a flow out; it must be in.</summary>
-    public void Leave(Flow[] flows, int flow, Listed list)
+    public void Leave(Records<Flow> flows, int flow, Listed list)
     {
         AgeLink link = flows[flow].Links[(int)list];
         (link.Older == 0 ? ref Oldest : ref flows[link.Older].Links[(int)list].Newer) = link.Newer;

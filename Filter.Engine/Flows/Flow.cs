@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Filter.Engine.Algs;
 using Filter.Engine.Flows.Trackers;
 using Filter.Engine.Packets;
@@ -45,35 +46,75 @@ public struct TcpEnd
     /// <summary>Segments that it repeated since the other end last said something; no more than a byte holds.</summary>
     public byte Repeats;
 
+    private Marks _marks;
+
     /// <summary>It has sent its SYN, so <see cref="Sent"/> counts.</summary>
-    public bool Seen;
+    public bool Seen
+    {
+        readonly get => Has(Marks.Seen);
+        set => Mark(Marks.Seen, value);
+    }
 
     /// <summary>It has acknowledged something.</summary>
-    public bool Acks;
+    public bool Acks
+    {
+        readonly get => Has(Marks.Acks);
+        set => Mark(Marks.Acks, value);
+    }
 
     /// <summary>It has sent its FIN, which ends at <see cref="Sent"/>.</summary>
-    public bool Finished;
+    public bool Finished
+    {
+        readonly get => Has(Marks.Finished);
+        set => Mark(Marks.Finished, value);
+    }
 
     /// <summary>
     /// Of the opener: it has sent another SYN, kept as <see cref="Flow.Again"/>, and nothing since that belongs to this connection.
     /// </summary>
-    public bool BeginsAnew;
+    public bool BeginsAnew
+    {
+        readonly get => Has(Marks.BeginsAnew);
+        set => Mark(Marks.BeginsAnew, value);
+    }
 
     /// <summary>It has sent a reset that overtook its data, or was not its own; see <see cref="Trackers.TcpPhase.Resetting"/>.</summary>
-    public bool Aborted;
+    public bool Aborted
+    {
+        readonly get => Has(Marks.Aborted);
+        set => Mark(Marks.Aborted, value);
+    }
+
+    private readonly bool Has(Marks mark) => (_marks & mark) != 0;
+
+    private void Mark(Marks mark, bool value) => _marks = value ? _marks | mark : _marks & ~mark;
+
+    [Flags]
+    private enum Marks : byte
+    {
+        Seen = 1,
+        Acks = 2,
+        Finished = 4,
+        BeginsAnew = 8,
+        Aborted = 16,
+    }
 }
 
 /// <summary>
 /// One tracked conversation. A record without references, in an array of the table's; the facts of
 /// its opening stay, so that it can be judged again by them.
 /// </summary>
+/// <remarks>
+/// In order of use, by cache lines: who it is; what each packet looks at and counts; the ends of TCP. The rest is touched where it
+/// opens, changes or ends.
+/// </remarks>
+[StructLayout(LayoutKind.Sequential, Size = 384)]
 public struct Flow
 {
-    /// <summary>What its first packet was.</summary>
-    public OpeningFacts Opening;
+    /// <summary>What its first packet was, packed: one line.</summary>
+    internal PackedOpening Packed;
 
-    /// <summary>When it was opened: nanoseconds on the path's clock.</summary>
-    public long Opened;
+    // ---- a line that every packet touches
 
     /// <summary>When it ends unless a packet comes: nanoseconds on the path's clock.</summary>
     public long Deadline;
@@ -90,38 +131,17 @@ public struct Flow
     /// <summary>Their bytes.</summary>
     public long ReplyBytes;
 
-    /// <summary>The opener's end of a TCP flow.</summary>
-    public TcpEnd Opener;
-
-    /// <summary>The answerer's end.</summary>
-    public TcpEnd Answerer;
-
     /// <summary>The rule that let it in.</summary>
     public int Rule;
 
     /// <summary>The policy generation under which it was judged; <see cref="Rule"/> is a number of that generation's.</summary>
     public int Generation;
 
-    /// <summary>Answers that a one-answer pinhole owes; acknowledgments that a closed TCP flow does.</summary>
-    public int Owed;
-
     /// <summary>Ports for which the rules were asked.</summary>
     public ushort Judged;
 
     /// <summary>Ports for which they said pass.</summary>
     public ushort Allowed;
-
-    /// <summary>What the SPD says of the opening's direction, and of the other.</summary>
-    public IpsecDecision ForwardIpsec, ReplyIpsec;
-
-    /// <summary>The generation of the SPD that said so.</summary>
-    public int IpsecGeneration;
-
-    /// <summary>
-    /// The care-of addresses that the opener and the answerer have shown, folded; 0 for none. Nobody is led to another by a
-    /// routing header (RFC 6275 §6.4).
-    /// </summary>
-    public uint OpenerCareOf, AnswererCareOf;
 
     /// <summary>What kind it is to the timers.</summary>
     public FlowClass Class;
@@ -135,15 +155,6 @@ public struct Flow
     /// <summary>Who reads along; see <see cref="Helped"/>.</summary>
     public HelperKind Helper;
 
-    /// <summary>The record is in use.</summary>
-    public bool Live;
-
-    /// <summary>Its rule logs.</summary>
-    public bool Log;
-
-    /// <summary>The policy in force does not allow it: it was kept when that was put in force.</summary>
-    public bool Kept;
-
     /// <summary>How much it has shown of itself.</summary>
     public FlowStanding Standing;
 
@@ -153,11 +164,51 @@ public struct Flow
     /// <summary>How hard pressed the table was when its deadline was set; see the walk's limits.</summary>
     internal byte Pressure;
 
+    /// <summary>The record is in use.</summary>
+    public bool Live;
+
+    /// <summary>Its rule logs.</summary>
+    public bool Log;
+
+    /// <summary>The policy in force does not allow it: it was kept when that was put in force.</summary>
+    public bool Kept;
+
     /// <summary>A rule marked `management` let it in: it may use the table's reserve.</summary>
     public bool Management;
 
+    // ---- a line that TCP, IPsec and pinholes that close touch
+
+    /// <summary>The opener's end of a TCP flow.</summary>
+    public TcpEnd Opener;
+
+    /// <summary>The answerer's end.</summary>
+    public TcpEnd Answerer;
+
+    /// <summary>The generation of the SPD that said what follows.</summary>
+    public int IpsecGeneration;
+
+    /// <summary>What the SPD says of the opening's direction, and of the other.</summary>
+    public IpsecDecision ForwardIpsec, ReplyIpsec;
+
+    /// <summary>Answers that a one-answer pinhole owes; acknowledgments that a closed TCP flow does.</summary>
+    public int Owed;
+
+    // ---- what few packets touch
+
+    /// <summary>When it was opened: nanoseconds on the path's clock.</summary>
+    public long Opened;
+
+    /// <summary>Neighbours in its slot of the timer wheel; 0 for none. And the slot.</summary>
+    internal int TimerNext, TimerPrevious, TimerSlot;
+
     /// <summary>Which of all the flows so far it is: with its number, a reference that another flow never answers to.</summary>
     public uint Serial;
+
+    /// <summary>
+    /// The care-of addresses that the opener and the answerer have shown, folded; 0 for none. Nobody is led to another by a
+    /// routing header (RFC 6275 §6.4).
+    /// </summary>
+    public uint OpenerCareOf, AnswererCareOf;
 
     /// <summary>The flow that expected it, which may have ended since; none for a flow that the rules let in.</summary>
     public FlowReference Parent;
@@ -171,12 +222,8 @@ public struct Flow
     /// <summary>The side record of its helper; 0 for none.</summary>
     public int Helped;
 
-    /// <summary>Neighbours in its slot of the timer wheel; 0 for none. And the slot.</summary>
-    internal int TimerNext, TimerPrevious, TimerSlot;
-
     /// <summary>
     /// What the opener's SYN said that contradicted the state: if the answerer's next SYN acknowledges it, both began anew.
-    /// Behind the rest, because most packets do not touch it.
     /// </summary>
     public TcpEnd Again;
 
@@ -192,9 +239,16 @@ public struct Flow
     /// <summary>Its neighbours among flows that may be given up.</summary>
     internal AgeLinks Links;
 
+    /// <summary>What its first packet was.</summary>
+    public OpeningFacts Opening
+    {
+        readonly get => Packed.Unpack();
+        set => Packed = new PackedOpening(value);
+    }
+
+    /// <summary>The key that its opening showed.</summary>
+    public readonly FlowKey Key => Packed.Key;
+
     /// <summary>Both ends have shown that they are there: no limit gives it up.</summary>
     public readonly bool Proven => Standing == FlowStanding.Proven;
-
-    /// <summary>The packet seen as a key: the opening's, or its reverse.</summary>
-    public readonly FlowKey Key => Opening.Key;
 }

@@ -58,6 +58,33 @@ public readonly struct FlowHash
         return Portable(source.AsUInt64(), destination.AsUInt64(), rest.AsUInt64());
     }
 
+    /// <summary>64 bits of a key, the same for its reverse.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public ulong OfEither(in FlowKey key)
+    {
+        Vector128<byte> source = Vector128.Create(key.Source.High, key.Source.Low).AsByte();
+        Vector128<byte> destination = Vector128.Create(key.Destination.High, key.Destination.Low).AsByte();
+        Vector128<byte> from = Vector128.CreateScalar((uint)key.SourcePort).AsByte(), to = Vector128.CreateScalar((uint)key.DestinationPort).AsByte();
+        Vector128<byte> rest = Vector128.Create(key.Segment, key.Protocol).AsByte();
+        if (Aes.IsSupported)
+        {
+            // Each end by itself, port and all, spread over all its bytes before the two are added: what differs in one end can't
+            // be made up for in the other.
+            Vector128<byte> near = Aes.Encrypt(Aes.Encrypt(Aes.Encrypt(source ^ _first, _second ^ from), _third), _fourth);
+            Vector128<byte> far = Aes.Encrypt(Aes.Encrypt(Aes.Encrypt(destination ^ _first, _second ^ to), _third), _fourth);
+            Vector128<byte> state = (near.AsUInt64() + far.AsUInt64()).AsByte() ^ rest;
+            state = Aes.Encrypt(Aes.Encrypt(state, _first), _third);
+            return state.AsUInt64().ToScalar();
+        }
+
+        Vector128<ulong> first = _first.AsUInt64(), second = _second.AsUInt64();
+        ulong ends = PortableEnd(source.AsUInt64(), key.SourcePort) + PortableEnd(destination.AsUInt64(), key.DestinationPort);
+        return Fold(Fold(ends ^ rest.AsUInt64()[0], rest.AsUInt64()[1] ^ second[0]) ^ second[1], first[0] | 1);
+    }
+
+    private ulong PortableEnd(Vector128<ulong> address, ushort port) =>
+        Fold(Fold(address[0] ^ _first.AsUInt64()[0], address[1] ^ _first.AsUInt64()[1]) ^ port, _second.AsUInt64()[0] | 1);
+
     /// <summary>The same purpose without AES instructions: keyed multiply and fold.</summary>
     private ulong Portable(Vector128<ulong> source, Vector128<ulong> destination, Vector128<ulong> rest)
     {

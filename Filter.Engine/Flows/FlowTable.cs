@@ -1,37 +1,34 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
+using System.Runtime.InteropServices;
 using Filter.Engine.Algs;
+using Filter.Engine.Memory;
 using Filter.Engine.Packets;
 
 namespace Filter.Engine.Flows;
 
 /// <summary>
-/// The flows of one worker, found by the key that a packet shows, in either direction. Fixed in
-/// size, never allocates after construction. One writer, who is also the only reader.
+/// The flows of one worker, found by the key that a packet shows, in either direction. It grows and shrinks with what it
+/// holds up to its size, never allocates after construction, and what it does not use costs no memory. One writer, who is also the
+/// only reader.
 /// </summary>
-/// <remarks>
-/// The index has two entries a flow, one for each direction's key, in buckets of eight: a 16-bit tag
-/// of the hash and the flow's number, lowest bit set for the reply direction. A bucket that overflowed
-/// counts how many entries went on to the next one, so a search knows where to stop.
-/// </remarks>
 public sealed class FlowTable
 {
-    private const int Ways = 8;
     private const int LeastExpectations = 64, LeastHelped = 16;
 
     /// <summary>Most helped flows looked at for one that finds no side record.</summary>
     private const int HelpBudget = 32;
 
-    private readonly Bucket[] _buckets;
-    private readonly ulong _mask;
-    private readonly Flow[] _flows;
+    private readonly FlowIndex _index;
+    private readonly Records<Flow> _flows;
+    private readonly FreeNumbers _free;
     private readonly TimerWheel _timers;
     private readonly FlowHash _hash = FlowHash.Create();
     private readonly Standings _standings;
     private readonly EndedFlows _ended = new();
+    private readonly ulong[] _hashes = new ulong[Burst.Intake];
+    private readonly int[] _packets = new int[Burst.Intake], _likely = new int[Burst.Intake];
     private int _unused = 1;
-    private int _free;
+    private int _touched = 1;
     private uint _serial;
 
     /// <summary>A table for at most <paramref name="capacity"/> flows (1 to 2^28).</summary>
@@ -40,11 +37,9 @@ public sealed class FlowTable
         ArgumentOutOfRangeException.ThrowIfLessThan(capacity, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(capacity, 1 << 28);
         Capacity = capacity;
-        // Two entries a flow, three quarters full at most.
-        uint buckets = BitOperations.RoundUpToPowerOf2((uint)(((2L * capacity) + 5) / 6));
-        _buckets = new Bucket[buckets];
-        _mask = buckets - 1;
-        _flows = new Flow[capacity + 1];
+        _flows = new Records<Flow>(capacity + 1);
+        _free = new FreeNumbers(capacity + 1);
+        _index = new FlowIndex(_flows, _hash);
         _timers = new TimerWheel(_flows);
         Expectations = new Expectations(Math.Max(LeastExpectations, capacity / 4));
         Helped = new HelpingTable(Math.Max(LeastHelped, capacity / 16));
@@ -88,32 +83,63 @@ public sealed class FlowTable
     /// <param name="key">The packet's key.</param>
     /// <param name="reply">It travels against the flow's opening.</param>
     /// <returns>The flow's number, or 0.</returns>
-    public int Find(in FlowKey key, out bool reply)
+    public int Find(in FlowKey key, out bool reply) => _index.Find(_hash.OfEither(key), key, out reply);
+
+    /// <summary>
+    /// Finds the flows of a burst's packets that are to be tracked and are not done: sets <see cref="Packet.Flow"/> and
+    /// <see cref="Packet.Reply"/>. Whatever memory it will touch is asked for before, for many packets at once.
+    /// </summary>
+    public void Find(Burst burst)
     {
-        ulong hash = _hash.Of(key);
-        Vector128<ushort> tag = Vector128.Create(Tag(hash));
-        for (ulong at = hash & _mask; ; at = (at + 1) & _mask)
+        for (int from = 0; from < burst.Count; from += Burst.Intake)
         {
-            ref Bucket bucket = ref _buckets[at];
-            uint hits = Vector128.Equals(Vector128.LoadUnsafe(ref bucket.Tags[0]), tag).ExtractMostSignificantBits();
-            for (; hits != 0; hits &= hits - 1)
+            Find(burst.Packets.AsSpan(from, Math.Min(Burst.Intake, burst.Count - from)));
+        }
+    }
+
+    private void Find(Span<Packet> packets)
+    {
+        int count = Hash(packets);
+        for (int i = 0; i < count; i++)
+        {
+            int flow = _index.Likely(_hashes[i]);
+            _likely[i] = flow;
+            _flows.Fetch(flow);
+            _flows.Fetch(flow, 1);
+            _flows.Fetch(flow, 2);
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            ref Packet packet = ref packets[_packets[i]];
+            int flow = _likely[i];
+            if (flow == 0 || !_flows[flow].Packed.Shows(packet.Key, out packet.Reply))
             {
-                uint entry = bucket.Entries[BitOperations.TrailingZeroCount(hits)];
-                reply = (entry & 1) != 0;
-                int flow = (int)(entry >> 1);
-                if (Shows(_flows[flow].Opening.Key, key, reply))
-                {
-                    return flow;
-                }
+                flow = _index.Find(_hashes[i], packet.Key, out packet.Reply);
             }
 
-            if (bucket.Overflow == 0 || ((at + 1) & _mask) == (hash & _mask))
+            packet.Flow = flow;
+        }
+    }
+
+    private int Hash(Span<Packet> packets)
+    {
+        ulong[] hashes = _hashes;
+        int[] at = _packets;
+        int count = 0;
+        for (int i = 0; i < packets.Length; i++)
+        {
+            ref Packet packet = ref packets[i];
+            if (packet.Kind == PacketKind.Tracked && !packet.Done && !packet.Own)
             {
-                // Nothing went on from here; or, in a table of few buckets, something did from everywhere, and all are seen.
-                reply = false;
-                return 0;
+                ulong hash = _hash.OfEither(packet.Key);
+                _index.Fetch(hash);
+                hashes[count] = hash;
+                at[count++] = i;
             }
         }
+
+        return count;
     }
 
     /// <summary>
@@ -127,37 +153,34 @@ public sealed class FlowTable
     /// <returns>The flow's number, or 0 where the table is full.</returns>
     public int Add(in OpeningFacts opening, long now, long deadline, bool management = false)
     {
-        int flow = _free;
-        if (flow != 0)
+        if (!_free.TryTake(out int flow))
         {
-            _free = _flows[flow].TimerNext;
-        }
-        else if (_unused <= Capacity)
-        {
+            if (_unused > Capacity)
+            {
+                return 0;
+            }
+
             flow = _unused++;
-        }
-        else
-        {
-            return 0;
+            _touched = Math.Max(_touched, _unused);
         }
 
         ref Flow record = ref _flows[flow];
         // Not `record = default`: where this is inlined, .NET 10.0.12 takes that store away, because the next one begins at the
         // same place, though it is shorter. What was then left of an earlier flow was seen in the machine code.
-        _flows.AsSpan(flow, 1).Clear();
-        record.Opening = opening;
+        MemoryMarshal.CreateSpan(ref record, 1).Clear();
+        record.Packed = new PackedOpening(opening);
+        if (!_index.TryAdd(_hash.OfEither(opening.Key), flow))
+        {
+            Free(flow);
+            return 0;
+        }
+
         record.Class = FlowClasses.Of(opening.Key);
         record.Live = true;
         record.Serial = ++_serial;
         record.Opened = now;
         record.Deadline = deadline;
         record.Management = management;
-        Insert(opening.Key, (uint)flow << 1);
-        if (opening.Key.Reverse != opening.Key)
-        {
-            Insert(opening.Key.Reverse, ((uint)flow << 1) | 1);
-        }
-
         _timers.Start(now);
         _timers.Add(flow, deadline);
         _standings.Add(flow);
@@ -204,13 +227,7 @@ public sealed class FlowTable
             return;
         }
 
-        FlowKey key = record.Opening.Key;
-        Erase(key, (uint)flow << 1);
-        if (key.Reverse != key)
-        {
-            Erase(key.Reverse, ((uint)flow << 1) | 1);
-        }
-
+        _index.Remove(_hash.OfEither(record.Key), flow);
         if ((record.Expectation | record.Helped) != 0)
         {
             EndHelp(flow);
@@ -220,10 +237,32 @@ public sealed class FlowTable
         _timers.Remove(flow);
         _standings.Remove(flow);
         record.Live = false;
-        record.TimerNext = _free;
-        _free = flow;
+        Free(flow);
         Removals++;
         Count--;
+    }
+
+    private void Free(int flow)
+    {
+        const int few = 4;
+        _free.Give(flow);
+        for (int i = 0; i < few && _unused > 1 && _free.Holds(_unused - 1); i++)
+        {
+            _free.Take(--_unused);
+        }
+    }
+
+    /// <summary>Gives memory back that a table of fewer flows than before does not need; some at a time.</summary>
+    public void Trim()
+    {
+        const int some = 4096;
+        if (_touched > _unused + (4 * some))
+        {
+            _touched -= some;
+            _flows.Forget(_touched, some);
+        }
+
+        _index.Trim();
     }
 
     /// <summary>
@@ -235,18 +274,17 @@ public sealed class FlowTable
         ref readonly Flow record = ref _flows[flow];
         if (record.ReplyPackets > 0)
         {
-            _ended.Note(_hash.Of(record.Opening.Key), now);
+            _ended.Note(_hash.OfEither(record.Key), now);
         }
 
         Remove(flow);
     }
 
     /// <summary>A flow with this key ended by its timer in a table of which this one has a part.</summary>
-    internal void NoteEnded(in FlowKey key, long now) => _ended.Note(_hash.Of(key), now);
+    internal void NoteEnded(in FlowKey key, long now) => _ended.Note(_hash.OfEither(key), now);
 
     /// <summary>Whether a packet with this key, of either direction, comes after a flow that ended by its timer.</summary>
-    public bool EndedByTimer(in FlowKey key, long now) =>
-        _ended.Holds(_hash.Of(key), now) || _ended.Holds(_hash.Of(key.Reverse), now);
+    public bool EndedByTimer(in FlowKey key, long now) => _ended.Holds(_hash.OfEither(key), now);
 
     /// <summary>Sets when the flow ends. Cheap where the deadline moves away, as it does with each packet.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -287,7 +325,7 @@ public sealed class FlowTable
 
     /// <summary>Whether that number is, still, the flow that a packet with this key belongs to.</summary>
     public bool Is(int flow, in FlowKey key, bool reply) =>
-        _flows[flow].Live && Shows(_flows[flow].Opening.Key, key, reply);
+        _flows[flow].Live && _flows[flow].Packed.Shows(key, out bool way) && way == reply;
 
     /// <summary>What names this flow and no later one of its number.</summary>
     public FlowReference ReferenceTo(int flow) => new(flow, _flows[flow].Serial);
@@ -352,82 +390,5 @@ public sealed class FlowTable
                 Expectations.Close(number);
             }
         }
-    }
-
-    private static bool Shows(in FlowKey opening, in FlowKey key, bool reply) => reply
-        ? opening.Source == key.Destination && opening.Destination == key.Source
-            && opening.SourcePort == key.DestinationPort && opening.DestinationPort == key.SourcePort
-            && opening.Protocol == key.Protocol && opening.Segment == key.Segment
-        : opening == key;
-
-    /// <summary>Zero marks a free way, so a tag is never zero.</summary>
-    private static ushort Tag(ulong hash) => (ushort)((hash >> 48) | 1);
-
-    private void Insert(in FlowKey key, uint entry)
-    {
-        ulong hash = _hash.Of(key);
-        for (ulong at = hash & _mask; ; at = (at + 1) & _mask)
-        {
-            ref Bucket bucket = ref _buckets[at];
-            for (int way = 0; way < Ways; way++)
-            {
-                if (bucket.Tags[way] == 0)
-                {
-                    bucket.Tags[way] = Tag(hash);
-                    bucket.Entries[way] = entry;
-                    return;
-                }
-            }
-
-            bucket.Overflow++;
-        }
-    }
-
-    private void Erase(in FlowKey key, uint entry)
-    {
-        ulong home = _hash.Of(key) & _mask;
-        for (ulong at = home; ; at = (at + 1) & _mask)
-        {
-            ref Bucket bucket = ref _buckets[at];
-            for (int way = 0; way < Ways; way++)
-            {
-                if (bucket.Tags[way] != 0 && bucket.Entries[way] == entry)
-                {
-                    bucket.Tags[way] = 0;
-                    for (; home != at; home = (home + 1) & _mask)
-                    {
-                        _buckets[home].Overflow--;
-                    }
-
-                    return;
-                }
-            }
-
-            if (bucket.Overflow == 0)
-            {
-                return;
-            }
-        }
-    }
-
-    [InlineArray(Ways)]
-    private struct Tags
-    {
-        private ushort _tag;
-    }
-
-    [InlineArray(Ways)]
-    private struct Entries
-    {
-        private uint _entry;
-    }
-
-    /// <summary>Tags in bytes 0..15, entries in 16..47, overflow count in 48..51; 64 bytes in all.</summary>
-    [System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Sequential, Size = 64)]
-    private struct Bucket
-    {
-        public Tags Tags;
-        public Entries Entries;
-        public int Overflow;
     }
 }

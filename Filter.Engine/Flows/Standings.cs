@@ -1,10 +1,12 @@
+using Filter.Engine.Memory;
+
 namespace Filter.Engine.Flows;
 
 /// <summary>
 /// Which flows may be given up, by age, and who has how many: of the whole table, of each opener, of each service. Touched
 /// where a flow opens, where its <see cref="FlowStanding"/> changes, and where it ends; never by a packet of a proven flow.
 /// </summary>
-internal sealed class Standings(Flow[] flows)
+internal sealed class Standings(Records<Flow> flows)
 {
     /// <summary>What is over; openings; both, of rules marked `management`.</summary>
     private readonly AgeList[] _lists = new AgeList[3];
@@ -29,7 +31,7 @@ internal sealed class Standings(Flow[] flows)
     {
         ref Flow record = ref flows[flow];
         Management += record.Management ? 1 : 0;
-        record.SourceShare = Sources.Reach(ShareKey.OfSource(record.Opening.Key, record.Management));
+        record.SourceShare = Sources.Reach(ShareKey.OfSource(record.Key, record.Management));
         Sources.Take(record.SourceShare);
         Enter(flow, ref record);
     }
@@ -111,7 +113,7 @@ internal sealed class Standings(Flow[] flows)
         ofSource.Enter(flows, flow, Listed.Source);
         if (record.Standing == FlowStanding.HalfOpen)
         {
-            record.DestinationShare = Destinations.Reach(ShareKey.OfDestination(record.Opening.Key, record.Management));
+            record.DestinationShare = Destinations.Reach(ShareKey.OfDestination(record.Key, record.Management));
             Destinations.Take(record.DestinationShare);
             Destinations[record.DestinationShare].Openings.Enter(flows, flow, Listed.Destination);
         }

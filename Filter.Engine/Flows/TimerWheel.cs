@@ -1,3 +1,5 @@
+using Filter.Engine.Memory;
+
 namespace Filter.Engine.Flows;
 
 /// <summary>
@@ -6,7 +8,7 @@ namespace Filter.Engine.Flows;
 /// belongs, so that a packet costs no list operation. Deadlines are exact where flows are looked up;
 /// the wheel only reclaims.
 /// </summary>
-internal sealed class TimerWheel(Flow[] flows)
+internal sealed class TimerWheel(Records<Flow> flows)
 {
     private const int Slots = 4096;
     private const long Granularity = 250_000_000;

@@ -45,6 +45,12 @@ public sealed class Bridge
         _key = BitConverter.ToUInt64(key) | 1;
     }
 
+    /// <summary>Whether each frame leaves by the other port, whatever its addresses.</summary>
+    public bool HasTwoPorts => _ports <= 2;
+
+    /// <summary>All ports but one.</summary>
+    public ushort Others(byte ingress) => (ushort)(_all & ~(1 << ingress));
+
     /// <summary>
     /// The frame's far ports; 0 where there is none. A frame whose receiver stands on the segment it
     /// came from is no business of a bridge: it is finished as Consumed.
@@ -52,13 +58,13 @@ public sealed class Bridge
     public ushort Route(ref Packet packet)
     {
         ushort ingress = (ushort)(1 << packet.Ingress);
-        ushort others = (ushort)(_all & ~ingress);
+        ushort others = Others(packet.Ingress);
         if (packet.NeedsNextHop)
         {
             return RouteOpened(ref packet, others);
         }
 
-        if (_ports <= 2)
+        if (HasTwoPorts)
         {
             return others;
         }

@@ -44,6 +44,9 @@ public sealed class Neighbours
         _pool = local.CanAddress ? new byte[Slots * SlotSize] : [];
     }
 
+    /// <summary>Whether it asks for a neighbour, and so wants to see what passes.</summary>
+    public bool Asks => _asking != 0;
+
     /// <summary>Packets that wait for a neighbour.</summary>
     public int HeldNow { get; private set; }
 

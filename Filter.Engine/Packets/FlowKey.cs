@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 
 namespace Filter.Engine.Packets;
 
@@ -16,6 +17,7 @@ namespace Filter.Engine.Packets;
 /// <param name="DestinationPort">As <paramref name="SourcePort"/>.</param>
 /// <param name="Protocol">IANA protocol number of the upper layer.</param>
 /// <param name="Segment">VLAN stack: see <see cref="VlanStack"/>; 0 where the frame had no tag.</param>
+[StructLayout(LayoutKind.Sequential)]       // both addresses first: they are compared as a whole
 public readonly record struct FlowKey(
     Address Source, Address Destination, ushort SourcePort, ushort DestinationPort, byte Protocol, uint Segment)
 {

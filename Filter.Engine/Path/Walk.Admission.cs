@@ -16,7 +16,7 @@ public sealed partial class PacketPath<TTrace>
     private void Admit(Burst burst)
     {
         Admission admission = Policy.Admission;
-        for (int i = 0; i < burst.Count; i++)
+        for (int i = 0; _rare && i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
             if (packet.Done || packet.Own || (!packet.SpeaksToLink && (packet.Key.Segment == 0 || admission.PassTagged)))

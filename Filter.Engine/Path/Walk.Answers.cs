@@ -62,7 +62,7 @@ public sealed partial class PacketPath<TTrace>
             {
                 Suppress(packet.Key);
             }
-            else if (packet.Verdict == Verdict.Pass && packet.Ipsec != IpsecAction.Protect && packet.Kind != PacketKind.Link)
+            else if (packet.Verdict == Verdict.Pass && (packet.End - packet.Network > _leastMtu || packet.Assembly != 0) && packet.Ipsec != IpsecAction.Protect && packet.Kind != PacketKind.Link)
             {
                 CheckSize(burst, i);
             }

@@ -89,7 +89,7 @@ public sealed partial class PacketPath<TTrace>
     {
         Flow copy = flow;
         copy.Rule = NumberNow(flow.Rule, flow.Generation);
-        RenewArrival(ref copy.Opening, flow.Generation);
+        copy.Opening = Renewed(flow.Opening, flow.Generation);
         return copy;
     }
 
@@ -97,7 +97,7 @@ public sealed partial class PacketPath<TTrace>
     {
         Expectation copy = expectation;
         copy.Rule = NumberNow(expectation.Rule, expectation.Generation);
-        RenewArrival(ref copy.Opening, expectation.Generation);
+        copy.Opening = Renewed(expectation.Opening, expectation.Generation);
         return copy;
     }
 }

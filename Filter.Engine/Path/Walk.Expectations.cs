@@ -122,12 +122,12 @@ public sealed partial class PacketPath<TTrace>
     {
         ref Flow flow = ref Flows[number];
         var from = (ushort)(flow.Allowed & ~_protected);
-        if (from == 0 || !IsProtected(flow.Opening.Ingress))
+        if (from == 0 || !IsProtected(flow.Packed.Ingress))
         {
             return;
         }
 
-        FlowKey answer = flow.Opening.Key.Reverse;
+        FlowKey answer = flow.Key.Reverse;
         FlowKey key = answer with { Source = flow.Pinhole == PinholeKind.AddressDependent ? answer.Source : default, SourcePort = 0 };
         int pinhole = Flows.Expectations.Find(key, pinhole: true);
         if (pinhole == 0)
@@ -141,7 +141,7 @@ public sealed partial class PacketPath<TTrace>
 
         ref Expectation open = ref Flows.Expectations[pinhole];
         open.From |= from;
-        open.To |= (ushort)(1 << flow.Opening.Ingress);
+        open.To |= (ushort)(1 << flow.Packed.Ingress);
         open.Pinhole = flow.Pinhole;
         Speak(ref open, number);
         open.Holders++;
@@ -213,11 +213,11 @@ public sealed partial class PacketPath<TTrace>
     {
         ref Flow flow = ref Flows[packet.Flow];
         ref Helping helping = ref Flows.Helped[flow.Helped];
-        var opener = (ushort)(1 << flow.Opening.Ingress);
+        var opener = (ushort)(1 << flow.Packed.Ingress);
         var expectation = new Expectation
         {
             Key = new FlowKey(packet.Key.Destination, packet.Key.Source, 0, announced.Port, announced.Protocol, packet.Key.Segment),
-            From = packet.Reply ? IsProtected(flow.Opening.Ingress) ? _protected : (ushort)~_protected : flow.Allowed,
+            From = packet.Reply ? IsProtected(flow.Packed.Ingress) ? _protected : (ushort)~_protected : flow.Allowed,
             To = packet.Reply ? flow.Allowed : opener,
             Deadline = now + Patience(flow.Helper),
             Call = announced.Call,
@@ -315,7 +315,7 @@ public sealed partial class PacketPath<TTrace>
             return true;
         }
 
-        RenewArrival(ref expectation.Opening, expectation.Generation);
+        expectation.Opening = Renewed(expectation.Opening, expectation.Generation);
         judgement = Ruleset.Judge(expectation.Opening);
         bool allowed = judgement.Verdict == Verdict.Pass
             && (expectation.Pinhole != default ? judgement.Pinhole == expectation.Pinhole : judgement.Helper == expectation.Helper);

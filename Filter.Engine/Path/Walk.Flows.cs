@@ -10,11 +10,14 @@ namespace Filter.Engine.Path;
 public sealed partial class PacketPath<TTrace>
 {
     private readonly FlowHash _careOf = FlowHash.Create();
+    private bool _anyWithoutFlow;
 
     private void FindFlows(Burst burst)
     {
         _removals = Flows.Removals;
         FeelPressure();
+        _anyWithoutFlow = false;
+        Flows.Find(burst);
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
@@ -25,7 +28,7 @@ public sealed partial class PacketPath<TTrace>
 
             if (packet.Kind == PacketKind.Tracked)
             {
-                Find(ref packet, packet.Key, burst.Now);
+                Check(ref packet, burst.Now);
             }
             else if (packet.Kind == PacketKind.IcmpError && !IsOfIpsec(ref packet, burst.Now))
             {
@@ -36,6 +39,8 @@ public sealed partial class PacketPath<TTrace>
             {
                 MeetFlow(ref packet, burst.Now);
             }
+
+            _anyWithoutFlow |= packet.Flow == 0;
         }
     }
 
@@ -46,6 +51,22 @@ public sealed partial class PacketPath<TTrace>
     private void Find(ref Packet packet, in FlowKey key, long now)
     {
         packet.Flow = Flows.Find(key, out packet.Reply);
+        EndWhereOver(ref packet, now);
+    }
+
+    /// <summary>A flow that was found for the burst may have ended, by an earlier packet of it.</summary>
+    private void Check(ref Packet packet, long now)
+    {
+        if (Flows.Removals != _removals && packet.Flow != 0 && !Flows.Is(packet.Flow, packet.Key, packet.Reply))
+        {
+            packet.Flow = Flows.Find(packet.Key, out packet.Reply);
+        }
+
+        EndWhereOver(ref packet, now);
+    }
+
+    private void EndWhereOver(ref Packet packet, long now)
+    {
         if (packet.Flow != 0 && Flows[packet.Flow].Deadline <= now)
         {
             Flows.End(packet.Flow, now);
@@ -120,10 +141,11 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
+        ushort egress = packet.Egress;
         if (packet.Reply)
         {
             // Answers go where the questions came from.
-            packet.Egress = (ushort)(packet.Egress & (1 << flow.Opening.Ingress));
+            packet.Egress = (ushort)(packet.Egress & (1 << flow.Packed.Ingress));
         }
         else
         {
@@ -142,7 +164,11 @@ public sealed partial class PacketPath<TTrace>
             return;
         }
 
-        packet.Direction = Crossing(packet.Ingress, packet.Egress);
+        if (packet.Egress != egress)
+        {
+            packet.Direction = Crossing(packet.Ingress, packet.Egress);
+        }
+
         if (Ipsec is { } stage && flow.IpsecGeneration != stage.Generation)
         {
             DecideIpsec(ref flow, stage);
@@ -179,11 +205,11 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>Questions come from the opener's side, answers from where questions went.</summary>
     private bool ComesFromItsSide(in Packet packet, in Flow flow) => packet.Reply
         ? ((flow.Allowed >> packet.Ingress) & 1) != 0
-        : IsProtected(packet.Ingress) == IsProtected(flow.Opening.Ingress);
+        : IsProtected(packet.Ingress) == IsProtected(flow.Packed.Ingress);
 
     private void OpenFlows(Burst burst)
     {
-        for (int i = 0; i < burst.Count; i++)
+        for (int i = 0; _anyWithoutFlow && i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
             if (packet.Done || packet.Own || packet.Flow != 0)

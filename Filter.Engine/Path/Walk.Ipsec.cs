@@ -46,7 +46,7 @@ public sealed partial class PacketPath<TTrace>
     /// <summary>What the SPD says of a flow where it crosses the boundary, which one that began across may do yet.</summary>
     private void DecideIpsec(ref Flow flow, IIpsecStage stage)
     {
-        bool goesOut = IsProtected(flow.Opening.Ingress);
+        bool goesOut = IsProtected(flow.Packed.Ingress);
         OpeningFacts opening = flow.Opening with { Direction = goesOut ? Direction.Out : Direction.In };
         flow.IpsecGeneration = stage.Generation;
         flow.ForwardIpsec = stage.Decide(opening);

@@ -167,7 +167,7 @@ public sealed partial class PacketPath<TTrace>
     private bool JudgeAgain(int number, long now)
     {
         ref Flow flow = ref Flows[number];
-        RenewArrival(ref flow.Opening, flow.Generation);
+        flow.Opening = Renewed(flow.Opening, flow.Generation);
         if (flow.Parent.Number != 0)
         {
             return JudgeChildAgain(number, now);

@@ -181,7 +181,7 @@ public sealed partial class PacketPath<TTrace>
             _ => FlowStanding.HalfOpen,
         },
         _ => flow.ReplyPackets == 0 ? FlowStanding.HalfOpen
-            : flow.ForwardPackets > 1 && flow.Opening.Direction != Direction.In ? FlowStanding.Proven
+            : flow.ForwardPackets > 1 && flow.Packed.Direction != Direction.In ? FlowStanding.Proven
             : FlowStanding.Answered,
     };
 

@@ -81,11 +81,11 @@ public sealed partial class PacketPath<TTrace>
     }
 
     /// <summary>An opening of that generation, with the number in force of the policy by which it came.</summary>
-    private void RenewArrival(ref OpeningFacts opening, int generation)
+    private OpeningFacts Renewed(in OpeningFacts opening, int generation)
     {
         if (opening.ArrivedBy == 0)
         {
-            return;
+            return opening;
         }
 
         ushort policy = opening.ArrivedBy;
@@ -94,7 +94,7 @@ public sealed partial class PacketPath<TTrace>
             policy = next.Arrival(policy);
         }
 
-        opening = opening with { ArrivedBy = policy };
+        return opening with { ArrivedBy = policy };
     }
 
     private RuleBook BookOf(int generation)

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Filter.Engine.Flows;
 using Filter.Engine.Fragments;
 using Filter.Engine.Local;
@@ -37,12 +38,19 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private readonly ushort _takesSegments, _takesDatagrams;
     private readonly int[] _mtus = new int[16];
     private readonly PacketFacts[] _kept = new PacketFacts[Burst.Intake];
+    private readonly int _leastMtu = int.MaxValue;
     private readonly ushort _protected;
     private RuleLimits _limits;
     private FlowLifetimes[] _lifetimes;
     private long _removals;
     private bool _timely;
     private long _now;
+
+    /// <summary>
+    /// The burst has packets that are not simply of flows: other steps than finding and tracking have something to do. Where it has none,
+    /// and mostly it has none, those steps do not even look.
+    /// </summary>
+    private bool _rare;
 
     /// <summary>Builds the walk; everything it will ever need is allocated here.</summary>
     public PacketPath(PathSettings settings, TTrace trace = default)
@@ -65,6 +73,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         foreach (Port port in settings.Ports)
         {
             _mtus[port.Number] = port.Mtu;
+            _leastMtu = Math.Min(_leastMtu, port.Mtu);
             _protected |= port.Side == Side.Protected ? port.Mask : (ushort)0;
             _takesSegments |= port.Takes(GsoKind.TcpV4) && port.Takes(GsoKind.TcpV6) ? port.Mask : (ushort)0;
             _takesDatagrams |= port.Takes(GsoKind.Udp) ? port.Mask : (ushort)0;
@@ -114,6 +123,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Counters.Expired += Flows.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Count / ExpiryPart));
         Counters.ExpectationsExpired += Flows.Expectations.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Expectations.Count / ExpiryPart));
         EndEarly(burst.Now);
+        Flows.Trim();
         Sweep(burst.Now, SweepBudget);
         _reassembler.Expire(burst.Now, ExpiryBudget);
         _neighbours.Tick(burst);
@@ -259,7 +269,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             }
 
             DropReason why = packet.Reason == DropReason.None ? Parser.Parse(ref packet) : packet.Reason;
-            why = why == DropReason.None ? OffloadCheck.Settle(ref packet) : why;
+            why = why == DropReason.None && OffloadCheck.Concerns(packet) ? OffloadCheck.Settle(ref packet) : why;
             if (why == DropReason.None && packet.Depth > 0 && packet.Kind != PacketKind.Fragment
                 && (packet.Kind == PacketKind.Link || !Ipsec!.Fits(ref packet)))
             {
@@ -272,6 +282,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
                 packet.Drop(why);
             }
 
+            _rare |= packet.Kind != PacketKind.Tracked || packet.SpeaksToLink || packet.Key.Segment != 0;
             if (TTrace.On)
             {
                 _trace.Note(packet, "parse", why == DropReason.None ? Describe(packet) : why.Name());
@@ -281,11 +292,24 @@ public sealed partial class PacketPath<TTrace> : PacketPath
 
     private void Route(Burst burst)
     {
+        bool straight = _bridge.HasTwoPorts && (Ipsec is null || !Settings.Local.CanAddress) && !_neighbours.Asks;
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
             if (packet.Done || packet.Own)
             {
+                continue;
+            }
+
+            if (straight && packet.Kind == PacketKind.Tracked && packet.ArrivedBy == 0 && !packet.NeedsNextHop && !TTrace.On)
+            {
+                packet.Egress = _bridge.Others(packet.Ingress);
+                packet.Direction = Crossing(packet.Ingress, packet.Egress);
+                if (packet.Egress == 0)
+                {
+                    packet.Drop(DropReason.NoEgress);
+                }
+
                 continue;
             }
 
@@ -370,6 +394,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     /// <summary>
     /// Which way a frame goes; one that is flooded to both sides crosses the boundary, and is protected as what crosses it.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Direction Crossing(byte ingress, ushort egress)
     {
         bool fromProtected = IsProtected(ingress);
@@ -427,7 +452,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             }
 
             Counters.Count(packet);
-            if (packet.Verdict is Verdict.Drop or Verdict.Reject || packet.Log)
+            if ((packet.Verdict is Verdict.Drop or Verdict.Reject || packet.Log) && !Events.Muted)
             {
                 Events.Write(packet, packet.Log && IsSealed(packet) && i < _kept.Length ? _kept[i] : PacketFacts.Of(packet), Counters.Rules);
             }

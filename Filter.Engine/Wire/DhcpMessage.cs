@@ -9,7 +9,10 @@ public static class DhcpMessage
     private const byte BootReply = 2, RelayReply = 13;
 
     /// <summary>Whether a parsed UDP packet goes to a port that DHCP speaks on.</summary>
-    public static bool MayBe(in Packet packet) => packet.Key.DestinationPort is Server4 or Client4 or Client6 or Server6;
+    public static bool MayBe(in Packet packet) => IsItsPort(packet.Key.DestinationPort);
+
+    /// <summary>Whether a UDP port is one that DHCP speaks on.</summary>
+    public static bool IsItsPort(ushort destinationPort) => destinationPort is Server4 or Client4 or Client6 or Server6;
 
     /// <summary>Whether a UDP port is a DHCPv6 client's.</summary>
     public static bool IsToClient(ushort destinationPort) => destinationPort == Client6;

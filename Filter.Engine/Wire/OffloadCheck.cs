@@ -9,6 +9,9 @@ namespace Filter.Engine.Wire;
 /// </summary>
 public static class OffloadCheck
 {
+    /// <summary>Whether <see cref="Settle"/> has anything to do: not for what most packets are.</summary>
+    public static bool Concerns(in Packet packet) => packet.Kind != PacketKind.Tracked || packet.Key.Protocol == IpProtocol.Sctp;
+
     /// <summary>
     /// An unfinished checksum somewhere in a frame that is not IP (a packet in something else, or a lie) is written now,
     /// and the frame parsed again as it then reads.

@@ -20,7 +20,12 @@ public static partial class Parser
 
     /// <summary>Parses a frame; see <see cref="Packet"/> for what it sets.</summary>
     /// <returns>None, or why the frame must be dropped. The fields read so far are set all the same.</returns>
-    public static DropReason Parse(ref Packet packet)
+    public static DropReason Parse(ref Packet packet) =>
+        TryReadOrdinary(ref packet, packet.Bytes) ? DropReason.None : ParseThoroughly(ref packet);
+
+    /// <summary>The same, of any kind of frame: where <see cref="Parse"/> has a short way, the long one.</summary>
+    /// <inheritdoc cref="Parse"/>
+    public static DropReason ParseThoroughly(ref Packet packet)
     {
         ReadOnlySpan<byte> frame = packet.Bytes;
         packet.Kind = PacketKind.Link;

@@ -1,5 +1,6 @@
 using BenchmarkDotNet.Running;
 using Filter.Bench;
+using Filter.Bench.Engine;
 
 if (args is ["flood", var device, var receiver, var target, var count, var rate])
 {
@@ -14,6 +15,10 @@ else if (args is ["rules", ..])
     RulesBench.Run(args.Length > 1 ? args[1] : "");
     AnalysisBench.Run(args.Length > 1 ? args[1] : "");
     ReloadDelay.Run();
+}
+else if (args is ["engine", ..])
+{
+    EngineBench.Run(args.Length > 1 ? [.. args[1..].Select(int.Parse)] : [10_000, 1_000_000]);
 }
 else if (args is ["ipsec"])
 {

@@ -46,7 +46,7 @@ public static class DatagramTracker
 
     /// <summary>Queries and answers have code 0 (RFC 792, RFC 4443 §4); hosts that are asked under another answer under that.</summary>
     private static bool HasItsCode(in Flow flow, in Packet packet) =>
-        !packet.Reply || packet.IcmpCode == 0 || packet.IcmpCode == flow.Opening.IcmpCode;
+        !packet.Reply || packet.IcmpCode == 0 || packet.IcmpCode == flow.Packed.IcmpCode;
 
     /// <summary>Whether a packet may open a flow: an ICMP answer may not.</summary>
     public static bool Opens(in Packet packet) =>

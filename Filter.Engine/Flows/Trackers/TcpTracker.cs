@@ -218,7 +218,7 @@ public static class TcpTracker
         const uint LeastWindow = 65_536;
 
         // Where the beginning was not seen, the receiver may have sent more than went by here.
-        uint unseen = (flow.Opening.TcpFlags & TcpFlags.Syn) == 0 ? LargestWindow : 0;
+        uint unseen = (flow.Packed.TcpFlags & TcpFlags.Syn) == 0 ? LargestWindow : 0;
         return LiesInWindow(sender, receiver, packet.Sequence, end)
             && !IsAfter(packet.Acknowledgment, receiver.Sent + unseen)
             && !IsAfter(receiver.Sent - Math.Min(2 * Math.Max(sender.Window, LeastWindow), LargestWindow), packet.Acknowledgment);

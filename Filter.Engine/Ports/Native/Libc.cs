@@ -5,6 +5,9 @@ namespace Filter.Engine.Ports.Native;
 /// <summary>The system calls that ports need, as libc names them; the last error is kept for <see cref="Errno.Last"/>.</summary>
 internal static unsafe partial class Libc
 {
+    /// <summary>Advice of <see cref="AdviseMemory"/>, as Linux numbers it.</summary>
+    public const int NotNeeded = 4, HugePages = 14;
+
     private const string Library = "libc";
 
     [LibraryImport(Library, EntryPoint = "socket", SetLastError = true)]
@@ -75,6 +78,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Library, EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int FileStatus(int folder, string path, int flags, uint mask, void* status);
+
+    [LibraryImport(Library, EntryPoint = "madvise")]
+    public static partial int AdviseMemory(void* address, nint length, int advice);
 
     [LibraryImport(Library, EntryPoint = "geteuid")]
     public static partial uint EffectiveUser();

@@ -78,6 +78,105 @@ public sealed class FlowTableTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void A_table_that_grows_and_shrinks_finds_what_it_holds_and_nothing_else()
+    {
+        Random random = Fuzzing.Seeded(out _);
+        var table = new FlowTable(60_000);
+        var model = new Dictionary<FlowKey, int>();
+        int next = 0;
+        foreach (int size in (int[])[60_000, 200, 30_000, 0, 5_000])
+        {
+            while (model.Count != size)
+            {
+                if (model.Count < size)
+                {
+                    FlowKey key = Key(next++, 7, (ushort)random.Next(1, 60_000), 443);
+                    model[key] = table.Add(Opening(key), 0, long.MaxValue);
+                }
+                else
+                {
+                    (FlowKey gone, int flow) = model.First();
+                    table.Remove(flow);
+                    Assert.True(model.Remove(gone));
+                    Assert.Equal(0, table.Find(gone, out _));
+                }
+
+                if (random.Next(100) == 0)
+                {
+                    table.Trim();
+                }
+            }
+
+            Assert.Equal(size, table.Count);
+            Assert.Equal(size, model.Values.Distinct().Count());
+            foreach ((FlowKey key, int flow) in model)
+            {
+                Assert.Equal(flow, table.Find(key, out bool reply));
+                Assert.False(reply);
+                Assert.Equal(flow, table.Find(key.Reverse, out reply));
+                Assert.True(reply);
+                Assert.Equal(key, table[flow].Key);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_burst_is_found_as_its_packets_are_one_by_one()
+    {
+        Random random = Fuzzing.Seeded(out _);
+        var table = new FlowTable(2_000);
+        for (int i = 0; i < 2_000; i++)
+        {
+            table.Add(Opening(Key(i, 7, 1000, 443)), 0, long.MaxValue);
+        }
+
+        var burst = new Burst();
+        for (int i = 0; i < 300; i++)
+        {
+            burst.TryAppend(64, out int index);
+            FlowKey key = Key(random.Next(3_000), 7, 1000, 443);
+            burst.Packets[index].Key = random.Next(2) == 0 ? key : key.Reverse;
+            burst.Packets[index].Kind = random.Next(9) == 0 ? PacketKind.Untracked : PacketKind.Tracked;
+            burst.Packets[index].Done = random.Next(9) == 0;
+        }
+
+        table.Find(burst);
+        for (int i = 0; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            bool looked = packet.Kind == PacketKind.Tracked && !packet.Done;
+            Assert.Equal(looked ? table.Find(packet.Key, out bool reply) : 0, packet.Flow);
+            Assert.Equal(looked && table.Find(packet.Key, out reply) != 0 && reply, packet.Reply);
+        }
+    }
+
+    [Fact]
+    public void What_a_flow_was_opened_with_comes_back_as_it_was()
+    {
+        Random random = Fuzzing.Seeded(out _);
+        var table = new FlowTable(1);
+        for (int i = 0; i < 1_000; i++)
+        {
+            OpeningFacts opening = new(
+                new FlowKey(
+                    new Address((ulong)random.NextInt64(), (ulong)random.NextInt64()), new Address((ulong)random.NextInt64(), (ulong)random.NextInt64()),
+                    (ushort)random.Next(65536), (ushort)random.Next(65536), (byte)random.Next(256), (uint)random.NextInt64()),
+                (byte)random.Next(16), (byte)random.Next(16), (Direction)random.Next(3), (TcpFlags)random.Next(256),
+                (byte)random.Next(256), (byte)random.Next(256), (byte)random.Next(256), (ushort)random.Next(65536))
+            {
+                SourceMac = (ulong)random.NextInt64() >> 16,
+                DestinationMac = (ulong)random.NextInt64() >> 16,
+                PacketLength = (ushort)random.Next(65536),
+                Extensions = (ExtensionHeaders)random.Next(256),
+                Fragmented = random.Next(2) == 0,
+            };
+            int flow = table.Add(opening, 0, long.MaxValue);
+            Assert.Equal(opening, table[flow].Opening);
+            table.Remove(flow);
+        }
+    }
+
+    [Fact]
     public void A_search_in_a_table_of_few_buckets_ends_though_each_of_them_has_overflowed()
     {
         Random random = Fuzzing.Seeded(out _);

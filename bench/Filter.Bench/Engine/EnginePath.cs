@@ -1,0 +1,108 @@
+using System.Text;
+using Filter.Engine.Packets;
+using Filter.Engine.Path;
+using Filter.Engine.Ports;
+using Filter.Rules;
+using Filter.Rules.Compile;
+using Filter.Rules.Policy;
+
+namespace Filter.Bench.Engine;
+
+/// <summary>A walk between two ports in memory under a policy of a thousand rules, and flows that are established in it.</summary>
+internal sealed class EnginePath
+{
+    private const int Rules = 1_000;
+    private const long Seconds = 3_000_000_000;
+
+    internal EnginePath(int capacity)
+    {
+        RulesetReading reading = RulesetFile.Parse("bench.yaml", Text());
+        Ruleset ruleset = reading.Ruleset ?? throw new InvalidOperationException(string.Join('\n', reading.Diagnostics));
+        MemoryPort[] ports = [.. ruleset.Ports.Select(static p => new MemoryPort(1500) { Name = p.Name, Number = p.Number, Side = p.Side, KeepsSent = false })];
+        Compiled = RulesetCompiler.Compile(ruleset);
+        Path = new PacketPath<NoTrace>(new PathSettings { Ports = ports, Ruleset = Compiled, Flows = capacity });
+        Path.Events.Muted = true;
+        Burst.Now = 1_000_000_000;
+    }
+
+    internal IRuleset Compiled { get; }
+
+    internal PacketPath Path { get; }
+
+    internal Burst Burst { get; } = new();
+
+    /// <summary>Opens flows and has them answered, and again after some seconds: both ends have shown that they are there, and that it lasts.</summary>
+    internal void Establish(int from, int count)
+    {
+        for (int first = from; first < from + count; first += Burst.Intake)
+        {
+            Open(first, Math.Min(Burst.Intake, from + count - first), 1);
+        }
+
+        Burst.Now += Seconds;
+        for (int first = from; first < from + count; first += Burst.Intake)
+        {
+            GoOn(first, Math.Min(Burst.Intake, from + count - first), 1);
+        }
+    }
+
+    /// <summary>The same of IPv6 flows of which each host has many.</summary>
+    internal void EstablishIPv6(int from, int count, int hosts)
+    {
+        Open(from, count, hosts);
+        GoOn(from, count, hosts);
+    }
+
+    private void Open(int first, int count, int hosts)
+    {
+        Send(first, count, reply: false, TcpFlags.Syn, hosts);
+        Send(first, count, reply: true, TcpFlags.Syn | TcpFlags.Ack, hosts);
+        Send(first, count, reply: false, TcpFlags.Ack, hosts);
+        Send(first, count, reply: true, TcpFlags.Ack, hosts);
+    }
+
+    private void GoOn(int first, int count, int hosts)
+    {
+        Send(first, count, reply: false, TcpFlags.Ack, hosts);
+        Send(first, count, reply: true, TcpFlags.Ack, hosts);
+    }
+
+    private void Send(int first, int count, bool reply, TcpFlags flags, int hosts)
+    {
+        Burst.Reset();
+        for (int flow = first; flow < first + count; flow++)
+        {
+            Traffic.Append(Burst, flow, reply, flags, hosts: hosts);
+        }
+
+        Path.Walk(Burst);
+        for (int i = 0; i < Burst.Count; i++)
+        {
+            if (Burst.Packets[i].Verdict != Verdict.Pass)
+            {
+                throw new InvalidOperationException($"{Burst.Packets[i].Key} {flags}: {Burst.Packets[i].Reason}");
+            }
+        }
+    }
+
+    private static string Text()
+    {
+        var text = new StringBuilder("""
+            filter: 1
+            ports:
+              outside: { nic: eth0, side: unprotected }
+              inside: { nic: eth1, side: protected }
+            rules:
+
+            """);
+        for (int i = 0; i < Rules - 1; i++)
+        {
+            string network = i % 2 == 0 ? $"203.{i % 200}.{i / 200}.0/24" : $"2001:dba:{i:x}:f::/64";
+            text.Append(i % 3 == 0
+                ? $"  - {{ drop: rule-{i}, source: {network}, service: tcp/{1000 + i} }}\n"
+                : $"  - {{ allow: rule-{i}, destination: {network}, service: {(i % 3 == 1 ? "tcp" : "udp")}/{2000 + i} }}\n");
+        }
+
+        return text.Append("  - { allow: outbound, from: inside, service: [tcp/443, udp/443] }\n").ToString();
+    }
+}
