@@ -1,7 +1,10 @@
+using System.Runtime.Versioning;
+
 namespace Filter.Tests.Worlds;
 
 /// <summary>Keys of a running tunnel are changed by hand, at both ends, and taken away.</summary>
 [Collection(InNamespaces.Name)]
+[SupportedOSPlatform("linux")]
 public sealed class ReKeyTests(EspTunnelScene scene) : IClassFixture<EspTunnelScene>
 {
     private const string KeysOut = "c0ffee00c0ffee00c0ffee00c0ffee01\nfacade00facade00facade00facade00facade00facade00facade00facade01\n";
