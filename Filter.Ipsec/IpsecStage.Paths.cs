@@ -182,6 +182,7 @@ public sealed partial class IpsecStage
         sa.LastSent = _now;
         _keptAlive++;
         KeepAlivesSent++;
+        sa.Statistics.KeepAlives++;
     }
 
     private void SendDummy(Burst burst, OutboundSa sa)

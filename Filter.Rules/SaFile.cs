@@ -37,8 +37,7 @@ public static class SaFile
     /// <param name="bytes">All of it.</param>
     /// <param name="directory">Where relative key files are looked for.</param>
     /// <param name="running">The ruleset whose policies are meant.</param>
-    /// <param name="mayNameFiles">Whether it may name key files.</param>
-    public static SaReading Parse(string file, ReadOnlySpan<byte> bytes, string directory, Ruleset running, bool mayNameFiles)
+    public static SaReading Parse(string file, ReadOnlySpan<byte> bytes, string directory, Ruleset running)
     {
         Diagnostics found = new();
         Node? root = TreeReader.Read(file, bytes, found);
@@ -58,10 +57,6 @@ public static class SaFile
         {
             policies[name.Text] = PoliciesOf(name, value, running, found);
             sas.TryAdd(name, value is MapNode fields ? Without(fields) : value);
-            if (!mayNameFiles)
-            {
-                RefuseFiles(value, found);
-            }
         }
 
         Sets none = new(null, new LiveSetReader([], [], new Folders(directory), found), found);
@@ -119,18 +114,5 @@ public static class SaFile
         }
 
         return rest;
-    }
-
-    /// <summary>Who reads is the daemon, which may read every file: what it says of one is for root alone.</summary>
-    private static void RefuseFiles(Node sa, Diagnostics found)
-    {
-        foreach (string way in (ReadOnlySpan<string>)["out", "in"])
-        {
-            if ((sa as MapNode)?.Find(way) is MapNode keys && keys.FindKey("key-file") is { } key)
-            {
-                found.Error(key.At, "only root may name a key file", "write the keys here: encryption-key, integrity-key");
-                keys.Replace(key, new ScalarNode(key.At, "", quoted: false));
-            }
-        }
     }
 }

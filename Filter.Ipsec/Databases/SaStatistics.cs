@@ -33,6 +33,9 @@ public sealed class SaStatistics
     /// <summary>Packets that came after its hard limit.</summary>
     public long Expired;
 
+    /// <summary>Keep-alives sent (RFC 3948 §4).</summary>
+    public long KeepAlives;
+
     /// <summary>Takes over what another counted.</summary>
     public void Add(SaStatistics other)
     {
@@ -46,6 +49,7 @@ public sealed class SaStatistics
         WrongInner += other.WrongInner;
         Exhausted += other.Exhausted;
         Expired += other.Expired;
+        KeepAlives += other.KeepAlives;
     }
 }
 

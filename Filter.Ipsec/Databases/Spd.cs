@@ -239,6 +239,9 @@ public sealed class Spd
         _decorrelated = [new(() => PolicyAnalysis.Decorrelate(policies, Direction.Out)), new(() => PolicyAnalysis.Decorrelate(policies, Direction.In))];
     }
 
+    /// <summary>The database that a ruleset describes, for who wants to look at it; null where it describes none.</summary>
+    public static Spd? Of(IpsecConfig? config) => config is null ? null : new Spd(config.Policies, static _ => new PolicyStatistics());
+
     /// <summary>The entries in order; the entry with number n stands at n - 1.</summary>
     public IReadOnlyList<SpdEntry> Entries => _entries;
 

@@ -132,5 +132,5 @@ internal sealed class Ah : Protection
         : LengthFor(sa, isIPv4);
 
     private static int LengthFor(SecurityAssociation sa, bool isIPv4) =>
-        RoundUp(FixedLength + sa.Suite.IvLength + sa.Suite.IcvLength, isIPv4 ? 4 : 8);
+        RoundUp(FixedLength + sa.Suite.IvLength + sa.Suite.IcvLength, isIPv4 ? sa.Settings.AhAlignment : 8);
 }

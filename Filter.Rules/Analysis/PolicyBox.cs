@@ -34,7 +34,7 @@ public readonly record struct PolicyBox(
     /// <summary>As `policy show` prints it.</summary>
     public override string ToString()
     {
-        string text = $"local {Addresses(Local)} remote {Addresses(Remote)}";
+        string text = $"local {Local} remote {Remote}";
         if ((FirstProtocol, LastProtocol) == (0, byte.MaxValue))
         {
             return text + " any";
@@ -211,9 +211,6 @@ public readonly record struct PolicyBox(
     }
 
     private static bool IsTyped(byte protocol) => protocol is IpProtocol.Icmp or IpProtocol.IcmpV6 or IpProtocol.Mobility;
-
-    private string Addresses(AddressRange run) =>
-        run == (IsIPv4 ? AddressRange.AllIPv4 : AddressRange.Everything) ? "any" : Run(run.First, run.Last);
 
     private static string Run<T>(T first, T last) => Equals(first, last) ? $"{first}" : $"{first}-{last}";
 }

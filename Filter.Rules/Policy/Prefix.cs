@@ -34,6 +34,26 @@ public readonly record struct AddressRange(Address First, Address Last)
     /// <summary>Whether the address lies in it.</summary>
     public bool Contains(Address address) => First <= address && address <= Last;
 
+    /// <summary>As people write it: a network where it is one, else its ends.</summary>
+    public override string ToString()
+    {
+        if (First == Last)
+        {
+            return First.ToString();
+        }
+
+        for (int length = First.IsIPv4 ? 31 : 127; length >= 0; length--)
+        {
+            Prefix around = Prefix.Around(First, length);
+            if (around.Base == First && around.Range.Last == Last)
+            {
+                return around.ToString();
+            }
+        }
+
+        return $"{First}-{Last}";
+    }
+
     /// <summary>Which of some runs, disjoint and in order, has the address; -1 for none.</summary>
     public static int Find(ReadOnlySpan<AddressRange> runs, Address address)
     {

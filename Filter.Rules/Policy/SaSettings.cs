@@ -75,6 +75,9 @@ public sealed record SaSettings
     /// <summary>The window where nothing else is said, in packets.</summary>
     public const int OrdinaryWindow = 4096;
 
+    /// <summary>The bytes to a multiple of which AH is padded over IPv4 where nothing else is said (RFC 4302 §2.6).</summary>
+    public const int OrdinaryAhAlignment = 4;
+
     /// <summary>IANA number: 50, ESP, or 51, AH.</summary>
     public byte Protocol { get; init; } = 50;
 
@@ -119,6 +122,12 @@ public sealed record SaSettings
 
     /// <summary>Whether the MSS of TCP handshakes is lowered to what fits.</summary>
     public bool ClampMss { get; init; }
+
+    /// <summary>
+    /// The bytes to a multiple of which AH is padded over IPv4, 4 or 8, as Linux pads and expects it unless told otherwise. Over IPv6
+    /// it is 8 whatever this says.
+    /// </summary>
+    public int AhAlignment { get; init; } = OrdinaryAhAlignment;
 
     /// <summary>
     /// Whether an SA with these settings is the one that another ruleset describes so: what the far end sees of it, or counts by,

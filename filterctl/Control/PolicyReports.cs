@@ -30,6 +30,12 @@ internal sealed record PolicyReport
     /// <summary>What each SA has from the packet it was made for; null for nothing.</summary>
     public IReadOnlyList<string>? Populate { get; init; }
 
+    /// <summary>What it selects of what goes out that no policy before it does, as boxes of which no two overlap; for `show`, else null.</summary>
+    public IReadOnlyList<string>? AloneOut { get; init; }
+
+    /// <summary>The same of what comes in.</summary>
+    public IReadOnlyList<string>? AloneIn { get; init; }
+
     /// <summary>SAs that use it now, both directions.</summary>
     public required long Sas { get; init; }
 

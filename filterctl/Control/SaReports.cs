@@ -119,6 +119,12 @@ internal sealed record SaDetails
     /// <summary>The far end's UDP port.</summary>
     public int? UdpRemotePort { get; init; }
 
+    /// <summary>Keep-alives that it sent; null of one that receives, or is not in UDP.</summary>
+    public long? KeepAlivesSent { get; init; }
+
+    /// <summary>Keep-alives that came for all SAs in UDP, as none says for which; null of one that sends, or is not in UDP.</summary>
+    public long? KeepAlivesHeard { get; init; }
+
     /// <summary>The DSCPs that it carries; null for all.</summary>
     public IReadOnlyList<int>? Dscps { get; init; }
 

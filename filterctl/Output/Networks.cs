@@ -10,28 +10,7 @@ internal static class Networks
     {
         foreach (AddressRange range in set.Ranges.ToArray())
         {
-            yield return One(range);
+            yield return range.ToString();
         }
-    }
-
-    /// <summary>One run.</summary>
-    public static string One(AddressRange range)
-    {
-        if (range.First == range.Last)
-        {
-            return range.First.ToString();
-        }
-
-        int bits = range.First.IsIPv4 ? 32 : 128;
-        for (int length = bits - 1; length >= 0; length--)
-        {
-            Prefix around = Prefix.Around(range.First, length);
-            if (around.Base == range.First && around.Range.Last == range.Last)
-            {
-                return around.ToString();
-            }
-        }
-
-        return $"{range.First}-{range.Last}";
     }
 }

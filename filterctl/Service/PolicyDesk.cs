@@ -42,7 +42,7 @@ internal sealed class PolicyDesk(Gateway gateway, Worker worker, RulesetSwitch r
             .ToLookup(static use => use.entry, static use => use.sa);
         for (int at = 0; at == 0 || at < meant.Length; at += RowsAtOnce)
         {
-            PolicyReport[] rows = [.. meant.Skip(at).Take(RowsAtOnce).Select(entry => SpdTelling.Of(entry, [.. users[entry]]))];
+            PolicyReport[] rows = [.. meant.Skip(at).Take(RowsAtOnce).Select(entry => request.Match == "show" ? SpdTelling.Whole(spd, entry, [.. users[entry]]) : SpdTelling.Of(entry, [.. users[entry]]))];
             await reply.SendAsync(new ControlResponse { Policies = rows, More = at + RowsAtOnce < meant.Length }, cancel).ConfigureAwait(false);
         }
     }

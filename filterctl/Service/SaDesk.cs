@@ -43,6 +43,13 @@ internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rules
             return;
         }
 
+        if (request.Match is "add" or "delete" or "flush" && peer.Uid != 0 && peer.Uid != ProcessRights.User)
+        {
+            // Whoever adds an SA reads what its policy protects, and sends under its name.
+            await reply.SendAsync(ControlResponse.Refuse("only root may change SAs"), cancel).ConfigureAwait(false);
+            return;
+        }
+
         if (Wrong(request, stage) is { } wrong)
         {
             await reply.SendAsync(ControlResponse.Refuse(wrong), cancel).ConfigureAwait(false);
@@ -99,7 +106,7 @@ internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rules
     private static async Task ListAsync(ControlRequest request, IpsecStage stage, ControlReply reply, CancellationToken cancel)
     {
         SecurityAssociation[] meant = [.. SaTelling.InOrder(Meant(request, stage))];
-        SaReport Row(SecurityAssociation sa, long now) => SaTelling.Of(sa, now, whole: request.Match == "show");
+        SaReport Row(SecurityAssociation sa, long now) => SaTelling.Of(sa, now, request.Match == "show" ? stage : null);
         int shown = Math.Clamp(request.Limit ?? MostRows, 0, meant.Length);
         for (int at = 0; at == 0 || at < shown; at += RowsAtOnce)
         {
@@ -118,7 +125,7 @@ internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rules
         byte[] text = Encoding.UTF8.GetBytes(request.Text!);
         (ControlResponse response, string[] names) = await rulesets.LendAsync(ruleset =>
         {
-            SaReading reading = SaFile.Parse(file, text, request.Folder ?? "/", ruleset, mayNameFiles: peer.Uid == 0);
+            SaReading reading = SaFile.Parse(file, text, request.Folder ?? "/", ruleset);
             CryptographicOperations.ZeroMemory(text);
             string[] findings = [.. reading.Diagnostics.Select(static d => d.ToString())];
             try
@@ -159,6 +166,11 @@ internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rules
             }
         }
 
+        if (Differs(running, sas) is { } differs)
+        {
+            return differs;
+        }
+
         List<(SecurityAssociation Sa, string[] Policies)> fresh = [];
         string? wrong = null;
         try
@@ -182,6 +194,49 @@ internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rules
         }
 
         return wrong;
+    }
+
+    /// <summary>
+    /// What goes by one policy goes in one mode, and by tunnels between one pair of ends (RFC 4301 §4.4.1.2): those that are there,
+    /// and those that are added, in the words that a ruleset is told it in.
+    /// </summary>
+    private static string? Differs(IpsecStage running, IReadOnlyList<AddedSa> sas)
+    {
+        Dictionary<string, (string Name, SaSettings Settings)> first = new(StringComparer.Ordinal);
+        foreach (SecurityAssociation there in running.Sad.All)
+        {
+            foreach (SpdEntry entry in there.Policies)
+            {
+                first.TryAdd(entry.Name, (there.Name, there.Settings));
+            }
+        }
+
+        foreach (AddedSa added in sas)
+        {
+            SaSettings settings = added.Sa.Settings;
+            foreach (string policy in added.Policies)
+            {
+                if (settings.Mode == IpsecMode.Transport && running.Databases.Spd?.Entry(policy)?.Policy.Opaque == true)
+                {
+                    return $"the policy '{policy}' is for pieces of packets, which transport mode does not carry (RFC 4303 §3.3.4): '{added.Sa.Name}' must be a tunnel";
+                }
+
+                if (!first.TryAdd(policy, (added.Sa.Name, settings)) && first[policy] is var (name, other))
+                {
+                    if (other.Mode != settings.Mode)
+                    {
+                        return $"the SAs '{name}' and '{added.Sa.Name}' of the policy '{policy}' are of different modes: they are all tunnels, or all transport";
+                    }
+
+                    if (settings.Mode == IpsecMode.Tunnel && (other.Local, other.Remote) != (settings.Local, settings.Remote))
+                    {
+                        return $"the tunnels '{name}' and '{added.Sa.Name}' of the policy '{policy}' have different ends: '{name}' leads from {other.Local} to {other.Remote}";
+                    }
+                }
+            }
+        }
+
+        return null;
     }
 
     private static string? AddAll(IpsecStage stage, List<(SecurityAssociation Sa, string[] Policies)> fresh)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Numerics;
 using Filter.Ctl.Control;
+using Filter.Ipsec;
 using Filter.Ipsec.Databases;
 using Filter.Rules.Policy;
 
@@ -18,8 +19,8 @@ internal static class SaTelling
     /// <summary>One row.</summary>
     /// <param name="sa">The SA.</param>
     /// <param name="now">The worker's clock.</param>
-    /// <param name="whole">All of it, for `show`.</param>
-    public static SaReport Of(SecurityAssociation sa, long now, bool whole = false)
+    /// <param name="whole">The stage, for `show`, which tells all of it; null for a list.</param>
+    public static SaReport Of(SecurityAssociation sa, long now, IpsecStage? whole = null)
     {
         SaStatistics counted = sa.Statistics;
         return new SaReport
@@ -47,14 +48,14 @@ internal static class SaTelling
             Exhausted = Volatile.Read(ref counted.Exhausted),
             Expired = Volatile.Read(ref counted.Expired),
             Dummies = Volatile.Read(ref counted.Dummies),
-            Details = whole ? Details(sa, now) : null,
+            Details = whole is null ? null : Details(sa, now, whole),
         };
     }
 
     /// <summary>The SPI as people write it.</summary>
     public static string SpiOf(SecurityAssociation sa) => string.Create(CultureInfo.InvariantCulture, $"0x{sa.Spi:x8}");
 
-    private static SaDetails Details(SecurityAssociation sa, long now)
+    private static SaDetails Details(SecurityAssociation sa, long now, IpsecStage stage)
     {
         SaSettings settings = sa.Settings;
         (SaLifetime soft, SaLifetime hard) = (settings.Soft, settings.Hard);
@@ -72,7 +73,9 @@ internal static class SaTelling
             Esn = settings.ExtendedSequence,
             SequenceLimit = (sa as OutboundSa)?.Limit,
             UdpPort = settings.Encapsulation?.LocalPort,
-            UdpRemotePort = settings.Encapsulation?.RemotePort,
+            UdpRemotePort = sa is OutboundSa { PeerPort: > 0 } sending ? sending.PeerPort : settings.Encapsulation?.RemotePort,
+            KeepAlivesSent = settings.Encapsulation is not null && sa is OutboundSa ? Volatile.Read(ref sa.Statistics.KeepAlives) : null,
+            KeepAlivesHeard = settings.Encapsulation is not null && sa is InboundSa ? stage.KeepAlivesHeard : null,
             Dscps = settings.Dscps == 0 ? null : [.. Dscps(settings.Dscps)],
             Selectors = sa.Selectors is { } own ? Describe(own) : null,
             Outer = sa.Mode == IpsecMode.Tunnel ? OuterOf(settings.Outer) : null,
@@ -95,7 +98,7 @@ internal static class SaTelling
     }
 
     private static SaSelectorReport Describe(SaSelectors selectors) => new(
-        Output.Networks.One(selectors.Local), Output.Networks.One(selectors.Remote), selectors.Protocol,
+        selectors.Local.ToString(), selectors.Remote.ToString(), selectors.Protocol,
         PortsOf(selectors.LocalPorts), PortsOf(selectors.RemotePorts));
 
     /// <summary>Ports as a ruleset writes them.</summary>

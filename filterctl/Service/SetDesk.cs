@@ -78,7 +78,7 @@ internal sealed class SetDesk(RulesetSwitch rulesets, NameResolver names)
             long gone = ranges.Count - strangers.Count;
             return strangers.Count == 0
                 ? new ControlResponse { Count = gone, Message = $"{gone} elements left '{set.SetName}'" }
-                : ControlResponse.Refuse($"{gone} elements left '{set.SetName}'; not in it, as they stand: {string.Join(", ", strangers.Take(5).Select(Output.Networks.One))}") with { Count = gone };
+                : ControlResponse.Refuse($"{gone} elements left '{set.SetName}'; not in it, as they stand: {string.Join(", ", strangers.Take(5).Select(static range => range.ToString()))}") with { Count = gone };
         }
 
         if (request.Timeout is < 1 or > LongestTimeout)
@@ -111,7 +111,7 @@ internal sealed class SetDesk(RulesetSwitch rulesets, NameResolver names)
                     Elements =
                     [
                         .. elements.Skip(at).Take(ElementsAtOnce).Select(one => new ElementReport(
-                            Output.Networks.One(one.Range), one.Deadline == LiveContents.Never ? null : (one.Deadline - now + Second - 1) / Second)),
+                            one.Range.ToString(), one.Deadline == LiveContents.Never ? null : (one.Deadline - now + Second - 1) / Second)),
                     ],
                 };
                 bool more = i + 1 < sets.Length || at + ElementsAtOnce < elements.Count;

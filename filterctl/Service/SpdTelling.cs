@@ -46,6 +46,28 @@ internal static class SpdTelling
         };
     }
 
+    /// <summary>One policy, with what it alone selects. Reckoning that may take seconds the first time: not for the worker.</summary>
+    /// <param name="spd">The database that the policy is of.</param>
+    /// <param name="entry">The policy.</param>
+    /// <param name="sas">The SAs that use it.</param>
+    public static PolicyReport Whole(Spd spd, SpdEntry entry, IReadOnlyCollection<SecurityAssociation> sas) => Of(entry, sas) with
+    {
+        AloneOut = entry.Policy.Outbound ? Alone(spd, entry, Direction.Out) : null,
+        AloneIn = entry.Policy.Inbound ? Alone(spd, entry, Direction.In) : null,
+    };
+
+    private static List<string> Alone(Spd spd, SpdEntry entry, Direction direction)
+    {
+        if (spd.Decorrelated(direction) is not { } all)
+        {
+            return ["more than can be listed"];
+        }
+
+        List<string> boxes = [.. all[entry.Number - 1].Take(MostRows).Select(static box => box.ToString())];
+        int left = all[entry.Number - 1].Length - boxes.Count;
+        return left > 0 ? [.. boxes, string.Create(CultureInfo.InvariantCulture, $"and {left} more")] : boxes;
+    }
+
     /// <summary>What policy says of a packet, each way: the packet itself first, its answer then.</summary>
     public static IReadOnlyList<PolicyWalkReport> Explain(IpsecStage stage, Ruleset ruleset, in Packet packet, long now)
     {

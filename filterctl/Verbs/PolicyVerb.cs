@@ -5,6 +5,7 @@ using Filter.Ctl.Output;
 using Filter.Ctl.Rehearsals;
 using Filter.Ctl.Service;
 using Filter.Engine.Packets;
+using Filter.Ipsec.Databases;
 using Filter.Rules.Policy;
 
 namespace Filter.Ctl.Verbs;
@@ -17,8 +18,8 @@ internal static class PolicyVerb
     {
         Command verb = new("policy",
             """
-            Look at the IPsec policies of the running Filter, and ask what they say of a packet. Alone it
-            lists.
+            Look at the IPsec policies of the running Filter, or of a ruleset, and ask what they say of a
+            packet. Alone it lists.
 
             Example:
               filterctl policy
@@ -37,35 +38,43 @@ internal static class PolicyVerb
 
     private static Command BuildList(Screen screen)
     {
+        Argument<string?> file = new("FILE") { Description = "A ruleset (YAML); left out for the running Filter", Arity = ArgumentArity.ZeroOrOne };
         Option<string> socket = Options.Socket();
         Option<bool> json = Options.Json();
         Command verb = new("list",
             """
             List policies in their order: what each selects, its SAs, and what it counted since the daemon
-            started, whatever became of its SAs.
+            started, whatever became of its SAs. Of a ruleset what stands there.
 
             Example:
               filterctl policy list
+              filterctl policy list office.yaml
             """)
-        { socket, json };
-        verb.SetAction(parsed => List(screen, parsed.GetValue(socket)!, parsed.GetValue(json)));
+        { file, socket, json };
+        verb.SetAction(parsed => parsed.GetValue(file) is { } ruleset
+            ? ListOf(screen, parsed.GetValue(json), ruleset)
+            : List(screen, parsed.GetValue(socket)!, parsed.GetValue(json)));
         return verb;
     }
 
     private static Command BuildShow(Screen screen)
     {
-        Argument<string> name = new("NAME") { Description = "The policy's name" };
+        Argument<string[]> words = new("FILE NAME") { Description = "The policy's name; before it a ruleset (YAML), left out for the running Filter", Arity = new ArgumentArity(1, 2) };
         Option<string> socket = Options.Socket();
         Option<bool> json = Options.Json();
         Command verb = new("show",
             """
-            Show a policy and its SAs.
+            Show a policy and its SAs, and what it decides alone: the packets that it selects and no policy
+            before it does, in boxes of which no two overlap (RFC 4301 §4.4.1).
 
             Example:
               filterctl policy show other-site
+              filterctl policy show office.yaml other-site
             """)
-        { name, socket, json };
-        verb.SetAction(parsed => Show(screen, parsed.GetValue(socket)!, parsed.GetValue(json), parsed.GetValue(name)!));
+        { words, socket, json };
+        verb.SetAction(parsed => parsed.GetValue(words) is [var file, var of]
+            ? ShowOf(screen, parsed.GetValue(json), file, of)
+            : Show(screen, parsed.GetValue(socket)!, parsed.GetValue(json), parsed.GetValue(words)![0]));
         return verb;
     }
 
@@ -140,6 +149,7 @@ internal static class PolicyVerb
             foreach (PolicyReport policy in response.Policies ?? [])
             {
                 screen.Line($"{screen.Paint(policy.Name, Tint.Strong)} ({policy.Place}): {policy.Action} {Selects(policy)}");
+                TellAlone(screen, policy);
                 screen.Line($"  decided    {policy.Decisions}");
                 screen.Line($"  protected  {Tell.Count(policy.Protected, "packet")}, {Tell.Count(policy.ProtectedBytes, "byte")}");
                 screen.Line($"  opened     {Tell.Count(policy.Opened, "packet")}, {Tell.Count(policy.OpenedBytes, "byte")}");
@@ -149,6 +159,75 @@ internal static class PolicyVerb
         });
         return status != Exit.Done ? status
             : SaVerb.List(screen, socket, json, new ControlRequest("sa") { Match = "list", Policy = name, Limit = SaVerb.DefaultLimit });
+    }
+
+    private static int ListOf(Screen screen, bool json, string file) => Told(screen, json, file, policies =>
+    {
+        Grid grid = new("POLICY", "ACTION", "SELECTS", "SAS");
+        foreach ((PolicyReport policy, string[] sas) in policies)
+        {
+            grid.Add(policy.Name, policy.Action, Selects(policy), sas.Length == 0 ? "-" : string.Join(", ", sas));
+        }
+
+        screen.Table(grid);
+    });
+
+    private static int ShowOf(Screen screen, bool json, string file, string name) => Told(screen, json, file, policies =>
+    {
+        foreach ((PolicyReport policy, string[] sas) in policies)
+        {
+            screen.Line($"{screen.Paint(policy.Name, Tint.Strong)} ({policy.Place}): {policy.Action} {Selects(policy)}");
+            TellAlone(screen, policy);
+            screen.Line($"  SAs        {(sas.Length == 0 ? "-" : string.Join(", ", sas))}");
+        }
+    }, name);
+
+    /// <summary>Has a ruleset's policies told, all or the one of a name; that one whole.</summary>
+    private static int Told(Screen screen, bool json, string file, Action<IEnumerable<(PolicyReport Policy, string[] Sas)>> tell, string? name = null)
+    {
+        if (Rulesets.Read(file, screen) is not { } ruleset)
+        {
+            return Exit.No;
+        }
+
+        ruleset.WipeKeys();
+        Spd spd = Spd.Of(ruleset.Ipsec) ?? throw new Refusal($"{file} says nothing of IPsec: everything goes in the clear");
+        SpdEntry[] meant = [.. spd.Entries.Where(entry => name is null || entry.Name == name)];
+        if (meant.Length == 0 && name is not null)
+        {
+            throw new Refusal($"there is no policy '{name}' in {file}");
+        }
+
+        (PolicyReport Policy, string[] Sas)[] all =
+        [
+            .. meant.Select(entry => (
+                (name is null ? SpdTelling.Of(entry, []) : SpdTelling.Whole(spd, entry, [])) with { Sas = entry.Policy.Sas.Length * 2 },
+                entry.Policy.Sas.Select(static sa => sa.Name).ToArray())),
+        ];
+        if (json)
+        {
+            screen.Line(JsonSerializer.Serialize(new ControlResponse { Policies = [.. all.Select(static one => one.Policy)] }, ControlJson.Plain.ControlResponse));
+        }
+        else
+        {
+            tell(all);
+        }
+
+        return Exit.Done;
+    }
+
+    /// <summary>Both ways in one where they are the same.</summary>
+    private static void TellAlone(Screen screen, PolicyReport policy)
+    {
+        bool same = policy.AloneOut is { } leaving && policy.AloneIn is { } coming && leaving.SequenceEqual(coming);
+        foreach ((string what, IReadOnlyList<string>? boxes) in (ReadOnlySpan<(string, IReadOnlyList<string>?)>)
+            [(same ? "alone" : "alone out", policy.AloneOut), ("alone in", same ? null : policy.AloneIn)])
+        {
+            foreach (string box in boxes is { Count: 0 } ? ["nothing: policies before it select all of it"] : boxes ?? [])
+            {
+                screen.Line($"  {what,-10} {box}");
+            }
+        }
     }
 
     private static int Ask(Screen screen, string socket, bool json, string line) =>

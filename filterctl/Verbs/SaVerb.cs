@@ -279,7 +279,8 @@ internal static class SaVerb
         yield return ("esn", all.Esn ? "on" : "off");
         if (all.UdpPort is { } port)
         {
-            yield return ("udp", $"{port} to {all.UdpRemotePort}");
+            string alive = all.KeepAlivesSent is { } sent ? $"{Tell.Count(sent, "keep-alive")} sent" : $"{Tell.Count(all.KeepAlivesHeard ?? 0, "keep-alive")} heard, for all SAs in UDP";
+            yield return ("udp", sa.Direction == "out" ? $"{port} to {all.UdpRemotePort}; {alive}" : $"{all.UdpRemotePort} to {port}; {alive}");
         }
 
         if (all.Dscps is { } dscps)

@@ -19,7 +19,7 @@ internal sealed class SaOptionsReader(Diagnostics found)
     private static readonly string[] s_paddingKeys = ["to", "dummies"];
 
     /// <summary>The keys.</summary>
-    public static string[] Keys { get; } = ["replay", "esn", "udp", "lifetime", "dscp", "outer", "padding", "fragment", "mss"];
+    public static string[] Keys { get; } = ["replay", "esn", "udp", "lifetime", "dscp", "outer", "padding", "fragment", "mss", "ah-align"];
 
     /// <summary>The settings with all that is said of them.</summary>
     public SaSettings Read(Fields fields, SaSettings settings)
@@ -38,6 +38,7 @@ internal sealed class SaOptionsReader(Diagnostics found)
             Padding = Padding(fields, settings.Protocol),
             FragmentAfterSealing = Values.Word(fields["fragment"], "'fragment'", found, ("before", false), ("after", true)) ?? false,
             ClampMss = Values.Word(fields["mss"], "'mss'", found, ("clamp", true)) ?? false,
+            AhAlignment = AhAlignment(fields, settings),
         };
     }
 
@@ -196,6 +197,21 @@ internal sealed class SaOptionsReader(Diagnostics found)
         return new TrafficPadding(
             (int)(Values.Number(padding["to"], "'to' is the length of inner packets, and", 1, LongestPacket, found) ?? 0),
             OffOr(padding["dummies"], "'dummies'", 10_000_000, long.MaxValue) ?? 0);
+    }
+
+    private int AhAlignment(Fields fields, SaSettings settings)
+    {
+        int? said = Values.Word(fields["ah-align"], "'ah-align'", found, ("4", 4), ("8", 8));
+        if (said is not null && settings.Protocol != Ah)
+        {
+            found.Error(fields.KeyAt("ah-align"), "'ah-align' says how AH is padded, and this SA is ESP", "write protocol: ah, or leave out 'ah-align'");
+        }
+        else if (said == 4 && settings.Remote is { IsIPv4: false })
+        {
+            found.Error(fields["ah-align"]!.At, "over IPv6 AH is padded to 8 bytes always (RFC 4302 §2.6)", "leave out 'ah-align'");
+        }
+
+        return said ?? SaSettings.OrdinaryAhAlignment;
     }
 
     /// <summary>A time in bounds, or <c>off</c>: 0.</summary>

@@ -76,6 +76,50 @@ public sealed class PolicyVerbTests : IDisposable
     }
 
     [Fact]
+    public void A_rulesets_policies_are_listed_and_shown_without_a_daemon()
+    {
+        string[] rows = Must("policy", "list", s_file).Split('\n');
+        Assert.Matches(@"^other-site +protect +local: \[ 10\.1\.0\.0/16, 2001:db8:a::/48 \] remote: \[ 10\.2\.0\.0/16, 2001:db8:b::/48 \] +branch$", rows[1]);
+        Assert.Matches("^rest +bypass +everything +-$", rows[2]);
+
+        string site = Must("policy", "show", s_file, "other-site"), rest = Must("policy", "show", s_file, "rest");
+        Assert.Contains("  alone      local 10.1.0.0/16 remote 10.2.0.0/16 any\n", site, StringComparison.Ordinal);
+        Assert.Contains("  SAs        branch\n", site, StringComparison.Ordinal);
+        Assert.Contains("  alone      ", rest, StringComparison.Ordinal);
+        Assert.DoesNotContain("alone      local 10.1.0.0/16 remote 10.2.0.0/16", rest, StringComparison.Ordinal);
+        Assert.Contains("there is no policy 'x' in ", Typed.Run("policy", "show", s_file, "x").Error, StringComparison.Ordinal);
+        Assert.Equal(2, Typed.Run("policy", "show", s_file, "x", "y").Status);
+
+        static string Must(params string[] words)
+        {
+            Typed ran = Typed.Run(words);
+            Assert.True(ran.Status == 0, ran.Out + ran.Error);
+            return ran.Out;
+        }
+    }
+
+    [Fact]
+    public void Show_tells_what_a_policy_decides_alone_each_way()
+    {
+        using MemoryDaemon daemon = new("""
+            filter: 1
+            ports: { outside: { nic: eth0, side: unprotected }, inside: { nic: eth1, side: protected } }
+            ipsec:
+              policies:
+                - { bypass: questions, remote: 10.2.0.0/16, service: udp/53, direction: out }
+                - { protect: site, remote: 10.2.0.0/15 }
+                - { drop: never, remote: 10.3.0.0/16 }
+            """);
+        string shown = daemon.Must("policy", "show", "site");
+        Assert.Contains("  alone in   local 0.0.0.0/0 remote 10.2.0.0/15 any\n", shown, StringComparison.Ordinal);
+        Assert.Contains("  alone out  local 0.0.0.0/0 remote 10.3.0.0/16 any\n", shown, StringComparison.Ordinal);
+        Assert.Contains("  alone out  local 0.0.0.0/0 remote 10.2.0.0/16 udp remote-port 54-65535\n", shown, StringComparison.Ordinal);
+        Assert.Contains("  alone      nothing: policies before it select all of it\n", daemon.Must("policy", "show", "never"), StringComparison.Ordinal);
+        using JsonDocument questions = JsonDocument.Parse(daemon.Must("policy", "show", "questions", "--json").Split('\n')[0]);
+        Assert.Equal("local 0.0.0.0/0 remote 10.2.0.0/16 udp remote-port 53", Assert.Single(questions.RootElement.GetProperty("policies")[0].GetProperty("aloneOut").EnumerateArray()).GetString());
+    }
+
+    [Fact]
     public void A_policy_for_pieces_without_ports_is_told_as_one()
     {
         using MemoryDaemon daemon = new("""

@@ -87,6 +87,38 @@ public sealed class SaVerbTests : IDisposable
         Assert.Contains("the policy 'other-site' has an SA for each packet's values", ran.Error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("sa add FILE")]
+    [InlineData("sa delete branch")]
+    [InlineData("sa flush")]
+    public void Only_root_and_who_runs_the_daemon_change_SAs(string words)
+    {
+        string file = _daemon.Scratch.Write("second.yaml", Second());
+        string[] typed = words.Replace("FILE", file, StringComparison.Ordinal).Split(' ');
+        _daemon.As = 54321;
+        Typed refused = _daemon.Type(typed);
+        Assert.Equal(1, refused.Status);
+        Assert.Contains("only root may change SAs", refused.Error, StringComparison.Ordinal);
+        Assert.Equal(2, _daemon.Gateway.Ipsec!.Sad.Count);
+        Assert.Contains("branch", _daemon.Must("sa"), StringComparison.Ordinal);
+
+        _daemon.As = Filter.Ctl.Service.ProcessRights.User;
+        _daemon.Must(typed);
+    }
+
+    [Fact]
+    public async Task Keep_alives_are_shown_with_the_SA_that_sends_them()
+    {
+        using MemoryDaemon daemon = new(s_rules.Replace("mss: clamp ", "udp: { remote-port: 4501 } #", StringComparison.Ordinal));
+        await daemon.WalkAsync(There);
+        await daemon.Worker.AskAsync(_ => daemon.Gateway.Ipsec!.Sad.All.OfType<OutboundSa>().Single().Statistics.KeepAlives = 3);
+        await daemon.WalkAsync("outside: udp 198.51.100.1:4501 > 192.0.2.1:4500 data=\"\\xff\"");
+
+        string all = daemon.Must("sa", "show", "branch");
+        Assert.Contains("udp        4500 to 4501; 3 keep-alives sent", all, StringComparison.Ordinal);
+        Assert.Contains("udp        4501 to 4500; 1 keep-alive heard, for all SAs in UDP", all, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_name_that_looks_like_an_SPI_is_meant_before_the_SPI()
     {
@@ -114,11 +146,6 @@ public sealed class SaVerbTests : IDisposable
             "sa", "add", "second", "policy=other-site", "mode=tunnel", "local=192.0.2.1", "remote=198.51.100.1", "suite=aes-cbc-128+hmac-sha2-256-128",
             "out.spi=0x2001", $"out.key-file={keys}", "in.spi=0x2002", $"in.key-file={keys}",
         ];
-        _daemon.As = 1000;
-        Typed refused = _daemon.Type(words);
-        Assert.Equal(1, refused.Status);
-        Assert.Contains("error: only root may name a key file", refused.Error, StringComparison.Ordinal);
-
         _daemon.As = 0;
         _daemon.Must(words);
         Assert.Equal(4, _daemon.Gateway.Ipsec!.Sad.Count);
@@ -142,12 +169,38 @@ public sealed class SaVerbTests : IDisposable
     [InlineData("second:", "branch:", "there already is an SA 'branch'")]
     [InlineData("192.0.2.1", "192.0.2.7", "192.0.2.7 is no address of the port 'self'")]
     [InlineData("aes-cbc-128+hmac-sha2-256-128", "aes-gcm-16-128", "aes-gcm-16-128")]
+    [InlineData("198.51.100.1", "198.51.100.2", "the tunnels 'branch' and 'second' of the policy 'other-site' have different ends: 'branch' leads from 192.0.2.1 to 198.51.100.1")]
+    [InlineData("  mode: tunnel\n  local: 192.0.2.1\n  remote: 198.51.100.1\n", "  mode: transport\n", "the SAs 'branch' and 'second' of the policy 'other-site' are of different modes")]
     public void A_wrong_one_changes_nothing_and_says_why(string good, string wrong, string why)
     {
         Typed ran = _daemon.Type("sa", "add", _daemon.Scratch.Write("wrong.yaml", Second().Replace(good, wrong, StringComparison.Ordinal)));
         Assert.Equal(1, ran.Status);
         Assert.Contains(why, ran.Error, StringComparison.Ordinal);
         Assert.Equal(2, _daemon.Gateway.Ipsec!.Sad.Count);
+    }
+
+    [Fact]
+    public void SAs_that_are_added_together_fit_each_other_and_their_policy()
+    {
+        const string waiting = """
+            filter: 1
+            ports:
+              outside: { nic: eth0, side: unprotected }
+              inside: { nic: eth1, side: protected }
+              self: { tap: filter0, side: protected, addresses: [ 192.0.2.1/24 ] }
+            ipsec: { policies: [ { protect: other-site, service: SERVICE } ] }
+            """;
+        string other = Second("third").Replace("0x2001", "0x3001", StringComparison.Ordinal).Replace("0x2002", "0x3002", StringComparison.Ordinal);
+        string transport = Second().Replace("  mode: tunnel\n  local: 192.0.2.1\n  remote: 198.51.100.1\n", "  mode: transport\n", StringComparison.Ordinal);
+        using MemoryDaemon daemon = new(waiting.Replace("SERVICE", "tcp", StringComparison.Ordinal)), pieces = new(waiting.Replace("SERVICE", "opaque", StringComparison.Ordinal));
+
+        Typed ran = daemon.Type("sa", "add", daemon.Scratch.Write("two.yaml", Second() + other.Replace("198.51.100.1", "198.51.100.2", StringComparison.Ordinal)));
+        Assert.Contains("'second' and 'third' of the policy 'other-site' have different ends", ran.Error, StringComparison.Ordinal);
+        Assert.Equal(0, daemon.Gateway.Ipsec!.Sad.Count);
+        Assert.Contains("'second' must be a tunnel", pieces.Type("sa", "add", pieces.Scratch.Write("one.yaml", transport)).Error, StringComparison.Ordinal);
+
+        daemon.Must("sa", "add", daemon.Scratch.Write("two.yaml", Second() + other));
+        Assert.Equal(4, daemon.Gateway.Ipsec!.Sad.Count);
     }
 
     [Fact]

@@ -102,6 +102,27 @@ public sealed class AhConversationTests
     [Theory]
     [InlineData("transport")]
     [InlineData("tunnel4")]
+    public void AH_over_IPv4_is_padded_to_64_bits_where_its_SA_says_so_and_either_is_taken(string mode)
+    {
+        SaConfig sa = Sa(mode, "hmac-sha2-256-128"), wide = sa with { Settings = sa.Settings with { AhAlignment = 8 } };
+        (Gateway left, Gateway right) = Gateway.Pair(wide);
+        using Gateway a = left, b = right, plain = Gateway.Pair(sa).Right;
+        int overhead = mode == "transport" ? 32 : 52;
+        byte[] fits = PlainFrames.Udp(s_client4, s_server4, 1500 - overhead - 28, dontFragment: true);
+
+        byte[] wire = Assert.Single(left.Send(fits));
+
+        Assert.Equal(1514, wire.Length);
+        Assert.Equal((32 / 4) - 2, wire[35]);
+        Assert.Equal("00000000", Convert.ToHexString(wire, 62, 4));
+        Assert.Equal([fits], right.Receive(wire));
+        Assert.Equal([fits], plain.Receive(wire));
+        Assert.Empty(left.Send(PlainFrames.Udp(s_client4, s_server4, 1501 - overhead - 28, dontFragment: true)));
+    }
+
+    [Theory]
+    [InlineData("transport")]
+    [InlineData("tunnel4")]
     [InlineData("tunnel6")]
     public void Every_size_crosses_an_Ethernet_or_is_answered_with_what_just_fits(string mode)
     {

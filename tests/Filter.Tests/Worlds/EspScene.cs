@@ -80,6 +80,9 @@ public abstract partial class EspScene : IDisposable
         return Balance.Of(_filters[filter], [.. ends]);
     }
 
+    /// <summary>One of the Filters.</summary>
+    public Daemon Filter(string host) => _filters[host];
+
     /// <summary>Packets that a Filter's SAs sealed or opened.</summary>
     public long Handled(string filter, string direction) => _filters[filter].Ask("status").GetProperty("status").GetProperty("sas")
         .EnumerateArray().Where(sa => sa.GetProperty("direction").GetString() == direction)
@@ -114,8 +117,10 @@ public abstract partial class EspScene : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    private void Stop()
+    /// <summary>Stops both Filters: whoever starts them next finds them as their rulesets have them.</summary>
+    public void Stop()
     {
+        _running = "";
         foreach (Daemon filter in _filters.Values)
         {
             filter.Must("stop");

@@ -50,7 +50,7 @@ public sealed class ForgerScene : IDisposable
         Filter.Flush();
         Filter.Add(new InboundSa("from-forger", settings, inward.Spi, inward.Key), policy);
         Filter.Add(new OutboundSa("to-forger", settings, outward.Spi, outward.Key), policy);
-        Tell($"sa {one.Outer} {(one.IsTunnel ? "tunnel" : "transport")} {one.Suite} {inward} {outward}");
+        Tell($"sa {one.Outer} {(one.IsTunnel ? "tunnel" : "transport")} {one.Suite} {inward} {outward}{(one.Extended ? " esn" : "")}{(one.InUdp ? " udp" : "")}");
     }
 
     /// <summary>Has the forger send, and gives what became of it: packets dropped, by reason, and those that the kernel's stack got.</summary>

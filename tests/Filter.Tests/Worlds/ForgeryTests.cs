@@ -47,21 +47,81 @@ public sealed class ForgeryTests(ForgerScene scene) : IClassFixture<ForgerScene>
         ("clear", s_both, 0, [(ClearForProtected, 3)]),
     ];
 
-    public static TheoryData<string> Rows =>
+    /// <summary>What AES-GCM makes of what is not a whole number of CBC's blocks.</summary>
+    private static readonly (string Forgery, string[] Modes, int Arrive, (DropReason Reason, int Count)[] Dropped)[] s_gcm =
+    [
+        .. s_rows.Where(static row => row.Forgery != "an-icv-of-another-length"),
+        ("an-icv-of-another-length", s_both, 0, [(BadIcv, 2)]),
+    ];
+
+    private static readonly (string Forgery, string[] Modes, int Arrive, (DropReason Reason, int Count)[] Dropped)[] s_ah =
     [
         .. from row in s_rows
+           where row.Forgery is "nothing-wrong" or "pieces-of-a-sealed-packet" or "right-edge-and-window" or "a-wrong-icv" or "replays" or "left-of-the-window"
+               or "forgeries-that-would-move-the-window" or "number-zero" or "overlapping-pieces" or "a-stranger-inside" or "clear"
+           select row,
+        ("zero-length-ah", s_both, 0, [(BadAh, 3)]),
+        ("ah-lengths-that-lie", s_both, 0, [(BadAh, 5)]),
+        ("ah-around-nothing", s_tunnel, 0, [(WrongMode, 1), (Truncated, 1)]),
+    ];
+
+    private static readonly (string Forgery, string[] Modes, int Arrive, (DropReason Reason, int Count)[] Dropped)[] s_esn =
+    [
+        .. s_rows.Where(static row => row.Forgery is "nothing-wrong" or "a-wrong-icv" or "replays"),
+        ("half-way,across-the-edge", s_both, 7, []),
+        ("half-way,replays-across-the-edge", s_both, 5, [(Replayed, 4)]),
+        ("half-way,within-the-window-across-the-edge,left-of-the-window-across-the-edge", s_both, 4, [(BadIcv, 2)]),
+        ("half-way,a-wrong-upper-half", s_both, 3, [(BadIcv, 2)]),
+    ];
+
+    private static readonly (string Forgery, string[] Modes, int Arrive, (DropReason Reason, int Count)[] Dropped)[] s_udp =
+    [
+        .. from row in s_rows
+           where row.Forgery is "nothing-wrong" or "dummies" or "filler-behind-the-packet" or "pieces-of-a-sealed-packet" or "a-wrong-icv" or "replays"
+               or "left-of-the-window" or "overlapping-pieces" or "padding-that-does-not-count" or "the-other-mode" or "a-stranger-inside" or "clear"
+           select row,
+        ("unknown-spis", s_both, 0, [(UnknownSpi, 4), (ClearForProtected, 1)]),         // an SPI of zero is the mark of IKE
+        ("cut-short", s_both, 0, [(BadEsp, 4), (ClearForProtected, 1)]),
+        ("bare-where-udp-is-agreed", s_both, 0, [(UnknownSpi, 1)]),
+        ("keep-alives", s_both, 0, []),
+        ("a-datagram-that-lies", s_both, 0, [(BadEsp, 1), (BadLength, 2)]),
+    ];
+
+    /// <summary>Each way to protect, and what is forged in it.</summary>
+    private static readonly Dictionary<string, (string Suite, (string Forgery, string[] Modes, int Arrive, (DropReason Reason, int Count)[] Dropped)[] Rows)> s_ways = new()
+    {
+        ["cbc"] = ("aes-cbc-128+hmac-sha2-256-128", s_rows),
+        ["gcm"] = ("aes-gcm-16-128", s_gcm),
+        ["ah"] = ("hmac-sha2-256-128", s_ah),
+        ["cbc-esn"] = ("aes-cbc-128+hmac-sha2-256-128", s_esn),
+        ["gcm-esn"] = ("aes-gcm-16-128", s_esn),
+        ["ah-esn"] = ("hmac-sha2-256-128", s_esn),
+        ["cbc-udp"] = ("aes-cbc-128+hmac-sha2-256-128", s_udp),
+        ["gcm-udp"] = ("aes-gcm-16-128", [.. s_udp.Where(static row => row.Forgery is "nothing-wrong" or "a-wrong-icv" or "replays" or "keep-alives")]),
+    };
+
+    public static TheoryData<string> Rows =>
+    [
+        .. from way in s_ways
+           from row in way.Value.Rows
            from mode in row.Modes
            from family in (int[])[4, 6]
-           select $"{row.Forgery} {mode} {family}",
+           select $"{row.Forgery} {way.Key} {mode} {family}",
     ];
 
     [Theory]
     [MemberData(nameof(Rows))]
     public void What_is_forged_ends_for_its_reason_and_reaches_nobody(string row)
     {
-        (string forgery, string mode, int family) = (row.Split(' ')[0], row.Split(' ')[1], row[^1] - '0');
-        (_, _, int arrive, (DropReason Reason, int Count)[] dropped) = s_rows.Single(one => one.Forgery == forgery);
-        Send(forgery, new KernelCase(IpsecSuite.AesCbc128HmacSha256, mode == "tunnel" ? IpsecMode.Tunnel : IpsecMode.Transport, family, family), arrive, dropped);
+        (string forgery, string way, string mode, int family) = row.Split(' ') is [var a, var b, var c, var d] ? (a, b, c, d[0] - '0') : throw new ArgumentException(row);
+        (string suite, (string Forgery, string[] Modes, int Arrive, (DropReason Reason, int Count)[] Dropped)[] rows) = s_ways[way];
+        (_, _, int arrive, (DropReason Reason, int Count)[] dropped) = rows.Single(one => one.Forgery == forgery);
+        KernelCase one = new(IpsecSuite.All.Single(s => s.Name == suite && s.IsAh == (way[..2] == "ah")), mode == "tunnel" ? IpsecMode.Tunnel : IpsecMode.Transport, family, family)
+        {
+            Extended = way.EndsWith("-esn", StringComparison.Ordinal),
+            InUdp = way.EndsWith("-udp", StringComparison.Ordinal),
+        };
+        Send(forgery, one, arrive, dropped);
     }
 
     [Theory]
@@ -85,7 +145,17 @@ public sealed class ForgeryTests(ForgerScene scene) : IClassFixture<ForgerScene>
 
     private void Expect(string forgery, int arrive, params (DropReason Reason, int Count)[] dropped)
     {
-        (Dictionary<DropReason, long> became, long arrived) = scene.Send(forgery);
+        // Of some the one comes before the other, and not in one burst.
+        (Dictionary<DropReason, long> became, long arrived) = ([], 0);
+        foreach (string step in forgery.Split(','))
+        {
+            (Dictionary<DropReason, long> these, long more) = scene.Send(step);
+            arrived += more;
+            foreach ((DropReason why, long count) in these)
+            {
+                became[why] = became.GetValueOrDefault(why) + count;
+            }
+        }
 
         Assert.Equal(dropped.ToDictionary(static cell => cell.Reason, static cell => (long)cell.Count), became);
         Assert.Equal(arrive, arrived);

@@ -17,6 +17,9 @@ public sealed record KernelCase(IpsecSuite Suite, IpsecMode Mode, int Outer, int
     /// <summary>ESP inside UDP.</summary>
     public bool InUdp { get; init; }
 
+    /// <summary>AH over IPv4 is padded to 64 bits, as the kernel does it unless told otherwise.</summary>
+    public bool Wide { get; init; }
+
     /// <summary>The replay window of both ends, in packets.</summary>
     public int Window { get; init; } = 64;
 
@@ -39,6 +42,7 @@ public sealed record KernelCase(IpsecSuite Suite, IpsecMode Mode, int Outer, int
         Suite = Suite,
         ReplayWindow = Window,
         ExtendedSequence = Extended,
+        AhAlignment = Wide ? 8 : SaSettings.OrdinaryAhAlignment,
         Encapsulation = InUdp ? new UdpEncapsulation(4500, 4500) : null,
     };
 
@@ -49,6 +53,7 @@ public sealed record KernelCase(IpsecSuite Suite, IpsecMode Mode, int Outer, int
         Suite.Name,
         IsTunnel ? $"tunnel {Inner}in{Outer}" : $"transport {Outer}",
         .. Extended ? ["esn"] : Array.Empty<string>(),
+        .. Wide ? ["wide"] : Array.Empty<string>(),
         .. InUdp ? ["udp"] : Array.Empty<string>(),
         .. Window == 64 ? Array.Empty<string>() : [$"window {Window}"],
     ]);

@@ -43,6 +43,7 @@ public static class KernelCases
         .. Ways("aes-cbc-128+hmac-sha2-256-128").Take(2).Select(static way => way with { Extended = true, InUdp = way.IsTunnel }),
         .. Ways("hmac-sha2-256-128", ah: true).Skip(2),
         .. Ways("hmac-sha2-256-128", ah: true).Take(2).Select(static way => way with { Extended = true }),
+        .. Ways("hmac-sha2-256-128", ah: true).Where(static way => way.Outer == 4).Select(static way => way with { Wide = true }),
     ];
 
     private static readonly KernelCase[] s_long = [.. Suites(ah: false).Concat(Suites(ah: true)).SelectMany(Ways).Except(s_esp).Except(s_ah)];

@@ -50,7 +50,7 @@ internal static class KernelSpelling
         [
             .. one.IsTunnel ? ["af-unspec"] : Array.Empty<string>(),
             .. one.Extended ? ["esn"] : Array.Empty<string>(),
-            .. one.Suite.IsAh && one.Outer == 4 ? ["align4"] : Array.Empty<string>(),
+            .. one is { Suite.IsAh: true, Outer: 4, Wide: false } ? ["align4"] : Array.Empty<string>(),
         ];
         string words = $"proto {one.Protocol} spi {keys.Spi} reqid 1 mode {(one.IsTunnel ? "tunnel" : "transport")} replay-window {one.Window}";
         words += flags.Length > 0 ? $" flag {string.Join(' ', flags)}" : "";

@@ -63,9 +63,9 @@ public sealed class PolicyAnalysisTests
         IpsecConfig config = Read("- { bypass: web, remote: 10.2.0.0/24, service: tcp/443 }\n- { drop: rest, remote: 10.2.0.0/24, service: [ tcp, icmpv4/8 ], direction: out }");
         var boxes = PolicyAnalysis.Decorrelate(config.Policies, Filter.Engine.Packets.Direction.Out)!.Value;
 
-        Assert.Equal(["local any remote 10.2.0.0-10.2.0.255 tcp remote-port 443"], boxes[0].Select(static b => b.ToString()));
+        Assert.Equal(["local 0.0.0.0/0 remote 10.2.0.0/24 tcp remote-port 443"], boxes[0].Select(static b => b.ToString()));
         Assert.Equal(
-            ["local any remote 10.2.0.0-10.2.0.255 icmpv4 type/code 8/0-8/255", "local any remote 10.2.0.0-10.2.0.255 tcp remote-port 0-442", "local any remote 10.2.0.0-10.2.0.255 tcp remote-port 444-65535"],
+            ["local 0.0.0.0/0 remote 10.2.0.0/24 icmpv4 type/code 8/0-8/255", "local 0.0.0.0/0 remote 10.2.0.0/24 tcp remote-port 0-442", "local 0.0.0.0/0 remote 10.2.0.0/24 tcp remote-port 444-65535"],
             boxes[1].Select(static b => b.ToString()));
         Assert.Empty(PolicyAnalysis.Decorrelate(config.Policies, Filter.Engine.Packets.Direction.In)!.Value[1]);
     }

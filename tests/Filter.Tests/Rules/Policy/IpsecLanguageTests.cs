@@ -56,12 +56,14 @@ public sealed class IpsecLanguageTests
                   protocol: ah
                   mode: transport
                   suite: hmac-sha2-256-128
+                  ah-align: 8
                   out: { spi: 1000, integrity-key: 0x5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b }
                   in: { spi: 1001, integrity-key: 0x5c5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b }
             """);
 
         Assert.Empty(reading.Diagnostics);
         SaConfig sa = reading.Ruleset!.Ipsec!.Sas[0];
+        Assert.Equal(8, sa.Settings.AhAlignment);
         Assert.Equal((51, true, 0, 32), (sa.Settings.Protocol, sa.Settings.Suite.IsAh, sa.Out.EncryptionKey.Length, sa.Out.IntegrityKey.Length));
     }
 
