@@ -35,7 +35,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private readonly Bridge _bridge;
     private readonly Neighbours _neighbours;
     private readonly Coalescer _coalescer = new();
-    private readonly ushort _takesSegments, _takesDatagrams;
+    private readonly ushort _takesSegments, _takesDatagrams, _apart;
     private readonly int[] _mtus = new int[16];
     private readonly PacketFacts[] _kept = new PacketFacts[Burst.Intake];
     private readonly int _leastMtu = int.MaxValue;
@@ -77,6 +77,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             _protected |= port.Side == Side.Protected ? port.Mask : (ushort)0;
             _takesSegments |= port.Takes(GsoKind.TcpV4) && port.Takes(GsoKind.TcpV6) ? port.Mask : (ushort)0;
             _takesDatagrams |= port.Takes(GsoKind.Udp) ? port.Mask : (ushort)0;
+            _apart |= port.ComesApart ? port.Mask : (ushort)0;
         }
     }
 
@@ -112,7 +113,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Protect(burst);                     // what policy says to seal
         Release(burst);                     // fragments go on as they came
         _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed
-        Coalesce(burst);                    // what came apart through an SA leaves in one piece
+        Coalesce(burst);                    // what came apart leaves in one piece
         Account(burst, came);
     }
 
@@ -252,9 +253,9 @@ public sealed partial class PacketPath<TTrace> : PacketPath
 
     private void Coalesce(Burst burst)
     {
-        if (Ipsec is not null)
+        if (Ipsec is not null || (_apart != 0 && Coalescer.IsWorthwhile(burst, _apart)))
         {
-            Counters.Coalesced += _coalescer.Merge(burst, _takesSegments, _takesDatagrams);
+            Counters.Coalesced += _coalescer.Merge(burst, _takesSegments, _takesDatagrams, _apart);
         }
     }
 

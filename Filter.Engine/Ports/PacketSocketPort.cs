@@ -52,7 +52,7 @@ public sealed unsafe class PacketSocketPort : PacketPort
         if (got <= 0)
         {
             burst.Trim(first);
-            _intake = SmallIntake;
+            _intake = Math.Max(SmallIntake, _intake / 2);       // bursts come again and again: not from the smallest each time
             NothingCame(Errno.Last);
             return 0;
         }

@@ -42,6 +42,12 @@ public abstract class Port : IDisposable
     /// <summary>Whether its worker is to ask for packets again and again rather than to wait until some come.</summary>
     public bool BusyPolls { get; init; }
 
+    /// <summary>
+    /// Whether nobody before it merges segments of a flow (GRO): then the walk does, for far ports that take super-frames. A
+    /// packet socket hears what the kernel has merged, or was told to leave apart.
+    /// </summary>
+    public bool ComesApart { get; init; }
+
     /// <summary>A file descriptor to poll for input, or -1.</summary>
     public virtual int PollHandle => -1;
 

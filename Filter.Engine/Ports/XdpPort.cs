@@ -58,6 +58,7 @@ public sealed unsafe class XdpPort : Port
     {
         _device = device;
         BusyPolls = busyPolls;
+        ComesApart = true;
         using (var kernel = new Rtnetlink())
         {
             LinkState link = kernel.RequireEthernet(device);

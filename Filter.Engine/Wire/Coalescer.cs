@@ -8,7 +8,10 @@ namespace Filter.Engine.Wire;
 /// burst become one super-frame, which cut again gives the same packets. It leaves where the first of them stood; what
 /// cannot join ends its flow's super-frame and leaves after it, so that nothing within a flow is reordered.
 /// </summary>
-/// <remarks>Only what was opened is merged: what came in the clear leaves as its sender, or his NIC, made it.</remarks>
+/// <remarks>
+/// Only what was opened is merged, and what came by ports before which nobody merges. Else what came in the clear leaves as
+/// its sender, or a NIC, made it.
+/// </remarks>
 public sealed class Coalescer
 {
     /// <summary>The longest super-frame: Linux cuts longer ones in software (GSO_LEGACY_MAX_SIZE), and the IP length ends there too.</summary>
@@ -25,8 +28,9 @@ public sealed class Coalescer
     /// <param name="burst">All that was decided of its packets stands.</param>
     /// <param name="tcp">The ports that take super-frames of TCP, one bit each.</param>
     /// <param name="udp">The ports that take super-frames of UDP.</param>
+    /// <param name="apart">The ports whose packets come as they were on the wire (<see cref="Ports.Port.ComesApart"/>).</param>
     /// <returns>How many packets went into others.</returns>
-    public int Merge(Burst burst, ushort tcp, ushort udp)
+    public int Merge(Burst burst, ushort tcp, ushort udp, ushort apart = 0)
     {
         int merged = 0;
         for (int i = 0, count = burst.Count; i < count && (tcp | udp) != 0; i++)
@@ -44,7 +48,7 @@ public sealed class Coalescer
             }
 
             int at = Find(packet);
-            bool fit = IsPlain(packet, tcp, udp);
+            bool fit = IsPlain(packet, tcp, udp, apart);
             if (at >= 0 && fit && TryJoin(burst, ref _open[at], ref packet, count - i))
             {
                 merged++;
@@ -71,12 +75,36 @@ public sealed class Coalescer
         return merged;
     }
 
-    /// <summary>It carries data and nothing that must be seen by itself, and its checksum is known to be right.</summary>
-    private static bool IsPlain(in Packet packet, ushort tcp, ushort udp)
+    /// <summary>
+    /// Whether looking closer may pay for packets that came apart: two of a flow follow each other. Where flows are many and
+    /// their packets few, this is all that merging costs.
+    /// </summary>
+    public static bool IsWorthwhile(Burst burst, ushort apart)
     {
-        if (packet.Depth == 0 || packet.Ipsec == IpsecAction.Protect || packet.Kind != PacketKind.Tracked
+        Packet[] packets = burst.Packets;
+        int before = 0;
+        for (int i = 0; i < burst.Count; i++)
+        {
+            ref Packet packet = ref packets[i];
+            int flow = packet.Flow;
+            if (flow != 0 && flow == before && ((apart >> packet.Ingress) & 1) != 0 && packet.End > packet.Payload)
+            {
+                return true;
+            }
+
+            before = flow;
+        }
+
+        return false;
+    }
+
+    /// <summary>It carries data and nothing that must be seen by itself, and its checksum is known to be right.</summary>
+    private static bool IsPlain(in Packet packet, ushort tcp, ushort udp, ushort apart)
+    {
+        bool cameApart = packet.Depth == 0 && ((apart >> packet.Ingress) & 1) != 0;
+        if ((packet.Depth == 0 && !cameApart) || packet.Ipsec == IpsecAction.Protect || packet.Kind != PacketKind.Tracked
             || packet.Own || packet.Log || packet.Fragmented || packet.Kept != 0 || packet.Extensions != ExtensionHeaders.None
-            || packet.Offload.Gso != GsoKind.None || packet.Offload.Checksum == ChecksumState.Partial
+            || packet.Offload.Gso != GsoKind.None || (packet.Offload.Checksum == ChecksumState.Partial && !cameApart)
             || packet.Transport - packet.Network != (packet.IsIPv4 ? 20 : IpHeader.IPv6Length)
             || packet.End <= packet.Payload || packet.End > packet.Length)
         {
@@ -96,7 +124,15 @@ public sealed class Coalescer
                 && BinaryPrimitives.ReadUInt16BigEndian(segment[UdpChecksum..]) != 0,
             _ => false,
         };
-        return plain && (packet.Offload.Checksum == ChecksumState.Valid || IsChecksumRight(packet));
+        return plain && packet.Offload.Checksum switch
+        {
+            ChecksumState.Valid => true,
+
+            // The far end of a veth left it to its device, and so will the super-frame.
+            ChecksumState.Partial => packet.Offload.ChecksumStart == packet.Transport
+                && packet.Offload.ChecksumOffset == (packet.Key.Protocol == IpProtocol.Tcp ? TcpChecksum : UdpChecksum),
+            _ => IsChecksumRight(packet),
+        };
     }
 
     private static bool IsChecksumRight(in Packet packet)

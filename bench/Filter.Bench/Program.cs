@@ -6,6 +6,10 @@ if (args is ["flood", var device, var receiver, var target, var count, var rate]
 {
     SynFlood.Run(device, receiver, target, int.Parse(count), int.Parse(rate));
 }
+else if (args is ["pump", var from, var to, var source, var destination, var length, var flows, var seconds, var pace])
+{
+    Pump.Run(from, to, source, destination, int.Parse(length), int.Parse(flows), double.Parse(seconds, System.Globalization.CultureInfo.InvariantCulture), int.Parse(pace));
+}
 else if (args is ["rules", ..])
 {
     RulesBench.Run(args.Length > 1 ? args[1] : "");

@@ -18,6 +18,9 @@ internal sealed class EventPump : IDisposable
     /// <summary>Most lines of rules that log, a second.</summary>
     private const int MostLinesASecond = 1000;
 
+    /// <summary>Milliseconds between two looks, and where nobody wants events: an idle Filter is to cost nothing.</summary>
+    private const int Pause = 20, UnheardPause = 50;
+
     private const long SummaryInterval = 10_000;
     private const long LimitInterval = 1000;
     private readonly EventRing _ring;
@@ -29,7 +32,7 @@ internal sealed class EventPump : IDisposable
     private readonly EndedLog _ended;
     private readonly Func<bool> _rulesLog;
     private readonly long[] _dropped = new long[DropReasons.Count];
-    private readonly ManualResetEventSlim _stop = new();
+    private readonly ManualResetEventSlim _stop = new(initialState: false, spinCount: 0);
     private readonly Thread _thread;
     private long _lost;
     private long _second;
@@ -97,7 +100,7 @@ internal sealed class EventPump : IDisposable
                 Summarize();
             }
 
-            _stop.Wait(20);
+            _stop.Wait(_ring.Muted ? UnheardPause : Pause);
         }
         while (!stopping);
     }

@@ -89,6 +89,62 @@ public sealed class CoalescerTests
         Assert.Equal([Port, 0], Egresses());
     }
 
+    [Theory]
+    [InlineData("clear", false)]
+    [InlineData("clear", true)]
+    [InlineData("unfinished", false)]
+    [InlineData("unfinished", true)]
+    public void What_came_in_the_clear_joins_where_nobody_merges_before_its_port(string how, bool six)
+    {
+        const ushort Ingress = 1, Another = 4;
+        Hear("clear");
+        List<byte[]>[] before = Datagrams(0, 3);
+        _burst.Reset();
+        Hear(how);
+
+        Assert.Equal(0, _coalescer.Merge(_burst, Port, Port));
+        Assert.Equal(0, _coalescer.Merge(_burst, Port, Port, Another));
+        Assert.False(Coalescer.IsWorthwhile(_burst, Another));
+        Assert.True(Coalescer.IsWorthwhile(_burst, Ingress));
+        Assert.Equal(2, _coalescer.Merge(_burst, Port, Port, Ingress));
+        Assert.Equal([Port, 0, 0], Egresses());
+
+        // Cut again and finished, they are what they would have been.
+        Assert.True(Segmenter.TryCut(_burst, 0));
+        Assert.Equal(before[0], Datagrams(3, _burst.Count)[0]);
+
+        void Hear(string how)
+        {
+            Hears(six, 100, 1400, id: 7, how: how);
+            Hears(six, 1500, 1400, id: 8, how: how);
+            Hears(six, 2900, 333, id: 9, how: how);
+        }
+    }
+
+    [Fact]
+    public void An_unfinished_checksum_that_is_not_the_segments_own_stays_apart()
+    {
+        Hears(false, 100, 1400, id: 7, how: "unfinished");
+        Hears(false, 1500, 1400, id: 8, how: "unfinished");
+        _burst.Packets[1].Offload.ChecksumStart += 2;
+        Assert.Equal(0, _coalescer.Merge(_burst, Port, Port, 1));
+    }
+
+    [Fact]
+    public void Bursts_of_many_flows_are_not_looked_at_closer()
+    {
+        for (int i = 0; i < 6; i++)
+        {
+            Hears(false, (uint)(100 + (i / 2 * 500)), 500, how: "clear", flow: 1 + (i % 2));
+        }
+
+        Assert.False(Coalescer.IsWorthwhile(_burst, 1));
+        Hears(false, 1600, 0, how: "clear", flow: 2);           // and a bare acknowledgment is nothing to merge
+        Assert.False(Coalescer.IsWorthwhile(_burst, 1));
+        Hears(false, 1600, 500, how: "clear", flow: 2);
+        Assert.True(Coalescer.IsWorthwhile(_burst, 1));
+    }
+
     [Fact]
     public void Random_bursts_give_back_the_same_datagrams_in_the_same_order()
     {
@@ -431,7 +487,14 @@ public sealed class CoalescerTests
         packet.Verdict = Verdict.Pass;
         packet.Egress = Port;
         packet.Flow = flow;
-        packet.Depth = (byte)(how == "clear" ? 0 : 1);
+        packet.Depth = (byte)(how is "clear" or "unfinished" ? 0 : 1);
+        if (how == "unfinished")
+        {
+            packet.Offload = new Offload { Checksum = ChecksumState.Partial, ChecksumStart = packet.Transport, ChecksumOffset = 16 };
+            ulong pseudo = Checksum.PseudoHeader(packet.Key.Source, packet.Key.Destination, IpProtocol.Tcp, tcp.Length);
+            BinaryPrimitives.WriteUInt16BigEndian(packet.Segment[16..], Checksum.Fold(pseudo));
+        }
+
         if (how == "checksum")
         {
             packet.Offload.Checksum = ChecksumState.Unknown;

@@ -7,10 +7,11 @@ internal sealed class DriverScene : IDisposable
 
     /// <param name="driver">Of both NICs.</param>
     /// <param name="ruleset">Another ruleset, with <c>nic: eth0</c> and <c>nic: eth1</c> on lines of their own.</param>
-    public DriverScene(string driver, string? ruleset = null)
+    /// <param name="inside">Of the inner one, where it is another.</param>
+    public DriverScene(string driver, string? ruleset = null, string? inside = null)
     {
         World = World.Bridge();
-        if (driver.StartsWith("xdp", StringComparison.Ordinal))
+        if (driver.StartsWith("xdp", StringComparison.Ordinal) || inside is not null)
         {
             // What a veth's far end leaves to the device, no program of XDP can see; with one of the driver's own the kernel
             // itself sees to the segments.
@@ -21,7 +22,7 @@ internal sealed class DriverScene : IDisposable
             }
         }
 
-        _ruleset = World.Write("own.yaml", Edited(ruleset ?? File.ReadAllText(Path.Combine(Repository.Root, "rules", "bridge.yaml")), driver));
+        _ruleset = World.Write("own.yaml", Edited(ruleset ?? File.ReadAllText(Path.Combine(Repository.Root, "rules", "bridge.yaml")), driver, inside ?? driver));
         Filter = Start();
         foreach ((string own, string gateway) in (ReadOnlySpan<(string, string)>)
             [(World.Client4, World.Gateway4), (World.Client6, World.Gateway6), (World.Inner4, World.Gateway4), (World.Inner6, World.Gateway6)])
@@ -56,9 +57,11 @@ internal sealed class DriverScene : IDisposable
 
     private Daemon Start() => Daemon.Start(World.Filter, _ruleset, ["outside=eth0", "inside=eth1"], $"--state {World.Folder}/state");
 
-    private static string Edited(string text, string driver)
+    private static string Edited(string text, string driver, string inside)
     {
-        string edited = text.Replace("    nic: eth", $"    driver: {driver}\n    nic: eth", StringComparison.Ordinal);
+        string edited = text
+            .Replace("    nic: eth0", $"    driver: {driver}\n    nic: eth0", StringComparison.Ordinal)
+            .Replace("    nic: eth1", $"    driver: {inside}\n    nic: eth1", StringComparison.Ordinal);
         Assert.NotEqual(text, edited);
         return edited;
     }

@@ -79,6 +79,27 @@ public sealed class DriverTests
     }
 
     [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void Segments_that_XDP_hears_apart_leave_by_a_packet_socket_in_one_piece(int family)
+    {
+        const int Port = 9001;
+        using DriverScene scene = new("packet", inside: "xdp");
+        string came = Path.Combine(scene.World.Folder, "came");
+        scene.Server.Start($"exec busybox nc -l -p {Port} > {came}");
+        scene.Server.Must($"until ss -Hltn sport = :{Port} | grep -q .; do sleep 0.02; done");
+        Balance balance = scene.Count();
+
+        string body = Path.Combine(scene.World.Folder, "body");
+        string sent = scene.Client.Must($"head -c 20000000 /dev/urandom > {body} && busybox nc {(family == 4 ? World.Www4 : World.Www6)} {Port} < {body} && sha256sum < {body}");
+        Counted counted = balance.Settle();
+
+        Assert.Equal(sent, scene.Server.Must($"sha256sum < {came}"));
+        Assert.InRange(counted["coalesced"], 1000, counted.Passed);
+        counted.AllPassed();
+    }
+
+    [Theory]
     [MemberData(nameof(Drivers))]
     public void A_NIC_that_goes_down_and_comes_back_carries_on(string driver)
     {
