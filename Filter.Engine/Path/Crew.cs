@@ -109,7 +109,7 @@ public sealed class Crew
             {
                 for (int from = 0; from < _seats.Length; from++)
                 {
-                    while (seat.Take(burst, from) > 0)
+                    while (seat.Take(burst, from, out _) > 0)
                     {
                         Walk(burst, seat.Number, walked, tick: false);
                         seat.Release(from);

@@ -40,6 +40,9 @@ public enum GuestState : byte
     /// <summary>He knew nothing of it: its home decides.</summary>
     Returned = 2,
 
+    /// <summary>Walked to its end: it only leaves by a port of the worker that it was handed to.</summary>
+    Leaves = 8,
+
     /// <summary>Put together from fragments that were left behind: it may be cut again.</summary>
     PutTogether = 4,
 }

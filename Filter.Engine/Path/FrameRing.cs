@@ -76,16 +76,28 @@ internal sealed class FrameRing
         return true;
     }
 
-    /// <summary>Puts frames that wait, in order, into a burst, until it holds <see cref="Burst.Intake"/>. For the reader.</summary>
+    /// <summary>
+    /// Puts frames that wait, in order, into a burst, until it holds <see cref="Burst.Intake"/>: such as are to be walked, or such as
+    /// only leave, never both. For the reader.
+    /// </summary>
+    /// <param name="burst">The burst.</param>
+    /// <param name="leaves">Whether they only leave.</param>
     /// <returns>How many.</returns>
-    public int Take(Burst burst)
+    public int Take(Burst burst, out bool leaves)
     {
+        leaves = false;
         long written = Volatile.Read(ref _written.Value);
         int taken = 0;
-        while (_reader.Taken != written && burst.Count < Burst.Intake && burst.TryLend(_packets[_reader.Taken & (Slots - 1)]))
+        for (; _reader.Taken != written && burst.Count < Burst.Intake; _reader.Taken++, taken++)
         {
-            _reader.Taken++;
-            taken++;
+            ref Packet next = ref _packets[_reader.Taken & (Slots - 1)];
+            bool itLeaves = (next.Guest & GuestState.Leaves) != 0;
+            if ((taken > 0 && itLeaves != leaves) || !burst.TryLend(next))
+            {
+                break;
+            }
+
+            leaves = itLeaves;
         }
 
         return taken;

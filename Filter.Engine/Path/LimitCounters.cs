@@ -34,6 +34,23 @@ public sealed class LimitCounters
 
     private readonly Cell[] _cells = new Cell[(int)Limit.Answers + 1];
 
+    /// <summary>What several workers counted, as it stands now; of one, its own.</summary>
+    public static LimitCounters Of(IReadOnlyList<LimitCounters> all)
+    {
+        if (all.Count == 1)
+        {
+            return all[0];
+        }
+
+        LimitCounters sum = new();
+        foreach (LimitCounters one in all)
+        {
+            sum.Add(one);
+        }
+
+        return sum;
+    }
+
     /// <summary>Flows that were given up for another.</summary>
     public long GivenUp(Limit limit) => Volatile.Read(ref _cells[(int)limit].GivenUp);
 

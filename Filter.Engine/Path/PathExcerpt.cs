@@ -44,4 +44,7 @@ public sealed class PathExcerpt
     internal RuleBook Rules { get; }
 
     internal int Generation { get; }
+
+    /// <summary>Whether there is a flow of the packet's, or one is expected.</summary>
+    public bool KnowsIt => Number != 0 || Expectation is not null;
 }

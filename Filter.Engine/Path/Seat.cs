@@ -35,6 +35,9 @@ public sealed class Seat
     /// <summary>Packets that others handed to this one.</summary>
     public long Taken { get; private set; }
 
+    /// <summary>Packets that passed, but found no room on the way to the worker whose port they leave by.</summary>
+    public long Unsent { get; private set; }
+
     /// <summary>How its worker is woken from its sleep; from any thread.</summary>
     public void WakeBy(Action wake) => _wake = wake;
 
@@ -86,10 +89,12 @@ public sealed class Seat
     /// <summary>Puts what another has handed over into a burst, as much as a port would give at most.</summary>
     /// <param name="burst">The burst.</param>
     /// <param name="from">The other worker.</param>
+    /// <param name="leaves">Whether they were walked to their end, and only leave by a port of this worker.</param>
     /// <returns>How many packets.</returns>
-    public int Take(Burst burst, int from)
+    public int Take(Burst burst, int from, out bool leaves)
     {
-        int taken = _from[from]?.Take(burst) ?? 0;
+        leaves = false;
+        int taken = _from[from]?.Take(burst, out leaves) ?? 0;
         Taken += taken;
         return taken;
     }
@@ -117,6 +122,26 @@ public sealed class Seat
 
     /// <summary>Says that the worker is awake.</summary>
     public void Wakes() => Volatile.Write(ref _asleep, 0);
+
+    /// <summary>
+    /// Hands what leaves by a port to its one worker, where this one cannot send there itself. What finds no room is lost, and counted.
+    /// </summary>
+    internal void Send(Burst burst, ushort port, int owner)
+    {
+        for (int i = 0; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if ((packet.Egress & port) == 0 || packet.Verdict != Verdict.Pass)
+            {
+                continue;
+            }
+
+            (ushort egress, GuestState guest) = (packet.Egress, packet.Guest);
+            (packet.Egress, packet.Guest) = (port, GuestState.Leaves);
+            Unsent += TryHandOver(packet, owner) ? 0 : 1;
+            (packet.Egress, packet.Guest) = (egress, guest);
+        }
+    }
 
     /// <summary>Copies a packet for another worker.</summary>
     /// <returns>False where it has no room.</returns>

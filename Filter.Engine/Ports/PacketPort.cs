@@ -66,6 +66,9 @@ public abstract unsafe class PacketPort : Port
     public string Device => _device;
 
     /// <inheritdoc/>
+    public override Port? Companion() => new PacketSender(this) { Name = Name, Number = Number, Side = Side };
+
+    /// <inheritdoc/>
     public override int PollHandle => Failure is null ? Socket.Number : -1;
 
     /// <summary>The socket.</summary>
@@ -176,18 +179,24 @@ public abstract unsafe class PacketPort : Port
         }
     }
 
-    /// <summary>Has the NIC's frames come to the socket, those for others too.</summary>
-    private protected void Bind()
+    /// <summary>Binds the socket to the NIC, whose frames come from then on, those for others too.</summary>
+    /// <param name="hears">Whether they do: without a protocol a socket sends, and hears nothing.</param>
+    private protected void Bind(bool hears = true)
     {
         var address = new LinkLayerAddress
         {
             Family = SocketAbi.FamilyPacket,
-            ProtocolNetworkOrder = (ushort)System.Net.IPAddress.HostToNetworkOrder((short)PacketAbi.ProtocolAll),
+            ProtocolNetworkOrder = !hears ? (ushort)0 : (ushort)System.Net.IPAddress.HostToNetworkOrder((short)PacketAbi.ProtocolAll),
             InterfaceIndex = _index,
         };
         if (Libc.Bind(Socket, &address, sizeof(LinkLayerAddress)) < 0)
         {
             throw PortException.FromErrno(Purpose, Errno.Last);
+        }
+
+        if (!hears)
+        {
+            return;
         }
 
         var membership = new PacketMembership { InterfaceIndex = _index, Type = PacketAbi.MembershipPromiscuous };

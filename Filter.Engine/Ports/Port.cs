@@ -64,6 +64,12 @@ public abstract class Port : IDisposable
     /// <summary>Whether it can send super-frames of this kind whole.</summary>
     public virtual bool Takes(GsoKind kind) => false;
 
+    /// <summary>
+    /// Another sender on the same device, for a thread of its own: it receives nothing. Null where all must be sent by this one, and
+    /// so by its worker. The caller disposes it.
+    /// </summary>
+    public virtual Port? Companion() => null;
+
     /// <summary>Sends every packet of the burst whose verdict is Pass and whose egress names this port, in order.</summary>
     public abstract void Transmit(Burst burst);
 

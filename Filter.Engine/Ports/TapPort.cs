@@ -20,6 +20,7 @@ public sealed unsafe class TapPort : Port
 
     private readonly FileDescriptor _tun;
     private readonly string _device;
+    private readonly bool _isCompanion;
 
     /// <summary>Makes the interface in the calling thread's network namespace and sets it up.</summary>
     /// <exception cref="PortException">The name is taken, the rights are missing, or an address or route is refused.</exception>
@@ -49,8 +50,18 @@ public sealed unsafe class TapPort : Port
         }
     }
 
+    /// <summary>A sender beside another port, through its descriptor: the kernel takes frames of several threads at once.</summary>
+    private TapPort(TapPort beside)
+    {
+        (_device, _tun, _isCompanion) = (beside._device, beside._tun, true);
+        (Mtu, Mac) = (beside.Mtu, beside.Mac);
+    }
+
     /// <summary>The interface's name.</summary>
     public string Device => _device;
+
+    /// <inheritdoc/>
+    public override Port? Companion() => new TapPort(this) { Name = Name, Number = Number, Side = Side };
 
     /// <inheritdoc/>
     public override int PollHandle => Failure is null ? _tun.Number : -1;
@@ -149,7 +160,7 @@ public sealed unsafe class TapPort : Port
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing)
+        if (disposing && !_isCompanion)
         {
             _tun.Dispose();
         }

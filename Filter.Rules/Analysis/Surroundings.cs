@@ -44,6 +44,11 @@ internal static class Surroundings
             }
         }
 
+        if (before.Workers != after.Workers)
+        {
+            yield return $"workers: {Count(before.Workers)}, now {Count(after.Workers)}";
+        }
+
         if (before.Path.Profile != after.Path.Profile)
         {
             yield return $"profile: {Word(before.Path.Profile)}, now {Word(after.Path.Profile)}";
@@ -91,6 +96,8 @@ internal static class Surroundings
     private static string Described(PortConfig port) =>
         $"{(port.Kind == PortKind.Nic ? "nic" : "tap")} {port.Device}, {port.Driver}{(port.BusyPoll ? ", busy-poll" : "")}, {port.Role.ToString().ToLowerInvariant()}{(port.Antispoof ? ", antispoof" : "")}, mtu {port.Mtu?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "as is"}, "
         + $"prefixes [{string.Join(", ", port.Prefixes)}], addresses [{string.Join(", ", port.Addresses)}], routes [{string.Join(", ", port.Routes.Select(static r => $"{r.To} via {r.Via}"))}]";
+
+    private static string Count(int? workers) => workers?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "auto";
 
     private static string Word(Profile profile) => profile == Profile.Rfc6092 ? "rfc6092" : "default";
 

@@ -93,6 +93,9 @@ public sealed record Ruleset
     /// <summary>What is not IP.</summary>
     public LinkPolicy Link { get; init; } = new();
 
+    /// <summary>How many workers carry packets; null for as many as the machine has cores.</summary>
+    public int? Workers { get; init; } = 1;
+
     /// <summary>Sizes.</summary>
     public Limits Limits { get; init; } = new();
 

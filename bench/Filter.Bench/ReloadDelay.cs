@@ -51,12 +51,11 @@ internal static class ReloadDelay
         outside.Peer = inside;
         using Gateway gateway = Gateway.Compose<NoTrace>(first, [outside, inside], flows: 2 * flows);
         gateway.Path.Events.Muted = true;
-        Worker worker = new(gateway.Path, static _ => Wait(), static () => { });
-        Thread packets = new(worker.Run) { IsBackground = true };
+        Workforce workers = new(new Worker(gateway.Path, static _ => Wait(), static () => { }));
         using StopOrder stop = new();
         using Sequences sequences = new(folder);
-        using RulesetSwitch rulesets = new(gateway, worker, loader, first, sequences, new ServiceLog(TextWriter.Null, json: false), stop);
-        packets.Start();
+        using RulesetSwitch rulesets = new(gateway, workers, loader, first, sequences, new ServiceLog(TextWriter.Null, json: false), stop);
+        workers.Start();
         SpinWait.SpinUntil(() => inside.Filled);
         Reload(rulesets, files[1], out _);      // what runs for the first time is compiled now
         Reload(rulesets, files[0], out _);
@@ -77,8 +76,7 @@ internal static class ReloadDelay
         inside.Begin();
         Thread.Sleep((int)Math.Max(1000, time));
         (long Longest, string Told) without = inside.End();
-        worker.Stop();
-        packets.Join();
+        workers.Stop();
         took.Sort();
         Say($"");
         Say($"{reloads} reloads of {first.Rules.Length} rules with {gateway.Path.Flows.Count} flows: {took[took.Count / 2]} ms each, at most {took[^1]}; the worker was held up to {switched} µs, and the collector stopped it {paused.TotalMilliseconds / reloads:F0} ms a reload");

@@ -44,6 +44,9 @@ internal sealed record StatusReport
     /// <summary>Flows that a new policy ended, since the start.</summary>
     public required long Disallowed { get; init; }
 
+    /// <summary>The workers, where there are several.</summary>
+    public IReadOnlyList<WorkerReport>? Workers { get; init; }
+
     /// <summary>The ports, in the ruleset's order.</summary>
     public required IReadOnlyList<PortReport> Ports { get; init; }
 
@@ -59,6 +62,16 @@ internal sealed record StatusReport
     /// <summary>Events for the log that were lost because they came too fast.</summary>
     public required long EventsLost { get; init; }
 }
+
+/// <summary>One of several workers.</summary>
+/// <param name="Worker">Its number, from 0.</param>
+/// <param name="Flows">Flows that it has.</param>
+/// <param name="In">Packets that it walked to their end.</param>
+/// <param name="Given">Packets that came to it and were another's.</param>
+/// <param name="Load">Hundredths of the last seconds in which it had something to do.</param>
+/// <param name="Unsent">Packets that passed, but found no room on the way to the worker whose port they leave by.</param>
+/// <param name="Ports">The ports whose packets come in at it.</param>
+internal sealed record WorkerReport(int Worker, long Flows, long In, long Given, int Load, long Unsent, IReadOnlyList<string> Ports);
 
 /// <summary>A port and what it counted.</summary>
 internal sealed record PortReport

@@ -12,7 +12,7 @@ namespace Filter.Ctl.Rehearsals;
 /// the one flow or expectation that the packet would meet, and walks it. For each verdict it asks the rules in force themselves, with
 /// their sets and schedules as they stand.
 /// </summary>
-internal sealed class LiveRehearsal(Gateway gateway, Worker worker)
+internal sealed class LiveRehearsal(Gateway gateway, Workforce workers)
 {
     /// <summary>One flow, the one that expected it, and what the packet opens.</summary>
     private const int Flows = 16;
@@ -23,7 +23,7 @@ internal sealed class LiveRehearsal(Gateway gateway, Worker worker)
     /// <summary>Rehearses one packet line. Nothing may be put in force meanwhile, and one at a time.</summary>
     /// <exception cref="Refusal">The line can't be read, or nothing says where it arrives.</exception>
     /// <exception cref="TimeoutException">The worker does not answer.</exception>
-    public (Outcome Outcome, PathExcerpt Live) Walk(Ruleset ruleset, string line)
+    public (Outcome Outcome, PathExcerpt Live, int At) Walk(Ruleset ruleset, string line)
     {
         Burst burst = _burst ??= new Burst();
         List<WalkStep> steps = [];
@@ -33,17 +33,32 @@ internal sealed class LiveRehearsal(Gateway gateway, Worker worker)
             .. gateway.Ports.Select(port => new MemoryPort(port.Mtu, ruleset.Ports[port.Number].Kind == PortKind.Tap ? port.Mac : 0) { Name = port.Name, Number = port.Number, Side = port.Side, KeepsSent = false }),
         ];
         using Gateway copy = Gateway.Compose(
-            ruleset, ports, new StepRecorder(steps, known), Flows, judge: new AskedRuleset(gateway.Path.Ruleset, worker));
+            ruleset, ports, new StepRecorder(steps, known), Flows, judge: new AskedRuleset(gateway.Path.Ruleset, workers.First));
         using Rehearsal rehearsal = new(ruleset, burst, copy, steps);
         (FlowKey key, byte ingress) = rehearsal.KeyOf(line);
-        PathExcerpt live = Ask(worker, path => path.Excerpt(key, ingress, WallClock.Monotonic));
+        (PathExcerpt live, int at) = Excerpt(key, ingress);
         foreach ((int own, int number) in copy.Path.Adopt(live))
         {
-            known[own] = number;
+            known[own] = FlowNumbers.Shown(number, at, workers.All.Count);
         }
 
         burst.Now = live.Now;
-        return (rehearsal.Send(line), live);
+        return (rehearsal.Send(line), live, at);
+    }
+
+    /// <summary>What the packet's home knows of it; where that is nothing, another worker may have its endpoint's pinhole.</summary>
+    private (PathExcerpt Live, int At) Excerpt(FlowKey key, byte ingress)
+    {
+        if (gateway.Crew is not { } crew)
+        {
+            return (Ask(workers.First, path => path.Excerpt(key, ingress, WallClock.Monotonic)), 0);
+        }
+
+        PathExcerpt[] all = workers.AskAllAsync(path => path.Excerpt(key, ingress, WallClock.Monotonic)).WaitAsync(s_patience).GetAwaiter().GetResult();
+        int home = crew.Homes.Of(key.Source, key.Destination);
+        int at = all[home].KnowsIt ? home
+            : Array.FindIndex(all, static one => one.KnowsIt) is >= 0 and var other ? other : home;
+        return (all[at], at);
     }
 
     private static T Ask<T>(Worker worker, Func<PacketPath, T> question) =>

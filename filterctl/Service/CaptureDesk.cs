@@ -6,7 +6,7 @@ using Filter.Engine.Ports;
 namespace Filter.Ctl.Service;
 
 /// <summary>Gives copies of what the ports carry to one who captures, for as long as he listens.</summary>
-internal sealed class CaptureDesk(Gateway gateway, Worker worker, ServiceLog log)
+internal sealed class CaptureDesk(Gateway gateway, Workforce workers, ServiceLog log)
 {
     /// <summary>Bytes of frames in one line of an answer.</summary>
     private const int BytesAtOnce = 1024 * 1024;
@@ -52,17 +52,18 @@ internal sealed class CaptureDesk(Gateway gateway, Worker worker, ServiceLog log
 
         try
         {
-            await StreamAsync(new PacketTap((ushort)ports.Sum(static port => port.Mask), request.Decrypt), request.Decrypt, reply, cancel).ConfigureAwait(false);
+            PacketTap[] taps = [.. workers.All.Select(_ => new PacketTap((ushort)ports.Sum(static port => port.Mask), request.Decrypt))];
+            await StreamAsync(taps, request.Decrypt, reply, cancel).ConfigureAwait(false);
         }
         finally
         {
-            worker.Post(_ => worker.Tap = null);
+            Attach(null);
             Volatile.Write(ref _taken, 0);
             log.Line("the capture has ended");
         }
     }
 
-    private async Task StreamAsync(PacketTap tap, bool decrypt, ControlReply reply, CancellationToken cancel)
+    private async Task StreamAsync(PacketTap[] taps, bool decrypt, ControlReply reply, CancellationToken cancel)
     {
         using CancellationTokenSource gone = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         Task watching = reply.GoneAsync(gone.Token).ContinueWith(_ => gone.Cancel(), TaskScheduler.Default);
@@ -72,13 +73,13 @@ internal sealed class CaptureDesk(Gateway gateway, Worker worker, ServiceLog log
             await reply.SendAsync(
                 new ControlResponse { More = true, Message = "capturing", Interfaces = [.. gateway.Ports.Select(static port => port.Name)] }, gone.Token).ConfigureAwait(false);
             log.Line($"root captures what the ports carry{(decrypt ? ", and what comes out of SAs" : "")}");
-            worker.Post(_ => worker.Tap = tap);
+            Attach(taps);
             for (long said = 0; ;)
             {
                 List<FrameReport> frames = [];
                 for (int pauses = 0; pauses < PausesUnsaid; pauses++)
                 {
-                    Take(tap, frames, room);
+                    Take(taps, frames, room);
                     if (frames.Count > 0)
                     {
                         break;
@@ -87,7 +88,7 @@ internal sealed class CaptureDesk(Gateway gateway, Worker worker, ServiceLog log
                     await Task.Delay(s_pause, gone.Token).ConfigureAwait(false);
                 }
 
-                long lost = tap.Lost - said;
+                long lost = taps.Sum(static tap => tap.Lost) - said;
                 said += lost;
                 await reply.SendAsync(new ControlResponse { More = true, Frames = frames, Lost = lost > 0 ? lost : null }, gone.Token).ConfigureAwait(false);
             }
@@ -99,11 +100,28 @@ internal sealed class CaptureDesk(Gateway gateway, Worker worker, ServiceLog log
         }
     }
 
-    private static void Take(PacketTap tap, List<FrameReport> frames, byte[] room)
+    private void Attach(PacketTap[]? taps)
     {
-        for (int bytes = 0; bytes < BytesAtOnce && frames.Count < FramesAtOnce && tap.TryRead(out TappedFrame frame, room); bytes += frame.Length)
+        for (int i = 0; i < workers.All.Count; i++)
         {
-            frames.Add(new FrameReport(frame.Port, frame.Point.ToString().ToLowerInvariant(), WallClock.Of(frame.Time), frame.Original, room[..frame.Length]));
+            (Worker worker, PacketTap? tap) = (workers.All[i], taps?[i]);
+            worker.Post(_ => worker.Tap = tap);
         }
+    }
+
+    /// <summary>What all workers have copied, by the time that they did.</summary>
+    private static void Take(PacketTap[] taps, List<FrameReport> frames, byte[] room)
+    {
+        List<(long Time, FrameReport Frame)> taken = [];
+        foreach (PacketTap tap in taps)
+        {
+            int most = taken.Count + (FramesAtOnce / taps.Length);
+            for (int bytes = 0; bytes < BytesAtOnce / taps.Length && taken.Count < most && tap.TryRead(out TappedFrame frame, room); bytes += frame.Length)
+            {
+                taken.Add((frame.Time, new FrameReport(frame.Port, frame.Point.ToString().ToLowerInvariant(), WallClock.Of(frame.Time), frame.Original, room[..frame.Length])));
+            }
+        }
+
+        frames.AddRange(taken.OrderBy(static one => one.Time).Select(static one => one.Frame));
     }
 }

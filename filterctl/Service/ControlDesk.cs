@@ -20,7 +20,7 @@ internal sealed class ControlDesk
     private static readonly TimeSpan s_workerPatience = TimeSpan.FromSeconds(10);
 
     private readonly Gateway _gateway;
-    private readonly Worker _worker;
+    private readonly Workforce _workers;
     private readonly RulesetSwitch _switch;
     private readonly EventFeed _feed;
     private readonly StopOrder _stop;
@@ -32,19 +32,19 @@ internal sealed class ControlDesk
     private readonly CaptureDesk _captures;
 
     /// <summary>A desk for a running daemon.</summary>
-    public ControlDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets, EventFeed feed, StopOrder stop, NameResolver names, ServiceLog log)
+    public ControlDesk(Gateway gateway, Workforce workers, RulesetSwitch rulesets, EventFeed feed, StopOrder stop, NameResolver names, ServiceLog log)
     {
         _sets = new SetDesk(rulesets, names);
-        _sas = new SaDesk(gateway, worker, rulesets, log);
-        _policies = new PolicyDesk(gateway, worker, rulesets);
-        _captures = new CaptureDesk(gateway, worker, log);
+        _sas = new SaDesk(gateway, workers, rulesets, log);
+        _policies = new PolicyDesk(gateway, workers, rulesets);
+        _captures = new CaptureDesk(gateway, workers, log);
         _gateway = gateway;
-        _worker = worker;
+        _workers = workers;
         _switch = rulesets;
         _feed = feed;
         _stop = stop;
-        _reporter = new Reporter(gateway, rulesets);
-        _rehearsal = new LiveRehearsal(gateway, worker);
+        _reporter = new Reporter(gateway, workers, rulesets);
+        _rehearsal = new LiveRehearsal(gateway, workers);
     }
 
     /// <summary>Answers a request.</summary>
@@ -55,11 +55,11 @@ internal sealed class ControlDesk
             switch (request.Verb)
             {
                 case "status":
-                    await reply.SendAsync(new ControlResponse { Status = await AskAsync(_reporter.Status).ConfigureAwait(false) }, cancel).ConfigureAwait(false);
+                    await reply.SendAsync(new ControlResponse { Status = _reporter.Status(await AskAllAsync(Reporter.StateOf).ConfigureAwait(false)) }, cancel).ConfigureAwait(false);
                     break;
 
                 case "counters":
-                    CountersReport counters = await AskAsync(_reporter.Counters).ConfigureAwait(false);
+                    CountersReport counters = _reporter.Counters(await AskAllAsync(static path => path.HeldNow).ConfigureAwait(false));
                     await reply.SendAsync(new ControlResponse { Counters = counters with { Rules = _reporter.Rules() } }, cancel).ConfigureAwait(false);
                     break;
 
@@ -161,8 +161,8 @@ internal sealed class ControlDesk
 
         try
         {
-            (Outcome outcome, PathExcerpt live) = await _switch.LendAsync(ruleset => _rehearsal.Walk(ruleset, line)).ConfigureAwait(false);
-            FlowReport? flow = live.Number == 0 ? null : _reporter.Describe(live.Number, live.Flow, live.Rule, live.Now);
+            (Outcome outcome, PathExcerpt live, int at) = await _switch.LendAsync(ruleset => _rehearsal.Walk(ruleset, line)).ConfigureAwait(false);
+            FlowReport? flow = live.Number == 0 ? null : _reporter.Describe(at, live.Number, live.Flow, live.Rule, live.Now);
             return new ControlResponse { Explained = outcome.Report(flow) };
         }
         catch (Refusal wrong)
@@ -180,17 +180,23 @@ internal sealed class ControlDesk
         }
 
         long limit = Math.Clamp(request.Limit ?? MostRows, 0, MostRows), found = 0;
-        for (int first = 1; first > 0;)
+        List<FlowReport> reports = [];
+        for (int worker = 0; worker < _workers.All.Count; worker++)
         {
-            List<(int Number, Flow Flow, RuleName Rule)> rows = [];
-            int from = first;
-            first = await AskAsync(path => Collect(path, from, match, rows)).ConfigureAwait(false);
-            long now = WallClock.Monotonic;
-            FlowReport[] reports = [.. rows.Take((int)Math.Max(0, limit - found)).Select(row => _reporter.Describe(row.Number, row.Flow, row.Rule, now))];
-            found += rows.Count;
-            if (reports.Length > 0 || first == 0)
+            for (int first = 1; first > 0;)
             {
-                await reply.SendAsync(new ControlResponse { Flows = reports, More = first != 0, Count = first == 0 ? found : null }, cancel).ConfigureAwait(false);
+                List<(int Number, Flow Flow, RuleName Rule)> rows = [];
+                (int from, int at) = (first, worker);
+                first = await AskAsync(at, path => Collect(path, at, from, match, rows)).ConfigureAwait(false);
+                long now = WallClock.Monotonic;
+                reports.AddRange(rows.Take((int)Math.Max(0, limit - found)).Select(row => _reporter.Describe(at, row.Number, row.Flow, row.Rule, now)));
+                found += rows.Count;
+                bool last = first == 0 && worker == _workers.All.Count - 1;
+                if (last || (reports.Count > 0 && first != 0))
+                {
+                    await reply.SendAsync(new ControlResponse { Flows = [.. reports], More = !last, Count = last ? found : null }, cancel).ConfigureAwait(false);
+                    reports.Clear();
+                }
             }
         }
     }
@@ -204,30 +210,33 @@ internal sealed class ControlDesk
         }
 
         long deleted = 0;
-        for (int first = 1; first > 0;)
+        for (int worker = 0; worker < _workers.All.Count; worker++)
         {
-            List<(int Number, Flow Flow, RuleName Rule)> rows = [];
-            int from = first;
-            first = await AskAsync(path =>
+            for (int first = 1; first > 0;)
             {
-                int next = Collect(path, from, match, rows);
-                rows.ForEach(row => path.Flows.Remove(row.Number));
-                return next;
-            }).ConfigureAwait(false);
-            deleted += rows.Count;
+                List<(int Number, Flow Flow, RuleName Rule)> rows = [];
+                (int from, int at) = (first, worker);
+                first = await AskAsync(at, path =>
+                {
+                    int next = Collect(path, at, from, match, rows);
+                    rows.ForEach(row => path.Flows.Remove(row.Number));
+                    return next;
+                }).ConfigureAwait(false);
+                deleted += rows.Count;
+            }
         }
 
         await reply.SendAsync(new ControlResponse { Count = deleted }, cancel).ConfigureAwait(false);
     }
 
     /// <summary>Copies the flows that match out of one stretch of the table; gives where the next begins, or 0.</summary>
-    private static int Collect(PacketPath path, int first, FlowMatch match, List<(int Number, Flow Flow, RuleName Rule)> into)
+    private int Collect(PacketPath path, int worker, int first, FlowMatch match, List<(int Number, Flow Flow, RuleName Rule)> into)
     {
         int end = Math.Min(first + SlotsAtOnce, path.Flows.Last + 1);
         for (int number = first; number < end; number++)
         {
             ref Flow flow = ref path.Flows[number];
-            if (flow.Live && match.Holds(number, flow))
+            if (flow.Live && match.Holds(FlowNumbers.Shown(number, worker, _workers.All.Count), flow))
             {
                 Flow copy = flow;
                 copy.Parent = path.Flows.Is(flow.Parent) ? flow.Parent : default;
@@ -263,5 +272,7 @@ internal sealed class ControlDesk
         }
     }
 
-    private Task<T> AskAsync<T>(Func<PacketPath, T> question) => _worker.AskAsync(question).WaitAsync(s_workerPatience);
+    private Task<T> AskAsync<T>(int worker, Func<PacketPath, T> question) => _workers.All[worker].AskAsync(question).WaitAsync(s_workerPatience);
+
+    private Task<T[]> AskAllAsync<T>(Func<PacketPath, T> question) => _workers.AskAllAsync(question).WaitAsync(s_workerPatience);
 }

@@ -10,7 +10,7 @@ using Filter.Rules.Policy;
 namespace Filter.Ctl.Service;
 
 /// <summary>
-/// `filterctl run`: one thread carries packets, one tells of them, the control socket is served beside,
+/// `filterctl run`: one thread or more carry packets, one tells of them, the control socket is served beside,
 /// and the main thread looks after all of it until somebody says stop.
 /// </summary>
 internal sealed class Daemon : IDisposable
@@ -24,9 +24,8 @@ internal sealed class Daemon : IDisposable
     private readonly ServiceLog _log;
     private readonly Devices _devices;
     private readonly Gateway _gateway;
-    private readonly PortPoller _poller;
-    private readonly Worker _worker;
-    private readonly Thread _thread;
+    private readonly List<PortPoller> _pollers = [];
+    private readonly Workforce _workers;
     private readonly Sequences _sequences;
     private readonly SaLog _associations;
     private readonly RulesetSwitch _switch;
@@ -34,8 +33,6 @@ internal sealed class Daemon : IDisposable
     private readonly PortNetworks _networks = new();
     private readonly StopOrder _stop = new();
     private readonly HashSet<Port> _failed = [];
-    private string? _workerFailure;
-    private long _breaths = -1;
     private long _nextWatchdog;
 
     private Daemon(RunSettings settings, ServiceLog log, RulesetLoader loader, Ruleset ruleset, Sequences sequences)
@@ -50,12 +47,12 @@ internal sealed class Daemon : IDisposable
             set.Begin(WallClock.Monotonic);
         }
 
-        _devices = Devices.Open(ruleset, new NicGate(settings.State ?? NicGate.DefaultDirectory));
+        int workers = settings.Workers ?? ruleset.Workers ?? Math.Min(Environment.ProcessorCount, Crew.Most);
+        _devices = Devices.Open(ruleset, new NicGate(settings.State ?? NicGate.DefaultDirectory), workers);
         try
         {
-            _gateway = Gateway.Compose<NoTrace>(ruleset, _devices.Ports, reserve: sequences.For(ruleset));
-            _poller = new PortPoller(_devices.Ports);
-            _worker = new Worker(_gateway.Path, milliseconds => _poller.Wait(milliseconds) != 0, _poller.Wake);
+            _gateway = Gateway.Compose<NoTrace>(ruleset, _devices.Ports, reserve: sequences.For(ruleset), workers: workers);
+            _workers = _gateway.Man(_devices.Companion, Sleep);
         }
         catch
         {
@@ -64,8 +61,7 @@ internal sealed class Daemon : IDisposable
             throw;
         }
 
-        _switch = new RulesetSwitch(_gateway, _worker, loader, ruleset, sequences, log, _stop);
-        _thread = new Thread(Carry) { Name = "packets", IsBackground = true };
+        _switch = new RulesetSwitch(_gateway, _workers, loader, ruleset, sequences, log, _stop);
     }
 
     /// <summary>Runs until it is stopped, and gives the exit status.</summary>
@@ -114,7 +110,8 @@ internal sealed class Daemon : IDisposable
     public void Dispose()
     {
         _gateway.Dispose();
-        _poller.Dispose();
+        _devices.CloseCompanions();
+        _pollers.ForEach(static poller => poller.Dispose());
         _switch.Dispose();
         _names.Dispose();
         _stop.Dispose();
@@ -124,9 +121,9 @@ internal sealed class Daemon : IDisposable
     {
         EventFeed feed = new();
         using Systemd systemd = Systemd.FromEnvironment();
-        ControlDesk desk = new(_gateway, _worker, _switch, feed, _stop, _names, _log);
+        ControlDesk desk = new(_gateway, _workers, _switch, feed, _stop, _names, _log);
         ControlServer server = new(socket, access, desk.AnswerAsync);
-        using (EventPump pump = new(_gateway.Path, _gateway.Ports, feed, _log, () => _switch.Current.Rules.Any(static rule => rule.Log)))
+        using (EventPump pump = new(_gateway.Paths, _gateway.Ports, feed, _log, () => _switch.Current.Rules.Any(static rule => rule.Log)))
         {
             using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, StopBySignal);
             using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, StopBySignal);
@@ -135,15 +132,14 @@ internal sealed class Daemon : IDisposable
                 context.Cancel = true;
                 _ = ReloadBySignalAsync(systemd);
             });
-            _thread.Start();
+            _workers.Start();
             pump.Start();
             _switch.BeginTrial(_settings.Confirm);
             server.Start();
             Greet(systemd);
             LookAfter(systemd);
             systemd.Stopping();
-            _worker.Stop();
-            _thread.Join();
+            _workers.Stop();
         }
 
         int status = End();
@@ -165,7 +161,7 @@ internal sealed class Daemon : IDisposable
 
     private void LookAfter(Systemd systemd)
     {
-        while (!_stop.Wait(LookInterval) && _workerFailure is null)
+        while (!_stop.Wait(LookInterval) && _workers.Failure is null)
         {
             foreach (Port port in _gateway.Ports)
             {
@@ -184,14 +180,12 @@ internal sealed class Daemon : IDisposable
         }
     }
 
-    /// <summary>The watchdog is fed only while the worker turns: one that hangs is to be started anew.</summary>
+    /// <summary>The watchdog is fed only while every worker turns: one that hangs is to be started anew.</summary>
     private void FeedWatchdog(Systemd systemd)
     {
-        long breaths = _worker.Breaths;
-        if (systemd.WatchdogInterval is { } interval && breaths != _breaths && Environment.TickCount64 >= _nextWatchdog)
+        if (systemd.WatchdogInterval is { } interval && Environment.TickCount64 >= _nextWatchdog && _workers.HaveBreathed())
         {
             systemd.Watchdog();
-            _breaths = breaths;
             _nextWatchdog = Environment.TickCount64 + (long)interval.TotalMilliseconds;
         }
     }
@@ -203,6 +197,13 @@ internal sealed class Daemon : IDisposable
             port.Dispose();
         }
 
+        _devices.CloseCompanions();
+        string? workerFailure = _workers.Failure is { } failure ? $"{failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}" : null;
+        if (workerFailure is not null && CommandLine.ShowsTraces)
+        {
+            _log.Line(_workers.Failure!.ToString());
+        }
+
         List<string> problems = [];
         if (_stop.Restore)
         {
@@ -211,25 +212,17 @@ internal sealed class Daemon : IDisposable
 
         problems.ForEach(problem => _log.Line($"not as it was: {problem}"));
         string told = _stop.Restore ? "stopped; the NICs are as they were" : "stopped; the ports stay closed";
-        _log.Line(_workerFailure is null ? told : $"ended by an internal error: {_workerFailure}; the ports stay closed");
+        _log.Line(workerFailure is null ? told : $"ended by an internal error: {workerFailure}; the ports stay closed");
         _stop.Done(problems.Count == 0 ? told : $"stopped, but {string.Join("; ", problems)}", s_replyPatience);
-        return _workerFailure is null && problems.Count == 0 ? Exit.Done : Exit.No;
+        return workerFailure is null && problems.Count == 0 ? Exit.Done : Exit.No;
     }
 
-    private void Carry()
+    /// <summary>Where a worker waits for its ports.</summary>
+    private (Func<int, bool> Wait, Action Wake) Sleep(IReadOnlyList<Port> ports)
     {
-        try
-        {
-            _worker.Run();
-        }
-        catch (Exception failure) when (failure is not OutOfMemoryException)
-        {
-            _workerFailure = $"{failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}";
-            if (CommandLine.ShowsTraces)
-            {
-                _log.Line(failure.ToString());
-            }
-        }
+        PortPoller poller = new(ports);
+        _pollers.Add(poller);
+        return (milliseconds => poller.Wait(milliseconds) != 0, poller.Wake);
     }
 
     private void StopBySignal(PosixSignalContext context)

@@ -16,18 +16,25 @@ internal sealed class Devices
     private readonly List<string> _nics = [];
     private readonly List<string> _shut = [];
     private readonly List<string> _warnings = [];
+    private readonly List<Port?[]> _companions = [];
 
     private Devices(NicGate gate) => _gate = gate;
 
     /// <summary>The open ports, by number.</summary>
     public IReadOnlyList<Port> Ports => _ports;
 
+    /// <summary>What a worker sends with by a port that is not its own; null where that port's worker must.</summary>
+    public Port? Companion(int worker, int port) => _companions[worker][port];
+
     /// <summary>What the kernel could not do, one line each.</summary>
     public IReadOnlyList<string> Warnings => _warnings;
 
     /// <summary>Opens them. Where one can't be opened, the others are left as they were found.</summary>
     /// <exception cref="PortException">One can't be opened; its line says which and why.</exception>
-    public static Devices Open(Ruleset ruleset, NicGate gate)
+    /// <param name="ruleset">Whose.</param>
+    /// <param name="gate">How NICs are shut.</param>
+    /// <param name="workers">How many will send.</param>
+    public static Devices Open(Ruleset ruleset, NicGate gate, int workers = 1)
     {
         Devices devices = new(gate);
         try
@@ -57,6 +64,12 @@ internal sealed class Devices
                 }
             }
 
+            for (int worker = 0; worker < workers; worker++)
+            {
+                // Where a port is a worker's own, it sends with that.
+                devices._companions.Add([.. devices._ports.Select(port => port.Number % workers == worker ? null : port.Companion())]);
+            }
+
             return devices;
         }
         catch
@@ -70,8 +83,12 @@ internal sealed class Devices
     public void Undo()
     {
         _ports.ForEach(static port => port.Dispose());
+        CloseCompanions();
         _shut.ForEach(nic => TryRestore(_gate, nic));
     }
+
+    /// <summary>Closes what workers send with beside the ports.</summary>
+    public void CloseCompanions() => _companions.ForEach(static ports => Array.ForEach(ports, static port => port?.Dispose()));
 
     /// <summary>Gives the NICs back as they were before Filter first came.</summary>
     /// <returns>One line for each thing that is not as it was.</returns>

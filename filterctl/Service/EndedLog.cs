@@ -8,7 +8,7 @@ using Filter.Engine.Ports;
 namespace Filter.Ctl.Service;
 
 /// <summary>Tells of flows that a new policy ended: each in a line, and of a multitude how many more.</summary>
-internal sealed class EndedLog(Ring<FlowEnd> ends, IReadOnlyList<Port> ports, EventFeed feed, ServiceLog log)
+internal sealed class EndedLog(IReadOnlyList<Ring<FlowEnd>> ends, IReadOnlyList<Port> ports, EventFeed feed, ServiceLog log)
 {
     /// <summary>Most lines a second.</summary>
     private const int MostLines = 100;
@@ -28,7 +28,20 @@ internal sealed class EndedLog(Ring<FlowEnd> ends, IReadOnlyList<Port> ports, Ev
             (_second, _lines) = (second, 0);
         }
 
-        while (ends.TryRead(out FlowEnd ended))
+        for (int worker = 0; worker < ends.Count; worker++)
+        {
+            Take(ends[worker], worker);
+        }
+
+        long lost = ends.Sum(static ring => ring.Lost);
+        _unsaid += lost - _lost;
+        feed.Lose(lost - _lost);
+        _lost = lost;
+    }
+
+    private void Take(Ring<FlowEnd> ring, int worker)
+    {
+        while (ring.TryRead(out FlowEnd ended))
         {
             bool said = _lines++ < MostLines;
             _unsaid += said ? 0 : 1;
@@ -37,18 +50,13 @@ internal sealed class EndedLog(Ring<FlowEnd> ends, IReadOnlyList<Port> ports, Ev
                 continue;
             }
 
-            PacketEvent told = Describe(ended);
+            PacketEvent told = Describe(ended) with { Flow = FlowNumbers.Shown(ended.Flow, worker, ends.Count) };
             feed.Publish(told);
             if (said)
             {
                 log.Packet(told);
             }
         }
-
-        long lost = ends.Lost;
-        _unsaid += lost - _lost;
-        feed.Lose(lost - _lost);
-        _lost = lost;
     }
 
     /// <summary>How many ended of which no line tells.</summary>

@@ -23,8 +23,9 @@ internal sealed class EventPump : IDisposable
 
     private const long SummaryInterval = 10_000;
     private const long LimitInterval = 1000;
-    private readonly EventRing _ring;
-    private readonly PathCounters _counters;
+    private readonly EventRing[] _rings;
+    private readonly PathEvent?[] _heads;
+    private readonly IReadOnlyList<PacketPath> _paths;
     private readonly IReadOnlyList<Port> _ports;
     private readonly EventFeed _feed;
     private readonly ServiceLog _log;
@@ -42,21 +43,22 @@ internal sealed class EventPump : IDisposable
     private bool _complained;
 
     /// <summary>A pump from a path to its listeners.</summary>
-    /// <param name="path">Its ring is muted while nobody wants events: a flood of drops then costs no more than counting.</param>
+    /// <param name="paths">Their rings are muted while nobody wants events: a flood of drops then costs no more than counting.</param>
     /// <param name="ports">They name where packets came in.</param>
     /// <param name="feed">Who listens.</param>
     /// <param name="log">Where rules that log are heard.</param>
     /// <param name="rulesLog">Whether a rule in force logs.</param>
-    public EventPump(PacketPath path, IReadOnlyList<Port> ports, EventFeed feed, ServiceLog log, Func<bool> rulesLog)
+    public EventPump(IReadOnlyList<PacketPath> paths, IReadOnlyList<Port> ports, EventFeed feed, ServiceLog log, Func<bool> rulesLog)
     {
         _rulesLog = rulesLog;
-        _ring = path.Events;
-        _counters = path.Counters;
+        _paths = paths;
+        _rings = [.. paths.Select(static path => path.Events)];
+        _heads = new PathEvent?[_rings.Length];
         _ports = ports;
         _feed = feed;
         _log = log;
-        _limits = new LimitLog(path.Counters.Limits, log);
-        _ended = new EndedLog(path.Ends, ports, feed, log);
+        _limits = new LimitLog(() => LimitCounters.Of([.. paths.Select(static path => path.Counters.Limits)]), log);
+        _ended = new EndedLog([.. paths.Select(static path => path.Ends)], ports, feed, log);
         _nextSummary = Environment.TickCount64 + SummaryInterval;
         _thread = new Thread(Run) { Name = "events", IsBackground = true };
     }
@@ -81,8 +83,13 @@ internal sealed class EventPump : IDisposable
         do
         {
             stopping = _stop.IsSet;
-            _ring.Muted = !_feed.Heard && !_rulesLog();
-            while (_ring.TryRead(out PathEvent taken))
+            bool muted = !_feed.Heard && !_rulesLog();
+            foreach (EventRing ring in _rings)
+            {
+                ring.Muted = muted;
+            }
+
+            while (TryRead(out PathEvent taken))
             {
                 TryTake(taken);
             }
@@ -100,9 +107,40 @@ internal sealed class EventPump : IDisposable
                 Summarize();
             }
 
-            _stop.Wait(_ring.Muted ? UnheardPause : Pause);
+            _stop.Wait(muted ? UnheardPause : Pause);
         }
         while (!stopping);
+    }
+
+    /// <summary>The next event of all workers, by the time that its packet came.</summary>
+    private bool TryRead(out PathEvent taken)
+    {
+        if (_rings.Length == 1)
+        {
+            return _rings[0].TryRead(out taken);
+        }
+
+        int first = -1;
+        for (int i = 0; i < _rings.Length; i++)
+        {
+            if (_heads[i] is null && _rings[i].TryRead(out PathEvent head))
+            {
+                _heads[i] = head;
+            }
+
+            if (_heads[i] is { } next && (first < 0 || next.Packet.Time < _heads[first]!.Value.Packet.Time))
+            {
+                first = i;
+            }
+        }
+
+        taken = first < 0 ? default : _heads[first]!.Value;
+        if (first >= 0)
+        {
+            _heads[first] = null;
+        }
+
+        return first >= 0;
     }
 
     /// <summary>A packet that cannot be told of, for a fault of ours, must not end the daemon.</summary>
@@ -182,7 +220,7 @@ internal sealed class EventPump : IDisposable
 
     private void TellLost()
     {
-        long lost = _ring.Lost;
+        long lost = _rings.Sum(static ring => ring.Lost);
         if (lost != _lost)
         {
             _feed.Lose(lost - _lost);
@@ -198,7 +236,8 @@ internal sealed class EventPump : IDisposable
         long sum = 0;
         for (int i = 1; i < _dropped.Length; i++)
         {
-            long count = _counters[(DropReason)i];
+            var reason = (DropReason)i;
+            long count = _paths.Sum(path => path.Counters[reason]);
             long more = count - _dropped[i];
             _dropped[i] = count;
             if (more > 0)

@@ -22,18 +22,30 @@ internal sealed class Gateway : IDisposable
     /// <summary>Link address of a TAP in memory that was given none.</summary>
     private const ulong MadeUpMac = 0x02_00_00_00_00_01;
 
-    private Gateway(IReadOnlyList<Port> ports, PacketPath path, IpsecStage? ipsec)
+    private readonly List<Port> _companions = [];
+
+    private Gateway(IReadOnlyList<Port> ports, IReadOnlyList<PacketPath> paths, Crew? crew, IpsecStage? ipsec)
     {
         Ports = ports;
-        Path = path;
+        Paths = paths;
+        Crew = crew;
         Ipsec = ipsec;
     }
 
     /// <summary>The ports, by number.</summary>
     public IReadOnlyList<Port> Ports { get; }
 
-    /// <summary>The walk.</summary>
-    public PacketPath Path { get; }
+    /// <summary>The walk; of several workers the first one's.</summary>
+    public PacketPath Path => Paths[0];
+
+    /// <summary>Each worker's walk.</summary>
+    public IReadOnlyList<PacketPath> Paths { get; }
+
+    /// <summary>What the workers have in common; null for one.</summary>
+    public Crew? Crew { get; }
+
+    /// <summary>What was counted, by all workers.</summary>
+    public PathCounters Counters => PathCounters.Of([.. Paths.Select(static path => path.Counters)]);
 
     /// <summary>The stage; null until a ruleset speaks of IPsec.</summary>
     public IpsecStage? Ipsec { get; private set; }
@@ -46,9 +58,10 @@ internal sealed class Gateway : IDisposable
     /// <param name="reserve">Where counters of SAs with replay check are kept; null where nothing outlives the process.</param>
     /// <param name="calendar">What tells schedules the time; null for the machine's own clock.</param>
     /// <param name="judge">The ruleset in its fast form; null to compile it.</param>
+    /// <param name="workers">How many workers there are to be.</param>
     public static Gateway Compose<TTrace>(
         Ruleset ruleset, IReadOnlyList<Port> ports, TTrace trace = default, int? flows = null, SequenceReserve? reserve = null,
-        Calendar? calendar = null, IRuleset? judge = null)
+        Calendar? calendar = null, IRuleset? judge = null, int workers = 1)
         where TTrace : struct, ITrace
     {
         IpsecStage? ipsec = ruleset.Ipsec is null ? null : MakeStage(ruleset, ports, reserve);
@@ -60,38 +73,85 @@ internal sealed class Gateway : IDisposable
             Local = LocalOf(ruleset, ports),
             Flows = flows ?? ruleset.Limits.Flows,
         };
-        return new Gateway(ports, new PacketPath<TTrace>(settings, trace), ipsec);
+        if (workers == 1 || ruleset.Ipsec is not null)
+        {
+            return new Gateway(ports, [new PacketPath<TTrace>(settings, trace)], null, ipsec);
+        }
+
+        Crew crew = new(workers, ports, settings.Local);
+        PacketPath[] paths = [.. crew.Seats.Select(seat => new PacketPath<TTrace>(settings with { Seat = seat }, trace))];
+        crew.Begin(WallClock.Monotonic);
+        return new Gateway(ports, paths, crew, ipsec);
     }
 
+    /// <summary>The workers of a gateway that runs. Each port's packets come in at one of them; all send.</summary>
+    /// <param name="companions">By worker and port, what it sends with where the port is not its own; null where the port's worker must.</param>
+    /// <param name="sleep">Where a worker waits for its ports, and how it is woken.</param>
+    public Workforce Man(Func<int, int, Port?> companions, Func<IReadOnlyList<Port>, (Func<int, bool> Wait, Action Wake)> sleep)
+    {
+        List<Worker> workers = [];
+        _companions.Clear();
+        for (int worker = 0; worker < Paths.Count; worker++)
+        {
+            Port[] own = [.. Ports.Where(port => OwnerOf(port) == worker)];
+            (Func<int, bool> wait, Action wake) = sleep(own);
+            _companions.AddRange(Ports.Where(port => OwnerOf(port) != worker).Select(port => companions(worker, port.Number)).OfType<Port>());
+            PortWay[] ways = [.. Ports.Select(port => new PortWay(OwnerOf(port) == worker ? port : companions(worker, port.Number), port.Mask, OwnerOf(port)))];
+            workers.Add(new Worker(Paths[worker], own, ways, wait, wake));
+        }
+
+        return new Workforce(workers);
+    }
+
+    /// <summary>What other workers send with by a port.</summary>
+    public IEnumerable<Port> CompanionsOf(Port port) => _companions.Where(companion => companion.Number == port.Number);
+
+    /// <summary>The worker that a port's packets come in at.</summary>
+    public int OwnerOf(Port port) => port.Number % Paths.Count;
+
     /// <summary>
-    /// Makes ready to put another ruleset in force, on the control thread; what it returns does so, and is
-    /// for the worker to call between two bursts. The ports must be the same.
+    /// Makes ready to put another ruleset in force, on the control thread; what it returns does so, and is to be called
+    /// while all workers stand still between two bursts. The ports must be the same.
     /// </summary>
     /// <param name="next">The ruleset.</param>
     /// <param name="reserve">As for a gateway that starts.</param>
     /// <param name="keepsFlows">Flows that it does not allow stay.</param>
     /// <exception cref="Refusal">The crypto library is missing.</exception>
     /// <exception cref="IOException">Sequence numbers could not be reserved.</exception>
-    public Action<PacketPath> Prepare(Ruleset next, SequenceReserve? reserve, bool keepsFlows = false)
+    public Action Prepare(Ruleset next, SequenceReserve? reserve, bool keepsFlows = false)
     {
-        Publication ready = Path.Prepare(RulesetCompiler.Compile(next), keepsFlows);
+        IRuleset compiled = RulesetCompiler.Compile(next);
+        Publication[] ready = [.. Paths.Select(path => path.Prepare(compiled, keepsFlows))];
+        if (Crew is not null && next.Ipsec is not null)
+        {
+            throw new Refusal("IPsec has one worker yet: stop, and run again");
+        }
+
         if (Ipsec is null)
         {
             IpsecStage? fresh = next.Ipsec is null ? null : MakeStage(next, Ports, reserve);
-            return path =>
+            return () =>
             {
                 Ipsec = fresh;
-                path.Publish(ready, fresh);
+                Publish(ready);
             };
         }
 
         IpsecDatabases databases = IpsecDatabases.Build(next.Ipsec, OwnAddresses(next), Ipsec.Databases, reserve);
         IpsecStage stage = Ipsec;
-        return path =>
+        return () =>
         {
             stage.Adopt(databases);
-            path.Publish(ready, stage);
+            Publish(ready);
         };
+    }
+
+    private void Publish(Publication[] ready)
+    {
+        for (int worker = 0; worker < ready.Length; worker++)
+        {
+            Paths[worker].Publish(ready[worker], Ipsec);
+        }
     }
 
     /// <summary>The stage for a ruleset's IPsec part.</summary>

@@ -5,7 +5,7 @@ using Filter.Engine.Path;
 namespace Filter.Ctl.Service;
 
 /// <summary>Says which limits bit since the last look, and whom most: a line for each, however hard it bit.</summary>
-internal sealed class LimitLog(LimitCounters limits, ServiceLog log)
+internal sealed class LimitLog(Func<LimitCounters> counters, ServiceLog log)
 {
     private static readonly Limit[] s_limits = Enum.GetValues<Limit>();
     private readonly long[] _givenUp = new long[s_limits.Length];
@@ -14,6 +14,7 @@ internal sealed class LimitLog(LimitCounters limits, ServiceLog log)
     /// <summary>Looks, and tells. To be called once a second.</summary>
     public void Look()
     {
+        LimitCounters limits = counters();
         foreach (Limit limit in s_limits)
         {
             long givenUp = limits.GivenUp(limit), refused = limits.Refused(limit);

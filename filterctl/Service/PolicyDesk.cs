@@ -8,7 +8,7 @@ using Filter.Ipsec.Databases;
 namespace Filter.Ctl.Service;
 
 /// <summary>Answers what is asked of policies.</summary>
-internal sealed class PolicyDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets)
+internal sealed class PolicyDesk(Gateway gateway, Workforce workers, RulesetSwitch rulesets)
 {
     /// <summary>Rows in one line of an answer.</summary>
     private const int RowsAtOnce = 100;
@@ -60,7 +60,7 @@ internal sealed class PolicyDesk(Gateway gateway, Worker worker, RulesetSwitch r
             {
                 Packet packet = LinePackets.Parse(ruleset, line);
                 long now = WallClock.Monotonic;
-                IReadOnlyList<PolicyWalkReport> walks = worker.AskAsync(_ => SpdTelling.Explain(gateway.Ipsec!, ruleset, packet, now))
+                IReadOnlyList<PolicyWalkReport> walks = workers.First.AskAsync(_ => SpdTelling.Explain(gateway.Ipsec!, ruleset, packet, now))
                     .WaitAsync(s_workerPatience).GetAwaiter().GetResult();
                 return new ControlResponse { PolicyWalks = walks };
             }).ConfigureAwait(false);

@@ -16,7 +16,7 @@ using Filter.Rules.Policy;
 namespace Filter.Ctl.Service;
 
 /// <summary>What a running daemon tells of itself. Status and counters are asked on the worker, between two bursts.</summary>
-internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
+internal sealed class Reporter(Gateway gateway, Workforce workers, RulesetSwitch rulesets)
 {
     private const long Second = 1_000_000_000;
 
@@ -24,13 +24,19 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
     private const int SasInStatus = 20;
 
     private readonly long _started = WallClock.Monotonic;
+    private readonly WorkerLoads? _loads = workers.All.Count == 1 ? null : new WorkerLoads(workers);
 
     /// <summary>Version of the program.</summary>
     public static string Version { get; } =
         typeof(Reporter).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
+    /// <summary>How one worker's path stands; asked between two bursts.</summary>
+    public static PathState StateOf(PacketPath path) => new(
+        path.Flows.Count, path.Flows.Proven, path.Flows.Management, path.Flows.SourcesAtLimit, path.JudgedAgain,
+        path.Counters.Disallowed, path.Counters.In, path.Settings.Seat?.Given ?? 0, path.Events.Lost);
+
     /// <summary>What runs.</summary>
-    public StatusReport Status(PacketPath path) => new()
+    public StatusReport Status(IReadOnlyList<PathState> states) => new()
     {
         Version = Version,
         Pid = Environment.ProcessId,
@@ -38,24 +44,29 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
         Ruleset = rulesets.Current.File,
         Generation = rulesets.Generation,
         ConfirmWithin = rulesets.TrialLeft,
-        Flows = path.Flows.Count,
-        FlowCapacity = path.Flows.Capacity,
-        ProvenFlows = path.Flows.Proven,
-        ManagementFlows = path.Flows.Management,
-        SourcesAtLimit = path.Flows.SourcesAtLimit,
-        JudgedAgain = path.JudgedAgain,
-        Disallowed = path.Counters.Disallowed,
+        Flows = states.Sum(static state => (long)state.Flows),
+        FlowCapacity = gateway.Path.Flows.Capacity,
+        ProvenFlows = states.Sum(static state => (long)state.Proven),
+        ManagementFlows = states.Sum(static state => (long)state.Management),
+        SourcesAtLimit = states.Sum(static state => (long)state.SourcesAtLimit),
+        JudgedAgain = states.Min(static state => state.JudgedAgain),
+        Disallowed = states.Sum(static state => state.Disallowed),
+        Workers = states.Count == 1 ? null : [.. states.Index().Select(state => Describe(state.Index, state.Item))],
         Ports = Ports(),
         SaCount = gateway.Ipsec?.Sad.Count ?? 0,
         Sas = [.. SaTelling.InOrder((gateway.Ipsec?.Sad.All ?? []).Take(SasInStatus)).Select(static sa => SaTelling.Of(sa, WallClock.Monotonic))],
         Crypto = gateway.Ipsec is { } stage ? [stage.Backend] : [],
-        EventsLost = path.Events.Lost,
+        EventsLost = states.Sum(static state => state.EventsLost),
     };
 
+    private WorkerReport Describe(int worker, in PathState state) => new(
+        worker, state.Flows, state.In, state.Given, _loads?.Of(worker) ?? 0, gateway.Crew?.Seats[worker].Unsent ?? 0,
+        [.. gateway.Ports.Where(port => gateway.OwnerOf(port) == worker).Select(static port => port.Name)]);
+
     /// <summary>What was counted, but for the rules: there may be many, and packets wait meanwhile.</summary>
-    public CountersReport Counters(PacketPath path)
+    public CountersReport Counters(IReadOnlyList<long> heldNow)
     {
-        PathCounters counters = path.Counters;
+        PathCounters counters = gateway.Counters;
         return new CountersReport
         {
             In = Volatile.Read(ref counters.In),
@@ -78,7 +89,7 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
                 .. Enum.GetValues<Limit>()
                     .Select(limit => new LimitReport(limit.Word(), counters.Limits.GivenUp(limit), counters.Limits.Refused(limit))),
             ],
-            HeldNow = path.HeldNow,
+            HeldNow = heldNow.Sum(),
             Verdicts = [.. Enum.GetValues<Verdict>().Select(verdict => new CountReport(verdict.Word(), counters[verdict]))],
             Reasons =
             [
@@ -94,7 +105,7 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
     /// <summary>What was counted by rule; of rules that are gone, those that ever counted anything.</summary>
     public IReadOnlyList<RuleReport> Rules()
     {
-        RuleBook book = gateway.Path.Counters.Rules;
+        RuleBook book = gateway.Counters.Rules;
         (long[] packets, long[] ended, long[] limited) = book.Take();
         List<RuleReport> rules = [];
         for (int rule = 1; rule < book.Count; rule++)
@@ -111,15 +122,16 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
     }
 
     /// <summary>A flow, from a copy of its record.</summary>
-    /// <param name="number">Its number.</param>
+    /// <param name="worker">Whose it is.</param>
+    /// <param name="number">Its number there.</param>
     /// <param name="flow">The copy.</param>
     /// <param name="rule">Its rule, as it is named now.</param>
     /// <param name="now">The path's clock.</param>
-    public FlowReport Describe(int number, in Flow flow, in RuleName rule, long now)
+    public FlowReport Describe(int worker, int number, in Flow flow, in RuleName rule, long now)
     {
         return new FlowReport
         {
-            Flow = number,
+            Flow = Shown(number),
             Line = Openings.Line(flow.Opening, gateway.Ports[flow.Opening.Ingress].Name).ToString(),
             State = State(flow),
             Age = Math.Max(0, now - flow.Opened) / Second,
@@ -131,10 +143,12 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             Rule = rule.Name,
             Place = EndedLog.PlaceOf(rule),
             Kept = flow.Kept ? true : null,
-            Parent = flow.Parent.Number == 0 ? null : flow.Parent.Number,
+            Parent = flow.Parent.Number == 0 ? null : Shown(flow.Parent.Number),
             Helper = flow.Helper == HelperKind.None ? null : flow.Helper.Word(),
             Ipsec = flow.ForwardIpsec.Action.Word(),
         };
+
+        int Shown(int flow) => FlowNumbers.Shown(flow, worker, workers.All.Count);
     }
 
     private static string State(in Flow flow) => flow.Class switch
@@ -174,9 +188,10 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
 
     private PortReport[] Ports() => [.. gateway.Ports.Zip(rulesets.Current.Ports, Describe)];
 
-    private static PortReport Describe(Port port, PortConfig config)
+    private PortReport Describe(Port port, PortConfig config)
     {
         PortCounters counters = port.Counters;
+        PortCounters[] sending = [counters, .. gateway.CompanionsOf(port).Select(static other => other.Counters)];
         return new PortReport
         {
             Name = port.Name,
@@ -188,9 +203,9 @@ internal sealed class Reporter(Gateway gateway, RulesetSwitch rulesets)
             Failure = port.Failure,
             ReceivedPackets = Volatile.Read(ref counters.ReceivedPackets),
             ReceivedBytes = Volatile.Read(ref counters.ReceivedBytes),
-            SentPackets = Volatile.Read(ref counters.SentPackets),
-            SentBytes = Volatile.Read(ref counters.SentBytes),
-            SendErrors = Volatile.Read(ref counters.SendErrors),
+            SentPackets = sending.Sum(static one => Volatile.Read(ref one.SentPackets)),
+            SentBytes = sending.Sum(static one => Volatile.Read(ref one.SentBytes)),
+            SendErrors = sending.Sum(static one => Volatile.Read(ref one.SendErrors)),
             KernelDrops = Volatile.Read(ref counters.KernelDrops),
         };
     }

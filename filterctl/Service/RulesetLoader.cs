@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using Filter.Rules;
 using Filter.Rules.Policy;
 
@@ -26,6 +27,11 @@ internal sealed class RulesetLoader(IReadOnlyList<KeyValuePair<string, string>> 
             return $"it has {next.Ports.Length} ports, {running.Ports.Length} are open";
         }
 
+        if (running.Workers != next.Workers)
+        {
+            return $"workers: {WorkersOf(running)}, now {WorkersOf(next)}";
+        }
+
         foreach ((PortConfig open, PortConfig wanted) in running.Ports.Zip(next.Ports))
         {
             if (open.Name != wanted.Name)
@@ -44,6 +50,8 @@ internal sealed class RulesetLoader(IReadOnlyList<KeyValuePair<string, string>> 
 
         return null;
     }
+
+    private static string WorkersOf(Ruleset ruleset) => ruleset.Workers?.ToString(CultureInfo.InvariantCulture) ?? "auto";
 
     private Ruleset With(Ruleset ruleset)
     {

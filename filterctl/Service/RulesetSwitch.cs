@@ -23,11 +23,8 @@ internal sealed class RulesetSwitch : IDisposable
     /// <summary>Most pairs of rules in an answer: it is one line of bounded length.</summary>
     private const int MostPairs = 2000;
 
-    /// <summary>What becomes of a change that waits for the worker.</summary>
-    private const int Waits = 0, Taken = 1, GivenUp = 2;
-
     private readonly Gateway _gateway;
-    private readonly Worker _worker;
+    private readonly Workforce _workers;
     private readonly RulesetLoader _loader;
     private readonly Sequences _sequences;
     private readonly ServiceLog _log;
@@ -39,10 +36,10 @@ internal sealed class RulesetSwitch : IDisposable
 
     /// <summary>A switch whose first ruleset is in force.</summary>
     public RulesetSwitch(
-        Gateway gateway, Worker worker, RulesetLoader loader, Ruleset first, Sequences sequences, ServiceLog log, StopOrder stop)
+        Gateway gateway, Workforce workers, RulesetLoader loader, Ruleset first, Sequences sequences, ServiceLog log, StopOrder stop)
     {
         _gateway = gateway;
-        _worker = worker;
+        _workers = workers;
         _loader = loader;
         _current = first;
         _sequences = sequences;
@@ -211,7 +208,7 @@ internal sealed class RulesetSwitch : IDisposable
         if (RulesetLoader.Difference(Current, next) is { } difference)
         {
             next.WipeKeys();
-            return ControlResponse.Refuse($"a reload can't change ports ({difference}); stop and run again. Nothing changed");
+            return ControlResponse.Refuse($"a reload can't change ports or workers ({difference}); stop and run again. Nothing changed");
         }
 
         Adopted adopted;
@@ -255,31 +252,26 @@ internal sealed class RulesetSwitch : IDisposable
         }
 
         LiveSet.GoOn(next.LiveSets, Current.LiveSets, WallClock.Monotonic);
-        Action<PacketPath> publish = _gateway.Prepare(next, _sequences.For(next), keepsFlows);
-        TaskCompletionSource<(long Ended, long Kept)> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        TimeSpan switched = default;
-        int fate = Waits;
-        _worker.Post(path =>
-        {
-            if (Interlocked.CompareExchange(ref fate, Taken, Waits) == Waits)
-            {
-                (long, long) before = (path.Counters.Disallowed, path.Counters.Kept);
-                long began = Stopwatch.GetTimestamp();
-                publish(path);
-                switched = Stopwatch.GetElapsedTime(began);
-                done.SetResult(before);
-            }
-        });
+        Action publish = _gateway.Prepare(next, _sequences.For(next), keepsFlows);
+        long ended, kept;
+        TimeSpan switched;
         try
         {
-            await done.Task.WaitAsync(s_workerPatience).ConfigureAwait(false);
+            (ended, kept, switched) = await _workers.HoldAsync(
+                () =>
+                {
+                    (long ended, long kept) = EndedAndKept();
+                    long began = Stopwatch.GetTimestamp();
+                    publish();
+                    return (ended, kept, Stopwatch.GetElapsedTime(began));
+                },
+                s_workerPatience).ConfigureAwait(false);
         }
-        catch (TimeoutException) when (Interlocked.CompareExchange(ref fate, GivenUp, Waits) == Waits)
+        catch (TimeoutException)
         {
             throw new Refusal("the worker does not answer; nothing changed");
         }
 
-        (long ended, long kept) = await done.Task.ConfigureAwait(false);
         Ruleset last = Interlocked.Exchange(ref _current, next);
         Generation++;
         foreach (LiveSet set in next.LiveSets.Where(static set => set.Source == LiveSource.Control))
@@ -320,16 +312,16 @@ internal sealed class RulesetSwitch : IDisposable
             // The ruleset is in force all the same.
         }
 
-        PathCounters counters = _gateway.Path.Counters;
-        return report with
-        {
-            JudgedAgain = judged,
-            Ended = Volatile.Read(ref counters.Disallowed) - since.Ended,
-            Kept = Volatile.Read(ref counters.Kept) - since.Kept,
-        };
+        (long ended, long kept) = EndedAndKept();
+        return report with { JudgedAgain = judged, Ended = ended - since.Ended, Kept = kept - since.Kept };
     }
 
-    private Task<int?> JudgedAgainAsync() => _worker.AskAsync(static path => path.JudgedAgain).WaitAsync(s_workerPatience);
+    private (long Ended, long Kept) EndedAndKept() =>
+        (_gateway.Paths.Sum(static path => Volatile.Read(ref path.Counters.Disallowed)), _gateway.Paths.Sum(static path => Volatile.Read(ref path.Counters.Kept)));
+
+    /// <summary>Of the worker that is least far; null once all were.</summary>
+    private async Task<int?> JudgedAgainAsync() =>
+        (await _workers.AskAllAsync(static path => path.JudgedAgain).WaitAsync(s_workerPatience).ConfigureAwait(false)).Min();
 
     private ReloadReport Report(RuleChanges changes, long milliseconds, TimeSpan switched) => new()
     {

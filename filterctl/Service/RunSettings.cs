@@ -8,8 +8,9 @@ namespace Filter.Ctl.Service;
 /// <param name="Confirm">Seconds after which it goes back by itself; null for never.</param>
 /// <param name="RestoreOnExit">A signal ends it as `stop --restore` does.</param>
 /// <param name="Json">The log is one JSON object a line.</param>
+/// <param name="Workers">How many workers, whatever the ruleset says; null for what it says.</param>
 internal sealed record RunSettings(
-    string File, IReadOnlyList<KeyValuePair<string, string>> Devices, string Socket, string? State, int? Confirm, bool RestoreOnExit, bool Json)
+    string File, IReadOnlyList<KeyValuePair<string, string>> Devices, string Socket, string? State, int? Confirm, bool RestoreOnExit, bool Json, int? Workers = null)
 {
     /// <summary>Where sequence numbers of SAs are kept unless told otherwise.</summary>
     public const string DefaultState = "/var/lib/filter";

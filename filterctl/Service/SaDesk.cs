@@ -14,7 +14,7 @@ namespace Filter.Ctl.Service;
 /// Answers what is asked of SAs. Lists are read beside the worker, which waits for none; what changes SAs is run by it, between
 /// two bursts and while no ruleset is put in force.
 /// </summary>
-internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rulesets, ServiceLog log)
+internal sealed class SaDesk(Gateway gateway, Workforce workers, RulesetSwitch rulesets, ServiceLog log)
 {
     /// <summary>Rows in one line of an answer.</summary>
     private const int RowsAtOnce = 500;
@@ -286,7 +286,7 @@ internal sealed class SaDesk(Gateway gateway, Worker worker, RulesetSwitch rules
         return (gone, ofRuleset);
     });
 
-    /// <summary>Has the worker do it, and waits: for what no reload may come between.</summary>
+    /// <summary>Has it done while all workers stand still, and waits: for what no reload may come between.</summary>
     private T Ask<T>(Func<IpsecStage, T> what) =>
-        worker.AskAsync(_ => what(gateway.Ipsec!)).WaitAsync(s_workerPatience).GetAwaiter().GetResult();
+        workers.HoldAsync(() => what(gateway.Ipsec!), s_workerPatience).GetAwaiter().GetResult();
 }

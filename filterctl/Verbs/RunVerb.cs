@@ -47,6 +47,18 @@ internal static class RunVerb
             Description = "A signal (Ctrl-C) gives the NICs back too; without it they stay closed",
         };
         Option<bool> json = new("--json") { Description = "Write the log as JSON, one object a line" };
+        Option<int?> workers = new("--workers")
+        {
+            Description = "How many threads carry packets, whatever the ruleset says",
+            HelpName = "N",
+        };
+        workers.Validators.Add(static result =>
+        {
+            if (result.GetValueOrDefault<int?>() is < 1 or > Engine.Path.Crew.Most)
+            {
+                result.AddError($"--workers is from 1 to {Engine.Path.Crew.Most}");
+            }
+        });
         Command verb = new("run",
             """
             Start Filter in the foreground: open the ports, judge every packet, answer the control
@@ -57,7 +69,7 @@ internal static class RunVerb
               filterctl run office.yaml
               filterctl run bridge.yaml --device outside=enp1s0 --device inside=enp2s0 --confirm 60
             """)
-        { file, devices, socket, state, confirm, restore, json };
+        { file, devices, socket, state, confirm, restore, json, workers };
         verb.SetAction(parsed => Daemon.Run(
             new RunSettings(
                 parsed.GetValue(file)!,
@@ -66,7 +78,8 @@ internal static class RunVerb
                 parsed.GetValue(state),
                 parsed.GetValue(confirm),
                 parsed.GetValue(restore),
-                parsed.GetValue(json)),
+                parsed.GetValue(json),
+                parsed.GetValue(workers)),
             screen));
         return verb;
     }

@@ -51,6 +51,12 @@ internal static class StatusVerb
             screen.Line($"{port.Name}: {port.Driver}, {port.DriverNote}");
         }
 
+        if (status.Workers is { } workers)
+        {
+            screen.Line();
+            screen.Table(WorkerGrid(workers));
+        }
+
         if (status.Sas.Count > 0)
         {
             screen.Line();
@@ -62,6 +68,19 @@ internal static class StatusVerb
         {
             screen.Line($"crypto: {string.Join(", ", status.Crypto)}");
         }
+    }
+
+    private static Grid WorkerGrid(IReadOnlyList<WorkerReport> workers)
+    {
+        Grid grid = new("WORKER", ">LOAD", ">FLOWS", ">PACKETS", ">HANDED ON", ">LOST", "PORTS");
+        foreach (WorkerReport worker in workers)
+        {
+            grid.Add(
+                worker.Worker.ToString(CultureInfo.InvariantCulture), $"{worker.Load}%", worker.Flows, worker.In, worker.Given, worker.Unsent,
+                string.Join(", ", worker.Ports));
+        }
+
+        return grid;
     }
 
     /// <summary>The ports as a table.</summary>

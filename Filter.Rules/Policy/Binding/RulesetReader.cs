@@ -10,7 +10,7 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>A tree becomes a ruleset, or a list of everything that is wrong with it.</summary>
 internal static class RulesetReader
 {
-    private static readonly string[] s_keys = ["filter", "include", "ports", "profile", "timers", "link", "limits", "sets", "schedules", "defaults", "rules", "ipsec", "tests"];
+    private static readonly string[] s_keys = ["filter", "include", "ports", "workers", "profile", "timers", "link", "limits", "sets", "schedules", "defaults", "rules", "ipsec", "tests"];
     private static readonly string[] s_linkKeys = ["arp", "ethertypes", "unknown", "tagged", "verify-neighbours"];
     private static readonly string[] s_defaultKeys = ["out", "in", "across", "unsolicited-syn"];
 
@@ -53,6 +53,7 @@ internal static class RulesetReader
             Path = path with { Midstream = ruleList.Any(static rule => rule.Midstream) },
             Link = link,
             Limits = limits,
+            Workers = Workers(fields["workers"], found),
             AddressSets = sets.AddressSets,
             ServiceSets = sets.ServiceSets,
             LiveSets = [.. sets.LiveSets],
@@ -72,6 +73,9 @@ internal static class RulesetReader
 
     private static ushort ProtectedPorts(ImmutableArray<PortConfig> ports) =>
         (ushort)ports.Where(static port => port.Side == Side.Protected).Sum(static port => 1 << port.Number);
+
+    private static int? Workers(Node? node, Diagnostics found) =>
+        node is ScalarNode { Text: "auto" } ? null : node is null ? 1 : (int?)Values.Number(node, "'workers'", 1, Crew.Most, found) ?? 1;
 
     /// <summary>Another version is another language: nothing else in the file can be judged.</summary>
     internal static bool SpeaksOurLanguage(Node root, Fields fields, Diagnostics found)

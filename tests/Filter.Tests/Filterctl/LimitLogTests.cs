@@ -14,7 +14,7 @@ public sealed class LimitLogTests : IDisposable
     [Fact]
     public void A_flood_is_one_line_that_counts_it_and_names_whom_it_hit()
     {
-        var log = new LimitLog(_limits, new ServiceLog(_said, json: false));
+        var log = new LimitLog(() => _limits, new ServiceLog(_said, json: false));
         var flooded = new ShareKey(Address.Parse("192.0.2.80"), 0, 443, 6, false);
         for (int i = 0; i < 1000; i++)
         {
@@ -32,7 +32,7 @@ public sealed class LimitLogTests : IDisposable
     [Fact]
     public void Each_limit_has_a_line_of_its_own()
     {
-        var log = new LimitLog(_limits, new ServiceLog(_said, json: false));
+        var log = new LimitLog(() => _limits, new ServiceLog(_said, json: false));
         ShareKey source = ShareKey.OfSource(new FlowKey(Address.Parse("2001:db8:1::7"), default, 1, 2, 6, 0), management: false);
         _limits.Refuse(Limit.SourceRate, source);
         _limits.Refuse(Limit.Answers, source);

@@ -17,26 +17,26 @@ internal sealed class MemoryDaemon : IDisposable
     private readonly RulesetSwitch _switch;
     private readonly Sequences _sequences;
     private readonly ControlServer _server;
-    private readonly Thread _thread;
 
     /// <summary>Runs a ruleset.</summary>
-    public MemoryDaemon(string ruleset)
+    /// <param name="ruleset">Its text.</param>
+    /// <param name="workers">How many workers; 0 for what the environment says.</param>
+    public MemoryDaemon(string ruleset, int workers = 0)
     {
         File = Scratch.Write("rules.yaml", ruleset);
         RulesetLoader loader = new([]);
         Ruleset first = loader.Read(File).Ruleset ?? throw new InvalidOperationException(string.Join('\n', loader.Read(File).Diagnostics));
-        Gateway = Gateway.Compose<NoTrace>(first, Gateway.PortsInMemory(first), flows: 4096);
-        Worker = new Worker(Gateway.Path, static _ => Thread.Yield(), static () => { });
+        Gateway = Gateway.Compose<NoTrace>(first, Gateway.PortsInMemory(first), flows: 4096, workers: workers > 0 ? workers : Conversations.NetWalk.Usual);
+        Workers = Gateway.Man(static (_, _) => null, static _ => (static _ => Thread.Yield(), static () => { }));
         ServiceLog log = new(_log, json: false);
         _sequences = new Sequences(Scratch.Folder);
-        _switch = new RulesetSwitch(Gateway, Worker, loader, first, _sequences, log, _stop);
+        _switch = new RulesetSwitch(Gateway, Workers, loader, first, _sequences, log, _stop);
         _names = new NameResolver(log);
         ControlAccess access = new(Group: 4242, ProcessRights.User);
-        ControlDesk desk = new(Gateway, Worker, _switch, new EventFeed(), _stop, _names, log);
+        ControlDesk desk = new(Gateway, Workers, _switch, new EventFeed(), _stop, _names, log);
         _server = new ControlServer(ControlSocket.Bind(Socket, access), access, (request, peer, reply, cancel) =>
             desk.AnswerAsync(request, As is { } uid ? peer with { Uid = uid } : peer, reply, cancel));
-        _thread = new Thread(Worker.Run) { IsBackground = true };
-        _thread.Start();
+        Workers.Start();
         _server.Start();
     }
 
@@ -46,7 +46,10 @@ internal sealed class MemoryDaemon : IDisposable
 
     public Gateway Gateway { get; }
 
-    public Worker Worker { get; }
+    public Workforce Workers { get; }
+
+    /// <summary>The only worker, or the first.</summary>
+    public Worker Worker => Workers.First;
 
     /// <summary>Who the desk takes its clients for; null for who they are.</summary>
     public uint? As { get; set; }
@@ -68,23 +71,32 @@ internal sealed class MemoryDaemon : IDisposable
 
     /// <summary>Has the worker walk a packet line; gives how the packet ended, and what of it leaves.</summary>
     public async Task<(Verdict Verdict, DropReason Reason)> WalkAsync(string line, string? port = null) =>
-        await Worker.AskAsync(path =>
+        await Workers.HoldAsync(() =>
         {
             Assert.True(PacketLine.TryParse(line, out PacketLine? packet, out string? error), error);
             Burst burst = new() { Now = WallClock.Monotonic };
             byte number = (byte)Gateway.Ports.First(p => p.Name == (port ?? packet!.Port)).Number;
-            Assert.True(FrameBuilder.TryAppend(packet!, burst, number, out int index));
-            path.Walk(burst);
-            (Verdict, DropReason) ended = (burst.Packets[index].Verdict, burst.Packets[index].Reason);
-            burst.Reset();
+            Assert.True(FrameBuilder.TryAppend(packet!, burst, number, out _));
+            (Verdict, DropReason) ended = default;
+            void Ended(Burst walked, int worker) => ended = walked.Count == 0 ? ended : (walked.Packets[0].Verdict, walked.Packets[0].Reason);
+            if (Gateway.Crew is { } crew)
+            {
+                crew.Walk(burst, 0, Ended);
+            }
+            else
+            {
+                Gateway.Path.Walk(burst);
+                Ended(burst, 0);
+                burst.Reset();
+            }
+
             return ended;
-        });
+        }, TimeSpan.FromSeconds(10));
 
     public void Dispose()
     {
         _server.DisposeAsync().AsTask().GetAwaiter().GetResult();
-        Worker.Stop();
-        _thread.Join();
+        Workers.Stop();
         Gateway.Dispose();
         _switch.Dispose();
         _names.Dispose();

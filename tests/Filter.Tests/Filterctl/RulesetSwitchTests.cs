@@ -17,7 +17,7 @@ public sealed class RulesetSwitchTests : IDisposable
     private readonly StringWriter _said = new();
     private readonly Gateway _gateway;
     private readonly Worker _worker;
-    private readonly Thread _thread;
+    private readonly Workforce _workers;
     private readonly Sequences _sequences;
     private readonly RulesetSwitch _switch;
     private readonly string _file;
@@ -29,10 +29,10 @@ public sealed class RulesetSwitchTests : IDisposable
         Ruleset first = loader.Read(_file).Ruleset!;
         _gateway = Gateway.Compose<NoTrace>(first, Gateway.PortsInMemory(first), flows: 4096);
         _worker = new Worker(_gateway.Path, static _ => Thread.Yield(), static () => { });
+        _workers = new Workforce(_worker);
         _sequences = new Sequences(_scratch.Folder);
-        _switch = new RulesetSwitch(_gateway, _worker, loader, first, _sequences, new ServiceLog(_said, json: false), _stop);
-        _thread = new Thread(_worker.Run) { IsBackground = true };
-        _thread.Start();
+        _switch = new RulesetSwitch(_gateway, _workers, loader, first, _sequences, new ServiceLog(_said, json: false), _stop);
+        _workers.Start();
     }
 
     [Fact]
@@ -143,8 +143,7 @@ public sealed class RulesetSwitchTests : IDisposable
 
     public void Dispose()
     {
-        _worker.Stop();
-        _thread.Join();
+        _workers.Stop();
         _switch.Dispose();
         _sequences.Dispose();
         _gateway.Dispose();

@@ -151,7 +151,7 @@ public sealed class CrewTests
             burst.Reset();
         }
 
-        while (crew.Seats[1].Take(burst, 0) > 0)
+        while (crew.Seats[1].Take(burst, 0, out _) > 0)
         {
             paths[1].Walk(burst);
             burst.Reset();

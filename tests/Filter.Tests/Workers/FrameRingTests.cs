@@ -18,10 +18,10 @@ public sealed class FrameRingTests
             Assert.True(_ring.TryWrite(Frame(100 * i, i)));
         }
 
-        Assert.Equal(0, _ring.Take(_burst));
+        Assert.Equal(0, _ring.Take(_burst, out _));
         Assert.True(_ring.Publish());
         Assert.False(_ring.Publish());
-        Assert.Equal(3, _ring.Take(_burst));
+        Assert.Equal(3, _ring.Take(_burst, out _));
         for (byte i = 1; i <= 3; i++)
         {
             Packet packet = _burst.Packets[i - 1];
@@ -42,7 +42,7 @@ public sealed class FrameRingTests
 
         Assert.True(written >= 2);
         _ring.Publish();
-        Assert.Equal(written, _ring.Take(_burst));
+        Assert.Equal(written, _ring.Take(_burst, out _));
         Assert.False(_ring.TryWrite(Frame(FrameArena.MaxFrame, 1)));
         _burst.Reset();
         _ring.Release();
@@ -83,7 +83,7 @@ public sealed class FrameRingTests
         Random expected = new(seed);
         for (int next = 0; next < Frames;)
         {
-            int taken = _ring.Take(_burst);
+            int taken = _ring.Take(_burst, out _);
             for (int i = 0; i < taken; i++, next++)
             {
                 ref Packet packet = ref _burst.Packets[i];

@@ -32,7 +32,8 @@ public sealed class Daemon : IDisposable
         string socket = Path.Combine(host.World.Folder, $"{host.Name}.sock");
         string device = string.Concat(devices.Select(d => $" --device {d}"));
         // `exec`: signals go to Filter itself, not to a shell before it.
-        Running process = host.Start($"exec {Filterctl} run {ruleset}{device} --socket {socket} {options}");
+        string workers = Conversations.NetWalk.Usual == 1 ? "" : $" --workers {Conversations.NetWalk.Usual}";
+        Running process = host.Start($"exec {Filterctl} run {ruleset}{device} --socket {socket}{workers} {options}");
         DateTime until = DateTime.UtcNow + Host.Patience;
         while (!Answers(socket))
         {

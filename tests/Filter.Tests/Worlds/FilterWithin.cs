@@ -20,19 +20,21 @@ internal sealed class FilterWithin : IDisposable
     public const string Policies = "tests/world/peer.yaml";
 
     private readonly Devices _devices;
-    private readonly PortPoller _poller;
-    private readonly Worker _worker;
-    private readonly Thread _thread;
-    private volatile Exception? _failure;
+    private readonly List<PortPoller> _pollers = [];
+    private readonly Workforce _workers;
 
     private FilterWithin(Host host, Ruleset ruleset)
     {
-        _devices = host.Inside(() => Devices.Open(ruleset, new NicGate(Path.Combine(host.World.Folder, "nics"))));
-        Gateway = ComposedGateway.Compose<NoTrace>(ruleset, _devices.Ports);
-        _poller = new PortPoller(_devices.Ports);
-        _worker = new Worker(Gateway.Path, milliseconds => _poller.Wait(milliseconds) != 0, _poller.Wake);
-        _thread = new Thread(Carry) { Name = "packets", IsBackground = true };
-        _thread.Start();
+        int workers = Conversations.NetWalk.Usual;
+        _devices = host.Inside(() => Devices.Open(ruleset, new NicGate(Path.Combine(host.World.Folder, "nics")), workers));
+        Gateway = ComposedGateway.Compose<NoTrace>(ruleset, _devices.Ports, workers: workers);
+        _workers = Gateway.Man(_devices.Companion, ports =>
+        {
+            PortPoller poller = new(ports);
+            _pollers.Add(poller);
+            return (milliseconds => poller.Wait(milliseconds) != 0, poller.Wake);
+        });
+        _workers.Start();
     }
 
     /// <summary>What it is made of. Packets flow: only <see cref="Ask{T}"/> may touch what is the worker's.</summary>
@@ -49,11 +51,11 @@ internal sealed class FilterWithin : IDisposable
         return host.World.Keep(new FilterWithin(host, reading.Ruleset!));
     }
 
-    /// <summary>Has the worker do something between two bursts; returns when it has.</summary>
+    /// <summary>Has something done while all workers stand still; returns when it is.</summary>
     public T Ask<T>(Func<PacketPath, T> question)
     {
-        Task<T> answer = _worker.AskAsync(question);
-        Assert.True(answer.Wait(Host.Patience) && _failure is null, $"the worker does not answer: {_failure}");
+        Task<T> answer = _workers.HoldAsync(() => question(Gateway.Path), Host.Patience);
+        Assert.True(answer.Wait(Host.Patience) && _workers.Failure is null, $"the workers do not answer: {_workers.Failure}");
         return answer.Result;
     }
 
@@ -64,26 +66,17 @@ internal sealed class FilterWithin : IDisposable
     public void Flush() => Ask(_ => Ipsec.Sad.All.ToArray().Count(Ipsec.Remove));
 
     /// <summary>Packets dropped or rejected so far, by reason.</summary>
-    public IReadOnlyDictionary<DropReason, long> Drops() => Ask(static path =>
-        Enum.GetValues<DropReason>().ToDictionary(static reason => reason, reason => path.Counters[reason]));
+    public IReadOnlyDictionary<DropReason, long> Drops() => Ask(_ =>
+    {
+        PathCounters counters = Gateway.Counters;
+        return Enum.GetValues<DropReason>().ToDictionary(static reason => reason, reason => counters[reason]);
+    });
 
     public void Dispose()
     {
-        _worker.Stop();
-        _thread.Join();
+        _workers.Stop();
         Gateway.Dispose();
-        _poller.Dispose();
-    }
-
-    private void Carry()
-    {
-        try
-        {
-            _worker.Run();
-        }
-        catch (Exception failure)
-        {
-            _failure = failure;
-        }
+        _devices.CloseCompanions();
+        _pollers.ForEach(static poller => poller.Dispose());
     }
 }
