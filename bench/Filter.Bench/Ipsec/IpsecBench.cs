@@ -33,6 +33,7 @@ internal static class IpsecBench
 
         Row(IpsecSuite.AesCbc128HmacSha256, 1400, null, 0.85);
         Console.WriteLine();
+        PolicyBench.Run();
         Million();
     }
 
