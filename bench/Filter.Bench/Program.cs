@@ -20,6 +20,10 @@ else if (args is ["engine", ..])
 {
     EngineBench.Run(args.Length > 1 ? [.. args[1..].Select(int.Parse)] : [10_000, 1_000_000]);
 }
+else if (args is ["ipsec", "policies"])
+{
+    PolicyBench.Run();
+}
 else if (args is ["ipsec"])
 {
     IpsecBench.Run();

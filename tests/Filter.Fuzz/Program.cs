@@ -5,16 +5,25 @@ using Filter.Rules.Syntax;
 using SharpFuzz;
 
 // instrument FOLDER      makes the copies of what is fuzzed in a folder count their branches, for afl-fuzz
+// seeds FOLDER           writes packets to begin with, of target esp
 // dictionary FILE…       prints the words of rulesets as afl-fuzz wants them
 // TARGET                 what afl-fuzz starts: takes one input after another from it
 // TARGET FILE…           runs these inputs once, to see what one does
 switch (args)
 {
     case ["instrument", var folder]:
-        foreach (string name in (string[])["Filter.Rules", "Filter.Engine", "YamlDotNet"])
+        foreach (string name in (string[])["Filter.Rules", "Filter.Engine", "Filter.Ipsec", "YamlDotNet"])
         {
             string path = Path.Combine(folder, name + ".dll");
             Console.WriteLine($"{name}: {Fuzzer.Instrument(path, static _ => true, Options.Value).Count()} types count their branches");
+        }
+
+        return 0;
+
+    case ["seeds", var folder]:
+        foreach ((int number, byte[] seed) in ProtectedWalk.Seeds().Index())
+        {
+            File.WriteAllBytes(Path.Combine(folder, $"{number:d3}"), seed);
         }
 
         return 0;
@@ -46,7 +55,7 @@ switch (args)
         return 0;
 
     default:
-        Console.Error.WriteLine($"usage: Filter.Fuzz instrument FOLDER | dictionary FILE… | {string.Join(" | ", Targets.All.Keys)} [FILE…]");
+        Console.Error.WriteLine($"usage: Filter.Fuzz instrument FOLDER | seeds FOLDER | dictionary FILE… | {string.Join(" | ", Targets.All.Keys)} [FILE…]");
         return 2;
 }
 

@@ -16,6 +16,7 @@ internal static class Targets
     {
         ["reader"] = Reader,
         ["fmt"] = Format,
+        ["esp"] = ProtectedWalk.Run,
     };
 
     /// <summary>Bytes become a ruleset that compiles, or findings with a place.</summary>

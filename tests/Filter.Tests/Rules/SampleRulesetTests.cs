@@ -30,7 +30,7 @@ public sealed partial class SampleRulesetTests
     [Fact]
     public void Every_sample_that_was_promised_is_there()
     {
-        string[] promised = ["bridge", "host", "office", "school", "site-to-site", "permissive"];
+        string[] promised = ["bridge", "host", "office", "school", "site-to-site", "hub", "permissive"];
         Assert.Empty(promised.Select(static n => $"rules/{n}.yaml").Except(SampleFiles.Rulesets));
     }
 
