@@ -49,6 +49,7 @@ public sealed partial class IpsecStage
         }
 
         _warmed ^= Sad.Warm(_spis.AsSpan(0, candidates));
+        _read += Sad.WarmFound(_spis.AsSpan(0, candidates));
         int opened = 0;
         for (int k = 0; k < candidates; k++)
         {

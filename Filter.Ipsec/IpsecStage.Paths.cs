@@ -232,6 +232,7 @@ public sealed partial class IpsecStage
         sa.LastSent = _now;
         sa.Statistics.Dummies++;
         _packets[_count] = index;
+        _ordinary[_count] = false;
         _associations[_count++] = sa;
     }
 

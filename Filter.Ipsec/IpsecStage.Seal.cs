@@ -18,6 +18,7 @@ public sealed partial class IpsecStage
     /// <summary>Most bytes that any suite puts behind the text: padding to a block, trailer, ICV.</summary>
     private const int LongestTrailer = 64;
 
+    private long _read;
     private ushort _identification;
     private uint _fragmentIdentification;
 
@@ -27,18 +28,46 @@ public sealed partial class IpsecStage
         // 1. Sizes, segments and headers. What is cut into pieces has them appended, so the end moves.
         _now = burst.Now;
         _count = 0;
+        if (!Warm(burst))
+        {
+            return;
+        }
+
         _aside.Clear();
         for (int i = 0, came = burst.Count; i < came; i++)
         {
             ref Packet packet = ref burst.Packets[i];
             if (packet.Verdict == Verdict.Pass && packet.Ipsec == IpsecAction.Protect
-                && packet.Egress != 0 && LeavesProtectedSide(burst, i))
+                && packet.Egress != 0 && ((packet.Egress & _protectedMask) == 0 || LeavesProtectedSide(burst, i)))
             {
                 Prepare(burst, i, came);
             }
         }
 
         SealAll(burst);
+    }
+
+    /// <summary>
+    /// Reads a little of all that sealing will look at, packet by packet: what one waits for is on its way for the others too.
+    /// </summary>
+    /// <returns>Whether anything is to be sealed.</returns>
+    private bool Warm(Burst burst)
+    {
+        long read = 0;
+        bool any = false;
+        Spd? spd = _databases.Spd;
+        for (int i = 0; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Ipsec == IpsecAction.Protect && packet.Egress != 0)
+            {
+                any = true;
+                read += spd?.Entry(packet.Policy)?.Warm() ?? 0;
+            }
+        }
+
+        _read = read;
+        return any;
     }
 
     /// <summary>Pieces take their numbers where their whole stood: what comes behind it in the burst comes after it.</summary>
@@ -59,6 +88,20 @@ public sealed partial class IpsecStage
         for (int k = 0, end = burst.Count; k < _count; k++)
         {
             ref Packet packet = ref burst.Packets[_packets[k]];
+            if (_ordinary[k])
+            {
+                if (!_jobs[k].Good)
+                {
+                    packet.Drop(DropReason.NoRoom);
+                }
+                else if (burst.Count > end)
+                {
+                    burst.TryMoveToEnd(_packets[k], out _);
+                }
+
+                continue;
+            }
+
             var sa = (OutboundSa)_associations[k];
             sa.Protection.Restore(_jobs[k], _aside, k);
             int mtu = Math.Min(MtuOf(packet.Egress), sa.PathMtu);
@@ -139,6 +182,11 @@ public sealed partial class IpsecStage
         if (entry.Select(packet, _now) is not { } sa || (later && sa.Mode == IpsecMode.Transport))
         {
             WantSa(entry, ref packet);
+            return;
+        }
+
+        if (burst.Count == end && TryPrepareOrdinary(ref packet, index, entry, sa))
+        {
             return;
         }
 
@@ -285,6 +333,7 @@ public sealed partial class IpsecStage
         }
 
         _packets[_count] = index;
+        _ordinary[_count] = false;
         _associations[_count++] = sa;
     }
 

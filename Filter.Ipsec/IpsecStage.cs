@@ -29,6 +29,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     private readonly CryptoBackend _crypto;
     private readonly CryptoJob[] _jobs = new CryptoJob[Burst.Capacity];
     private readonly int[] _packets = new int[Burst.Capacity];
+    private readonly bool[] _ordinary = new bool[Burst.Capacity];
     private readonly uint[] _spis = new uint[Burst.Capacity];
     private readonly SecurityAssociation[] _associations = new SecurityAssociation[Burst.Capacity];
     private readonly SavedHeaders _aside = new(Burst.Capacity);
@@ -247,7 +248,8 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
                 inbound.Answer = outbound;
             }
 
-            (sa.Name, sa.Settings) = (manual.Config.Name, manual.Config.Settings);
+            sa.Name = manual.Config.Name;
+            sa.Adopt(manual.Config.Settings);
             if (sa.Number == 0)
             {
                 Sad.Add(sa);
@@ -273,6 +275,11 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     /// <summary>The smallest of the ports that the packet leaves by.</summary>
     private int MtuOf(ushort egress)
     {
+        if (BitOperations.IsPow2(egress))
+        {
+            return _ports[BitOperations.TrailingZeroCount(egress)].Mtu;
+        }
+
         int mtu = int.MaxValue;
         for (int ports = egress; ports != 0; ports &= ports - 1)
         {

@@ -52,6 +52,27 @@ public static class IpHeader
         }
     }
 
+    /// <summary>
+    /// Gives a packet without options or extensions another protocol and the span's length; IPv4's checksum stays as right or wrong as it was.
+    /// </summary>
+    public static void Become(Span<byte> datagram, byte protocol)
+    {
+        if (IsIPv4(datagram))
+        {
+            uint first = BinaryPrimitives.ReadUInt32BigEndian(datagram), third = BinaryPrimitives.ReadUInt32BigEndian(datagram[8..]);
+            uint length = (first & 0xffff_0000) | (ushort)datagram.Length;
+            ushort before = (ushort)(third >> 16), after = (ushort)((before & 0xff00) | protocol);
+            ushort checksum = Checksum.Update(Checksum.Update((ushort)third, (ushort)first, (ushort)length), before, after);
+            BinaryPrimitives.WriteUInt32BigEndian(datagram, length);
+            BinaryPrimitives.WriteUInt32BigEndian(datagram[8..], ((uint)after << 16) | checksum);
+        }
+        else
+        {
+            uint second = BinaryPrimitives.ReadUInt32BigEndian(datagram[4..]);
+            BinaryPrimitives.WriteUInt32BigEndian(datagram[4..], ((uint)(datagram.Length - IPv6Length) << 16) | ((uint)protocol << 8) | (second & 0xff));
+        }
+    }
+
     /// <summary>Computes the IPv4 header checksum anew (RFC 791 §3.1).</summary>
     public static void FinishIPv4(Span<byte> datagram)
     {
@@ -72,11 +93,11 @@ public static class IpHeader
     {
         if (IsIPv4(datagram))
         {
-            ushort before = BinaryPrimitives.ReadUInt16BigEndian(datagram[8..]);
-            datagram[8]--;
-            ushort checksum = BinaryPrimitives.ReadUInt16BigEndian(datagram[10..]);
-            BinaryPrimitives.WriteUInt16BigEndian(
-                datagram[10..], Checksum.Update(checksum, before, BinaryPrimitives.ReadUInt16BigEndian(datagram[8..])));
+            // Read and written as one word: what was just written in pieces must not be read back in larger ones.
+            uint word = BinaryPrimitives.ReadUInt32BigEndian(datagram[8..]);
+            var before = (ushort)(word >> 16);
+            var after = (ushort)(before - (1 << 8));
+            BinaryPrimitives.WriteUInt32BigEndian(datagram[8..], ((uint)after << 16) | Checksum.Update((ushort)word, before, after));
         }
         else
         {

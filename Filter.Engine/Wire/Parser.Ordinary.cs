@@ -6,11 +6,12 @@ using Filter.Engine.Packets;
 namespace Filter.Engine.Wire;
 
 /// <content>
-/// Most packets are Ethernet, IP without options or extensions, and TCP or UDP under way. Those are read in one go, a header at a
+/// Most packets are Ethernet, IP without options or extensions, and TCP, UDP or ESP under way. Those are read in one go, a header at a
 /// time. Whatever is rarer, or wrong, goes the long way, which alone knows reasons; a test holds both to the same fields.
 /// </content>
 public static partial class Parser
 {
+    private const int EspLength = 8;
     private const int OrdinaryIPv4 = EthernetLength + IpHeader.IPv4Length, OrdinaryIPv6 = EthernetLength + IpHeader.IPv6Length;
 
     /// <summary>Reads a packet of the ordinary kind; false, and nothing but scratch in the packet, where it is of another.</summary>
@@ -114,12 +115,20 @@ public static partial class Parser
             packet.Payload = transport + UdpHeader.Length;
             packet.SpeaksToLink = false;
         }
+        else if (protocol == IpProtocol.Esp && end - transport >= EspLength)
+        {
+            ref readonly UdpWords esp = ref MemoryMarshal.AsRef<UdpWords>(frame[transport..]);
+            ports = 0;
+            packet.Spi = BigEndian(esp.Ports);
+            packet.Sequence = BigEndian(esp.LengthAndChecksum);
+            packet.Payload = transport;
+        }
         else
         {
             return false;
         }
 
-        if (ports >> 16 == 0 || (ushort)ports == 0)
+        if (protocol != IpProtocol.Esp && (ports >> 16 == 0 || (ushort)ports == 0))
         {
             return false;
         }
@@ -170,7 +179,7 @@ public static partial class Parser
         public readonly uint Ports, Sequence, Acknowledgment, Fourth, Fifth;
     }
 
-    /// <summary>RFC 768, by words.</summary>
+    /// <summary>RFC 768, by words; and as many of ESP: SPI and number (RFC 4303 §2).</summary>
     [StructLayout(LayoutKind.Sequential, Pack = 1)]
     private readonly struct UdpWords
     {

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using System.Security.Cryptography;
 using Filter.Rules.Policy;
 
@@ -12,6 +13,9 @@ namespace Filter.Ipsec.Crypto;
 public sealed unsafe class SaKey : IDisposable
 {
     private const int Alignment = 64;
+
+    /// <summary>Round keys, and the first powers of the hash key.</summary>
+    private const int WarmBytes = 6 * Alignment;
 
     private static ulong s_last;
 
@@ -94,6 +98,20 @@ public sealed unsafe class SaKey : IDisposable
 
     /// <summary>What ipsec-mb makes of the keys.</summary>
     internal byte* Prepared => _block + _preparedAt;
+
+    /// <summary>Has the key schedule fetched, as far as short packets need it; what it gives is of no meaning.</summary>
+    internal long Warm()
+    {
+        if (Sse.IsSupported && Batched is not null)
+        {
+            for (int at = 0; at < WarmBytes; at += Alignment)
+            {
+                Sse.Prefetch0(_block + _preparedAt + at);
+            }
+        }
+
+        return IvLength;
+    }
 
     /// <summary>Whether suite and keys are the same, in time that does not tell how much of them is.</summary>
     public bool SameAs(SaKey other)

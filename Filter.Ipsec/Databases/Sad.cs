@@ -70,6 +70,18 @@ public sealed class Sad
         return read;
     }
 
+    /// <summary>The same for the SAs themselves, once the index is at hand.</summary>
+    internal long WarmFound(ReadOnlySpan<uint> spis)
+    {
+        long read = 0;
+        foreach (uint spi in spis)
+        {
+            read += First(spi)?.Warm() ?? 0;
+        }
+
+        return read;
+    }
+
     /// <summary>The first SA that opens of this SPI, without a look at it; asked for a whole burst before <see cref="Settle"/> is.</summary>
     internal InboundSa? First(uint spi)
     {

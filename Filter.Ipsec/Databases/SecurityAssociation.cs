@@ -55,7 +55,7 @@ public abstract class SecurityAssociation : IDisposable
     public string Name { get; internal set; }
 
     /// <summary>All that was said of it but SPI and keys.</summary>
-    public SaSettings Settings { get; internal set; }
+    public SaSettings Settings { get; private set; }
 
     /// <summary>The SPI on the wire.</summary>
     public uint Spi { get; }
@@ -139,6 +139,12 @@ public abstract class SecurityAssociation : IDisposable
 
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>A ruleset says something else of it that does not make it another SA.</summary>
+    internal virtual void Adopt(SaSettings settings) => Settings = settings;
+
+    /// <inheritdoc cref="SpdEntry.Warm"/>
+    private protected long WarmCommon() => _nextTime + (long)Remote.Low + Spi;
 
     /// <summary>Its life begins, where it has not yet: its clock with the first look at it.</summary>
     /// <param name="events">Where it tells what it reaches.</param>
@@ -239,6 +245,17 @@ public sealed class OutboundSa : SecurityAssociation
         _highest = settings.ExtendedSequence ? ulong.MaxValue : uint.MaxValue;
         _counter = reserved;
         _limit = Math.Min(limit, _highest);
+        Plan = new SealingPlan(settings, key.Suite);
+    }
+
+    /// <summary>What sealing by it comes to.</summary>
+    internal SealingPlan Plan;
+
+    /// <inheritdoc/>
+    internal override void Adopt(SaSettings settings)
+    {
+        base.Adopt(settings);
+        Plan = new SealingPlan(settings, Suite);
     }
 
     /// <summary>The number of the last packet; read by any thread. Where it may wrap on the wire, it does not here.</summary>
@@ -308,8 +325,14 @@ public sealed class OutboundSa : SecurityAssociation
     private protected override long PacketsUntilLow =>
         _mayWrap ? long.MaxValue : (long)Math.Min(Math.Max(_highest / 4 * 3, _counter) - _counter, long.MaxValue);
 
+    /// <summary>Whether it carries whatever its policy protects.</summary>
+    internal bool CarriesAll => Plan.IsTunnel && Plan.Dscps == 0 && Selectors is null;
+
     /// <summary>Whether it carries packets of this DSCP (RFC 4301 §4.4.1.2).</summary>
-    internal bool Carries(byte trafficClass) => Settings.Dscps == 0 || ((Settings.Dscps >> (trafficClass >> 2)) & 1) != 0;
+    internal bool Carries(byte trafficClass) => Plan.Dscps == 0 || ((Plan.Dscps >> (trafficClass >> 2)) & 1) != 0;
+
+    /// <inheritdoc cref="SpdEntry.Warm"/>
+    internal long Warm() => Key.Warm() + Statistics.Packets + (long)_counter + LastSent + Plan.Icv + WarmCommon();
 
     /// <summary>Takes the next number, all 64 bits of it; false where none is left.</summary>
     internal bool TryNext(out ulong sequence)
@@ -345,6 +368,9 @@ public sealed class InboundSa : SecurityAssociation
 
     /// <summary>The SA that sends to whoever sends by this one, where it is known: it follows the far end if it may.</summary>
     public OutboundSa? Answer { get; set; }
+
+    /// <inheritdoc cref="SpdEntry.Warm"/>
+    internal long Warm() => Key.Warm() + (Window?.Warm() ?? 0) + Statistics.Packets + WarmCommon() + (Users is [SpdEntry entry, ..] ? entry.WarmSelectors() : 0);
 
     /// <summary>Whether it takes ESP that comes so: in UDP to its port, or bare, never both (RFC 3948 §3).</summary>
     internal bool ComesBy(in FlowKey outer) => Settings.Encapsulation is { } udp

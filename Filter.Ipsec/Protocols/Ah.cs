@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Filter.Engine.Packets;
 using Filter.Engine.Wire;
 using Filter.Ipsec.Crypto;
@@ -35,18 +36,16 @@ internal sealed class Ah : Protection
         int carried = datagram.Length - split, front = Overhead(sa, packet.IsIPv4);
         int length = tunnel ? front - TunnelHeader.LengthFor(sa.Remote) : front;
         int text = packet.Start + packet.Network + split, ah = text - length;
-        job = new CryptoJob
-        {
-            Key = sa.Key,
-            Slab = packet.Slab,
-            Header = packet.Start + packet.Network - front,
-            Iv = ah + FixedLength,
-            Icv = ah + FixedLength + sa.Suite.IvLength,
-            Text = text,
-            End = text + carried,
-            Sequence = sequence,
-            Extended = sa.Settings.ExtendedSequence,
-        };
+        Unsafe.SkipInit(out job);        // made where it stays: copying one that holds references is slow
+        job.Key = sa.Key;
+        job.Slab = packet.Slab;
+        job.Header = packet.Start + packet.Network - front;
+        job.Iv = ah + FixedLength;
+        job.Icv = ah + FixedLength + sa.Suite.IvLength;
+        job.Text = text;
+        job.End = text + carried;
+        job.Sequence = sequence;
+        job.Extended = sa.Settings.ExtendedSequence;
         if (packet.Headroom < front)
         {
             return false;
@@ -80,12 +79,16 @@ internal sealed class Ah : Protection
         int ah = packet.Start + packet.Transport, end = packet.Start + packet.End;
         int length = (packet.Slab[ah + 1] + 2) * 4;
         int icv = ah + FixedLength + sa.Suite.IvLength;
-        job = new CryptoJob
-        {
-            Key = sa.Key, Slab = packet.Slab, Header = packet.Start + packet.Network, Iv = ah + FixedLength, Icv = icv,
-            Text = ah + length, End = end,
-            Sequence = sa.Extend(packet.Sequence), Extended = sa.Settings.ExtendedSequence,
-        };
+        Unsafe.SkipInit(out job);        // made where it stays: copying one that holds references is slow
+        job.Key = sa.Key;
+        job.Slab = packet.Slab;
+        job.Header = packet.Start + packet.Network;
+        job.Iv = ah + FixedLength;
+        job.Icv = icv;
+        job.Text = ah + length;
+        job.End = end;
+        job.Sequence = sa.Extend(packet.Sequence);
+        job.Extended = sa.Settings.ExtendedSequence;
 
         // IPv4 asks for whole words of 32 bits, and some pad it to 64 all the same; IPv6 asks for that (RFC 4302 §2.6).
         if (job.Text > end || (length != LengthFor(sa, packet.IsIPv4) && length != LengthFor(sa, isIPv4: false)))

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Filter.Engine.Packets;
 using Filter.Engine.Wire;
 using Filter.Ipsec.Crypto;
@@ -16,8 +17,12 @@ internal sealed class Esp : Protection
     /// <summary>ESP in UDP.</summary>
     internal static readonly Esp InUdp = new(UdpLength);
 
-    private const int HeaderLength = 8;
-    private const int TrailerLength = 2;
+    /// <summary>SPI and number.</summary>
+    internal const int HeaderLength = 8;
+
+    /// <summary>The padding's length, and what is inside.</summary>
+    internal const int TrailerLength = 2;
+
     private const int UdpLength = 8;
 
     private readonly int _udp;
@@ -61,17 +66,15 @@ internal sealed class Esp : Protection
         int textLength = RoundUp(carried + TrailerLength, suite.BlockLength);
         int front = (tunnel ? TunnelHeader.LengthFor(sa.Remote) : 0) + _udp + HeaderLength + suite.IvLength;
         int text = packet.Start + packet.Network + split;
-        job = new CryptoJob
-        {
-            Key = sa.Key,
-            Slab = packet.Slab,
-            Header = text - suite.IvLength - HeaderLength,
-            Iv = text - suite.IvLength,
-            Text = text,
-            Icv = text + textLength,
-            Sequence = sequence,
-            Extended = sa.Settings.ExtendedSequence,
-        };
+        Unsafe.SkipInit(out job);        // made where it stays: copying one that holds references is slow
+        job.Key = sa.Key;
+        job.Slab = packet.Slab;
+        job.Header = text - suite.IvLength - HeaderLength;
+        job.Iv = text - suite.IvLength;
+        job.Text = text;
+        job.Icv = text + textLength;
+        job.Sequence = sequence;
+        job.Extended = sa.Settings.ExtendedSequence;
         if (packet.Headroom < front || job.Icv + suite.IcvLength > packet.Ceiling)
         {
             return false;
@@ -103,18 +106,30 @@ internal sealed class Esp : Protection
 
         // 4. Padding counts 1, 2, 3 … (RFC 4303 §2.4); then its length, and what is inside.
         int padding = textLength - carried - TrailerLength;
-        Span<byte> trailer = slab.AsSpan(text + carried, padding + TrailerLength);
-        for (int i = 0; i < padding; i++)
-        {
-            trailer[i] = (byte)(i + 1);
-        }
-
-        trailer[padding] = (byte)padding;
-        trailer[padding + 1] = nextHeader;
+        WriteTrailer(slab.AsSpan(text + carried), padding, nextHeader);
 
         NoteSealed(ref packet, sa, job.Header - _udp - packet.Start, sequence, length);
         packet.Payload = packet.Transport + _udp + HeaderLength;
         return true;
+    }
+
+    /// <summary>Writes padding and trailer; up to eight bytes at once, of which the last may be the ICV's, which comes later.</summary>
+    internal static void WriteTrailer(Span<byte> to, int padding, byte nextHeader)
+    {
+        ulong trailer = (uint)padding | ((ulong)nextHeader << 8);
+        if (padding <= sizeof(ulong) - TrailerLength && to.Length >= sizeof(ulong))
+        {
+            int bits = 8 * padding;
+            BinaryPrimitives.WriteUInt64LittleEndian(to, (0x0006_0504_0302_01UL & ((1UL << bits) - 1)) | (trailer << bits));
+            return;
+        }
+
+        for (int i = 0; i < padding; i++)
+        {
+            to[i] = (byte)(i + 1);
+        }
+
+        BinaryPrimitives.WriteUInt16LittleEndian(to[padding..], (ushort)trailer);
     }
 
     /// <inheritdoc/>
@@ -124,11 +139,15 @@ internal sealed class Esp : Protection
         int header = packet.Start + packet.Transport + _udp;
         int text = header + HeaderLength + suite.IvLength;
         int icv = packet.Start + (_udp > 0 ? packet.Transport + LengthOfUdp(packet.Segment) : packet.End) - suite.IcvLength;
-        job = new CryptoJob
-        {
-            Key = sa.Key, Slab = packet.Slab, Header = header, Iv = header + HeaderLength, Text = text, Icv = icv,
-            Sequence = sa.Extend(packet.Sequence), Extended = sa.Settings.ExtendedSequence,
-        };
+        Unsafe.SkipInit(out job);        // made where it stays: copying one that holds references is slow
+        job.Key = sa.Key;
+        job.Slab = packet.Slab;
+        job.Header = header;
+        job.Iv = header + HeaderLength;
+        job.Text = text;
+        job.Icv = icv;
+        job.Sequence = sa.Extend(packet.Sequence);
+        job.Extended = sa.Settings.ExtendedSequence;
         if (icv - text < suite.BlockLength || ((icv - text) & (suite.BlockLength - 1)) != 0)
         {
             sa.Statistics.Malformed++;

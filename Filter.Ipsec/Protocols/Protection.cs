@@ -105,10 +105,22 @@ internal abstract class Protection
     /// Moves what stands before the payload to the front by <paramref name="front"/> bytes, so that the frame has room for
     /// headers there; the payload stays where it is, and the packet ends at <paramref name="end"/>.
     /// </summary>
-    private protected static void MakeRoom(ref Packet packet, int split, int front, int end)
+    internal static void MakeRoom(ref Packet packet, int split, int front, int end)
     {
         byte[] slab = packet.Slab;
-        slab.AsSpan(packet.Start, packet.Network + split).CopyTo(slab.AsSpan(packet.Start - front));
+        Span<byte> from = slab.AsSpan(packet.Start, packet.Network + split), to = slab.AsSpan(packet.Start - front);
+        if (from.Length == EthernetHeader.Length)
+        {
+            // Mostly; read before it is written, for the two may overlap.
+            (ulong first, ulong last) = (BinaryPrimitives.ReadUInt64LittleEndian(from), BinaryPrimitives.ReadUInt64LittleEndian(from[(EthernetHeader.Length - sizeof(ulong))..]));
+            BinaryPrimitives.WriteUInt64LittleEndian(to, first);
+            BinaryPrimitives.WriteUInt64LittleEndian(to[(EthernetHeader.Length - sizeof(ulong))..], last);
+        }
+        else
+        {
+            from.CopyTo(to);
+        }
+
         packet.Start -= front;
         packet.End = end - packet.Start;
         packet.Length = packet.End;
@@ -120,17 +132,23 @@ internal abstract class Protection
     {
         if (sa.Mode == IpsecMode.Tunnel)
         {
-            TunnelHeader.Write(packet.Datagram, carried, sa, protocol, identification);
-            packet.EtherType = sa.Remote.IsIPv4 ? EtherTypes.IPv4 : EtherTypes.IPv6;
-            BinaryPrimitives.WriteUInt16BigEndian(packet.Bytes[(packet.Network - 2)..], packet.EtherType);
-            packet.NeedsNextHop = true;
-            packet.NextHop = sa.Remote;
+            WriteTunnel(ref packet, sa, carried, protocol, identification);
         }
         else
         {
             packet.Datagram[nextHeaderAt] = protocol;
             IpHeader.SetLength(packet.Datagram);
         }
+    }
+
+    /// <summary>The outer IP header of a tunnel, and where it goes.</summary>
+    internal static void WriteTunnel(ref Packet packet, OutboundSa sa, ReadOnlySpan<byte> carried, byte protocol, ushort identification)
+    {
+        TunnelHeader.Write(packet.Datagram, carried, sa, protocol, identification);
+        packet.EtherType = sa.Remote.IsIPv4 ? EtherTypes.IPv4 : EtherTypes.IPv6;
+        BinaryPrimitives.WriteUInt16BigEndian(packet.Bytes[(packet.Network - 2)..], packet.EtherType);
+        packet.NeedsNextHop = true;
+        packet.NextHop = sa.Remote;
     }
 
     /// <summary>Notes what was sealed: the packet speaks of the SA from here on.</summary>
@@ -217,6 +235,14 @@ internal abstract class Protection
         if (field < 0)
         {
             return DropReason.BadExtensionChain;
+        }
+
+        int header = packet.Transport - packet.Network;
+        if (header == (packet.IsIPv4 ? IpHeader.IPv4Length : IpHeader.IPv6Length))
+        {
+            MoveUp(ref packet, packet.Transport, text, carried);
+            IpHeader.Become(packet.Datagram, nextHeader);
+            return DropReason.None;
         }
 
         packet.Datagram[field] = nextHeader;

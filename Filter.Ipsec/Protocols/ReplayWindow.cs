@@ -88,6 +88,9 @@ public sealed class ReplayWindow
         Block(sequence) |= Bit(sequence);
     }
 
+    /// <summary>Reads where the next number most likely falls, so that it is at hand by then. What it gives is of no meaning.</summary>
+    internal long Warm() => (long)_blocks[_topAt];
+
     private static ulong Join(uint high, uint low) => ((ulong)high << 32) | low;
 
     private static ulong Bit(ulong sequence) => 1UL << (int)(sequence % BlockBits);

@@ -28,7 +28,7 @@ internal static class TunnelHeader
     /// <param name="identification">Of this packet, should it be cut.</param>
     internal static void Write(Span<byte> outer, ReadOnlySpan<byte> inner, OutboundSa sa, byte protocol, ushort identification)
     {
-        OuterHeader made = sa.Settings.Outer;
+        ref readonly OuterHeader made = ref sa.Plan.Made;
         byte within = IpHeader.TrafficClass(inner);
         int dscp = made.Dscp is { } said ? said << 2 : within & 0xfc;
         byte trafficClass = (byte)(dscp | (made.CopyEcn ? within & 3 : NotCapable));        // RFC 6040 §4.1
