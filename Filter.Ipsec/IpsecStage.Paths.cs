@@ -71,7 +71,7 @@ public sealed partial class IpsecStage
             said = PlateauBelow(quoted);
         }
 
-        if (said >= quoted || quoted > MtuOf(Unprotected()))
+        if (said >= quoted || quoted > LargestSent())
         {
             return false;
         }
@@ -103,6 +103,18 @@ public sealed partial class IpsecStage
         }
 
         SealAll(burst);
+    }
+
+    /// <summary>The largest packet that any port towards far ends takes.</summary>
+    private int LargestSent()
+    {
+        int largest = 0;
+        foreach (Port port in _ports)
+        {
+            largest = Math.Max(largest, port.Side == Side.Unprotected ? port.Mtu : 0);
+        }
+
+        return largest;
     }
 
     private static uint PlateauBelow(int length)

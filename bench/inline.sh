@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Filter as a bridge beside a kernel bridge with an equivalent stateful nftables table (tests/world/baseline.nft), in the
 # same namespaces, by turns: packets a second, processor time a packet, TCP, idle round trips. Medians and their ratios.
-#   ROUNDS=5 SECONDS_EACH=3 bench/inline.sh [--driver packet,ring,xdp,xdp-generic] [--only pps,cpu,tcp,rtt]
+#   ROUNDS=5 SECONDS_EACH=3 WORKERS=1 bench/inline.sh [--driver packet,ring,xdp,xdp-generic] [--only pps,cpu,tcp,rtt]
 # The world is small and its neighbours noisy: trust ratios within one run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -104,7 +104,7 @@ filter_round() {
   if [ "$1" = xdp-generic ]; then word=off; fi
   for host in client server; do on $host ethtool -K eth0 tso $word gso $word; done
   sed "s/^    nic: /    driver: $1\n    nic: /" rules/bridge.yaml > "$folder/bench.yaml"
-  on filter "$filterctl" run "$folder/bench.yaml" --device outside=eth0 --device inside=eth1 \
+  on filter "$filterctl" run "$folder/bench.yaml" --device outside=eth0 --device inside=eth1 ${WORKERS:+--workers "$WORKERS"} \
     --state "$folder/state" --socket "$folder/filter.sock" < /dev/null > "$folder/filter.log" 2>&1 &
   daemon=$!
   for i in $(seq 60); do

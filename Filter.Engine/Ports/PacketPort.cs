@@ -66,7 +66,7 @@ public abstract unsafe class PacketPort : Port
     public string Device => _device;
 
     /// <inheritdoc/>
-    public override Port? Companion() => new PacketSender(this) { Name = Name, Number = Number, Side = Side };
+    public override Port? Companion() => new PacketSender(_device, Driver) { Name = Name, Number = Number, Side = Side };
 
     /// <inheritdoc/>
     public override int PollHandle => Failure is null ? Socket.Number : -1;

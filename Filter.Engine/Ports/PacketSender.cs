@@ -2,12 +2,12 @@ using Filter.Engine.Packets;
 
 namespace Filter.Engine.Ports;
 
-/// <summary>A packet socket that only sends: the companion of a packet port for the thread of another worker.</summary>
+/// <summary>A packet socket that only sends: the companion of a NIC's port for the thread of another worker.</summary>
 internal sealed class PacketSender : PacketPort
 {
     /// <summary>A socket of its own on the same device.</summary>
-    internal PacketSender(PacketPort beside)
-        : base(beside.Device, beside.Driver)
+    internal PacketSender(string device, string driver)
+        : base(device, driver)
     {
         try
         {

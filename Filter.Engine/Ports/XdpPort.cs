@@ -128,6 +128,10 @@ public sealed unsafe class XdpPort : Port
     public override int PollHandle => Failure is not null ? -1 : (_pollSet ?? _queues[0].Socket).Number;
 
     /// <inheritdoc/>
+    /// <remarks>A packet socket: it sends past the queues, whose rings are this port's alone, and takes super-frames besides.</remarks>
+    public override Port? Companion() => new PacketSender(_device, Driver) { Name = Name, Number = Number, Side = Side };
+
+    /// <inheritdoc/>
     public override int Receive(Burst burst)
     {
         if (Failure is not null)

@@ -13,6 +13,7 @@ internal sealed class Devices
 {
     private readonly NicGate _gate;
     private readonly List<Port> _ports = [];
+    private readonly List<IngressDrop> _drops = [];
     private readonly List<string> _nics = [];
     private readonly List<string> _shut = [];
     private readonly List<string> _warnings = [];
@@ -58,6 +59,11 @@ internal sealed class Devices
 
                 Port opened = OpenOne(port);
                 devices._ports.Add(opened);
+                if (opened is PacketPort && IngressDrop.TryBegin(port.Device) is { } drop)
+                {
+                    devices._drops.Add(drop);
+                }
+
                 if (opened is XdpPort { Warning: { } about })
                 {
                     devices._warnings.Add($"{port.Device}: {about}");
@@ -84,6 +90,7 @@ internal sealed class Devices
     {
         _ports.ForEach(static port => port.Dispose());
         CloseCompanions();
+        _drops.ForEach(static drop => drop.Dispose());
         _shut.ForEach(nic => TryRestore(_gate, nic));
     }
 
@@ -92,7 +99,11 @@ internal sealed class Devices
 
     /// <summary>Gives the NICs back as they were before Filter first came.</summary>
     /// <returns>One line for each thing that is not as it was.</returns>
-    public IReadOnlyList<string> Restore() => [.. _nics.SelectMany(nic => TryRestore(_gate, nic))];
+    public IReadOnlyList<string> Restore()
+    {
+        _drops.ForEach(static drop => drop.Dispose());
+        return [.. _nics.SelectMany(nic => TryRestore(_gate, nic))];
+    }
 
     /// <summary>NICs of this network namespace that a Filter shut and nobody has given back.</summary>
     public static IReadOnlyList<string> Recorded(string directory)

@@ -16,8 +16,9 @@ internal static class SaVerb
     {
         Command verb = new("sa",
             """
-            Look at, and change, the SAs of the running Filter, each direction by itself. What was added
-            by hand stays over a reload that leaves its policy, and goes with the daemon. Alone it lists.
+            Look at, and change, the SAs of the running Filter, each direction by itself. Only root, or the
+            daemon's own user, changes them. What was added by hand stays over a reload that leaves its
+            policy, and goes with the daemon. Alone it lists.
 
             Example:
               filterctl sa
@@ -103,8 +104,9 @@ internal static class SaVerb
         Command verb = new("add",
             """
             Add SAs, both directions each, written as under `sas` in a ruleset, with the policy that uses
-            them: `policy: NAME`. Packets go by the newest. Key files have mode 0600, and only root may
-            name one. Nothing of what was added outlives the daemon: add it anew, with new keys.
+            them: `policy: NAME`. Packets go by the newest. Mode and tunnel ends are those of the policy's
+            other SAs; key files have mode 0600. Nothing of what was added outlives the daemon: add it
+            anew, with new keys.
 
             Example:
               filterctl sa add branch2.yaml

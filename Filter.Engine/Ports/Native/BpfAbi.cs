@@ -16,6 +16,12 @@ internal static class BpfAbi
     /// <summary>BPF_PROG_TYPE_XDP.</summary>
     public const uint XdpProgram = 6;
 
+    /// <summary>BPF_PROG_TYPE_SCHED_CLS.</summary>
+    public const uint TrafficProgram = 3;
+
+    /// <summary>BPF_TCX_INGRESS as the type of an attachment.</summary>
+    public const uint AttachIngress = 46;
+
     /// <summary>BPF_XDP as the type of an attachment.</summary>
     public const uint AttachXdp = 37;
 

@@ -26,6 +26,15 @@ public class PortPollerTests
     }
 
     [Fact]
+    public void Where_a_port_polls_busily_it_looks_and_does_not_wait()
+    {
+        using var quiet = new MemoryPort { Name = "q", Number = 0, Side = Side.Protected };
+        using var busy = new MemoryPort { Name = "b", Number = 1, Side = Side.Protected, BusyPolls = true };
+        using var poller = new PortPoller([quiet, busy]);
+        Assert.Equal(0, poller.Wait(-1));       // would never end by itself
+    }
+
+    [Fact]
     public void Another_thread_wakes_it_once()
     {
         using var port = new MemoryPort { Name = "m", Number = 0, Side = Side.Protected };

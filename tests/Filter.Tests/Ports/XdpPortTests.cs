@@ -265,6 +265,26 @@ public class XdpPortTests
         Assert.Equal(frames, cable.Hear(end, frames.Length).Select(static heard => heard.Frame));
     }
 
+    [Theory]
+    [InlineData(XdpMode.Native)]
+    [InlineData(XdpMode.Generic)]
+    public void A_companion_sends_beside_the_port_and_hears_nothing(XdpMode mode)
+    {
+        using var cable = new Cable();
+        using XdpPort nic = Open(cable, mode);
+        using PacketSocketPort end = cable.OpenEnd();
+        using Port companion = cable.Box.Run(() => nic.Companion())!;
+        byte[] one = Cable.Frame(60, 1), two = Cable.Frame(70, 2), back = Cable.Frame(80, 3);
+
+        cable.Send(companion, one);
+        cable.Send(nic, two);
+        Assert.Equal([one, two], cable.Hear(end, 2).Select(static heard => heard.Frame));
+        cable.Send(end, back);
+        Assert.Equal(back, Assert.Single(cable.Hear(nic, 1)).Frame);
+        Assert.Empty(cable.HearNow(companion));
+        Assert.Equal((nic.Mask, nic.Driver, 1), (companion.Mask, companion.Driver, companion.Counters.SentPackets));
+    }
+
     [Fact]
     public void A_device_that_vanishes_becomes_a_failure_and_nothing_throws()
     {

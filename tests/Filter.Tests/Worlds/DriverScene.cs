@@ -4,11 +4,13 @@ namespace Filter.Tests.Worlds;
 internal sealed class DriverScene : IDisposable
 {
     private readonly string _ruleset;
+    private readonly string _options;
 
     /// <param name="driver">Of both NICs.</param>
     /// <param name="ruleset">Another ruleset, with <c>nic: eth0</c> and <c>nic: eth1</c> on lines of their own.</param>
     /// <param name="inside">Of the inner one, where it is another.</param>
-    public DriverScene(string driver, string? ruleset = null, string? inside = null)
+    /// <param name="workers">How many carry packets, unless all tests are run with some number.</param>
+    public DriverScene(string driver, string? ruleset = null, string? inside = null, int workers = 1)
     {
         World = World.Bridge();
         if (driver.StartsWith("xdp", StringComparison.Ordinal) || inside is not null)
@@ -22,6 +24,7 @@ internal sealed class DriverScene : IDisposable
             }
         }
 
+        _options = $"--state {World.Folder}/state" + (workers == 1 || Conversations.NetWalk.Usual != 1 ? "" : $" --workers {workers}");
         _ruleset = World.Write("own.yaml", Edited(ruleset ?? File.ReadAllText(Path.Combine(Repository.Root, "rules", "bridge.yaml")), driver, inside ?? driver));
         Filter = Start();
         foreach ((string own, string gateway) in (ReadOnlySpan<(string, string)>)
@@ -55,7 +58,7 @@ internal sealed class DriverScene : IDisposable
         World.Dispose();
     }
 
-    private Daemon Start() => Daemon.Start(World.Filter, _ruleset, ["outside=eth0", "inside=eth1"], $"--state {World.Folder}/state");
+    private Daemon Start() => Daemon.Start(World.Filter, _ruleset, ["outside=eth0", "inside=eth1"], _options);
 
     private static string Edited(string text, string driver, string inside)
     {

@@ -59,6 +59,26 @@ public sealed class DriverTests
 
     [Theory]
     [MemberData(nameof(Drivers))]
+    public void Two_workers_send_by_both_NICs_and_every_frame_is_accounted_for(string driver)
+    {
+        using DriverScene scene = new(driver, workers: 2);
+        int port = scene.Server.Serve("body", bytes: 1 << 20, out string digest);
+        Balance balance = scene.Count();
+
+        foreach ((int family, string address) in ((int, string)[])[(4, World.Www4), (6, World.Www6)])
+        {
+            Assert.Equal(digest, scene.Client.Must($"curl -{family} -sS -m9 http://{World.Www}:{port}/body | sha256sum"));
+            scene.Client.Pings(address, "-c10 -i0.01");
+            scene.Client.Pings(address, "-c5 -i0.01 -s 5000");
+            Assert.InRange(Iperf.Run(scene.Client, address, "-n 5M -P 4").SentBytes, 5_000_000, long.MaxValue);
+            Assert.InRange(Iperf.Run(scene.Client, address, "-n 5M -P 4 -R").SentBytes, 5_000_000, long.MaxValue);
+        }
+
+        balance.Settle().AllPassed();
+    }
+
+    [Theory]
+    [MemberData(nameof(Drivers))]
     public void Tags_cross_with_their_frames(string driver)
     {
         using DriverScene scene = new(driver, Tagged);
