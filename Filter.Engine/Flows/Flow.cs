@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Filter.Engine.Algs;
 using Filter.Engine.Flows.Trackers;
@@ -108,7 +109,7 @@ public struct TcpEnd
 /// In order of use, by cache lines: who it is; what each packet looks at and counts; the ends of TCP. The rest is touched where it
 /// opens, changes or ends.
 /// </remarks>
-[StructLayout(LayoutKind.Sequential, Size = 384)]
+[StructLayout(LayoutKind.Sequential, Size = 5 * 64)]
 public struct Flow
 {
     /// <summary>What its first packet was, packed: one line.</summary>
@@ -227,9 +228,6 @@ public struct Flow
     /// </summary>
     public TcpEnd Again;
 
-    /// <summary>The tags of an SCTP association that is up; and of one that is being set up, in its place perhaps.</summary>
-    public SctpTags Tags, NextTags;
-
     /// <summary>The shares that it counts in; see <see cref="ShareTable"/>. The destination's is 0 once it is not half-open.</summary>
     internal int SourceShare, DestinationShare;
 
@@ -238,6 +236,20 @@ public struct Flow
 
     /// <summary>Its neighbours among flows that may be given up.</summary>
     internal AgeLinks Links;
+
+    /// <summary>The tags of an SCTP association that is up. They stand where TCP has its ends.</summary>
+    public SctpTags Tags
+    {
+        readonly get => Unsafe.As<TcpEnd, SctpTags>(ref Unsafe.AsRef(in Opener));
+        set => Unsafe.As<TcpEnd, SctpTags>(ref Opener) = value;
+    }
+
+    /// <summary>The tags of an SCTP association that is being set up, in the place of one that is up perhaps.</summary>
+    public SctpTags NextTags
+    {
+        readonly get => Unsafe.As<TcpEnd, SctpTags>(ref Unsafe.AsRef(in Answerer));
+        set => Unsafe.As<TcpEnd, SctpTags>(ref Answerer) = value;
+    }
 
     /// <summary>What its first packet was.</summary>
     public OpeningFacts Opening

@@ -306,8 +306,8 @@ public sealed class FlowTable
     /// <returns>How many ended.</returns>
     public int Expire(long now, int most)
     {
-        int ended = 0;
-        for (int looked = 0; looked < most && _timers.TryTake(now, out int flow); looked++)
+        int ended = 0, looked = 0;
+        for (; looked < most && _timers.TryTake(now, out int flow); looked++)
         {
             if (_flows[flow].Deadline <= now)
             {
@@ -320,8 +320,12 @@ public sealed class FlowTable
             }
         }
 
+        HasMoreToExpire = looked == most;
         return ended;
     }
+
+    /// <summary>The last <see cref="Expire"/> has looked at as many as it might: there may be more.</summary>
+    public bool HasMoreToExpire { get; private set; }
 
     /// <summary>Whether that number is, still, the flow that a packet with this key belongs to.</summary>
     public bool Is(int flow, in FlowKey key, bool reply) =>

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Filter.Engine.Memory;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
 
@@ -41,8 +42,8 @@ internal struct Share
 /// <summary>
 /// The shares of a flow table, found by key under a keyed hash; fixed in size. There is room for one for each flow and for
 /// the one that is about to open, so nobody is ever refused, or counted with a stranger, because there are too many
-/// others: a flood of spoofed senders changes nothing for a real one. A share without flows stays, for its bucket, until
-/// its place is needed: that idle the longest goes first.
+/// others: a flood of spoofed senders changes nothing for a real one. A share without flows whose bucket was drawn from stays until
+/// its place is needed: that idle the longest goes first. One that has nothing to remember is gone with its last flow.
 /// </summary>
 internal sealed class ShareTable
 {
@@ -55,6 +56,7 @@ internal sealed class ShareTable
     private readonly uint _mask;
     private int _used, _last;
     private int _oldestIdle, _newestIdle;
+    private int _free;
     private int _most = int.MaxValue;
 
     public ShareTable(int flows)
@@ -89,6 +91,23 @@ internal sealed class ShareTable
     }
 
     public ref Share this[int share] => ref _shares[share];
+
+    /// <summary>Has the place fetched where the share of that key is looked for.</summary>
+    /// <returns>The place, for <see cref="FetchShare"/>.</returns>
+    public uint FetchBucket(in ShareKey key)
+    {
+        uint bucket = Bucket(key);
+        Fetch.Line(ref _buckets[bucket]);
+        return bucket;
+    }
+
+    /// <summary>Has the share fetched that stands there.</summary>
+    public void FetchShare(uint bucket)
+    {
+        ref Share first = ref _shares[_buckets[bucket]];
+        Fetch.Line(ref first);
+        Fetch.Line(ref first.Chain);
+    }
 
     /// <summary>The share of that key, begun if there is none; it stays the key's until others are reached.</summary>
     public int Reach(in ShareKey key)
@@ -134,7 +153,18 @@ internal sealed class ShareTable
     {
         ref Share returned = ref _shares[share];
         AtMost -= returned.Flows-- == _most ? 1 : 0;
-        if (returned.Flows == 0)
+        if (returned.Flows != 0)
+        {
+            return;
+        }
+
+        if (returned.Spent == TokenBucket.Full)
+        {
+            Unlink(share);
+            (returned.Key, returned.Older, _free) = (default, _free, share);
+            _last = _last == share ? 0 : _last;
+        }
+        else
         {
             EnterIdle(share);
         }
@@ -159,8 +189,12 @@ internal sealed class ShareTable
 
     private int Begin(in ShareKey key)
     {
-        int share;
-        if (_used < _shares.Length - 1)
+        int share = _free;
+        if (share != 0)
+        {
+            _free = _shares[share].Older;
+        }
+        else if (_used < _shares.Length - 1)
         {
             share = ++_used;
         }
@@ -168,13 +202,7 @@ internal sealed class ShareTable
         {
             share = _oldestIdle;
             LeaveIdle(_shares[share]);
-            ref int link = ref _buckets[Bucket(_shares[share].Key)];
-            while (link != share)
-            {
-                link = ref _shares[link].Chain;
-            }
-
-            link = _shares[share].Chain;
+            Unlink(share);
         }
 
         ref int bucket = ref _buckets[Bucket(key)];
@@ -182,6 +210,17 @@ internal sealed class ShareTable
         bucket = share;
         EnterIdle(share);
         return share;
+    }
+
+    private void Unlink(int share)
+    {
+        ref int link = ref _buckets[Bucket(_shares[share].Key)];
+        while (link != share)
+        {
+            link = ref _shares[link].Chain;
+        }
+
+        link = _shares[share].Chain;
     }
 
     private void EnterIdle(int share)

@@ -19,10 +19,19 @@ public sealed class AddressMap
     {
         get
         {
-            int at = Array.BinarySearch(_firsts, address);
-            return _values[at >= 0 ? at : ~at - 1];
+            // Without branches that nothing foretells. The first run begins with the first address, so there is always one.
+            Address[] firsts = _firsts;
+            int at = 0;
+            for (int left = firsts.Length, half = left / 2; half > 0; left -= half, half = left / 2)
+            {
+                at += IsAtMost(firsts[at + half], address) ? half : 0;
+            }
+
+            return _values[at];
         }
     }
+
+    private static bool IsAtMost(Address one, Address other) => one.High < other.High | (one.High == other.High & one.Low <= other.Low);
 
     /// <summary>
     /// The map of these networks. Two of them are apart or one lies in the other; of equal ones the last counts. An IPv4

@@ -120,6 +120,15 @@ public abstract class PacketPath
     /// <returns>Whether any are left.</returns>
     public abstract bool Sweep(long now, int most);
 
+    /// <summary>
+    /// Ends flows whose time is over, where the last <see cref="Tick"/> has left some: for the worker to call between two bursts, so that
+    /// however many end at once, no packet waits for all of them.
+    /// </summary>
+    /// <param name="now">The path's clock.</param>
+    /// <param name="most">Most flows to look at.</param>
+    /// <returns>Whether any may be left.</returns>
+    public abstract bool Reclaim(long now, int most);
+
     /// <summary>The rule by which a flow was let in, as it is named now.</summary>
     public abstract RuleName RuleOf(in Flow flow);
 

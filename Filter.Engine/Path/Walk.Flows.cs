@@ -10,13 +10,16 @@ namespace Filter.Engine.Path;
 public sealed partial class PacketPath<TTrace>
 {
     private readonly FlowHash _careOf = FlowHash.Create();
+    private readonly (uint Source, uint Destination)[] _buckets = new (uint, uint)[Burst.Intake];
     private bool _anyWithoutFlow;
+    private long _openedBefore;
 
     private void FindFlows(Burst burst)
     {
         _removals = Flows.Removals;
         FeelPressure();
         _anyWithoutFlow = false;
+        _openedBefore = Counters.Opened;
         Flows.Find(burst);
         for (int i = 0; i < burst.Count; i++)
         {
@@ -209,6 +212,11 @@ public sealed partial class PacketPath<TTrace>
 
     private void OpenFlows(Burst burst)
     {
+        if (_anyWithoutFlow)
+        {
+            FetchShares(burst);
+        }
+
         for (int i = 0; _anyWithoutFlow && i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
@@ -223,9 +231,36 @@ public sealed partial class PacketPath<TTrace>
                 continue;
             }
 
-            // An earlier packet of this burst may have opened it.
-            Find(ref packet, packet.Key, burst.Now);
+            if (Counters.Opened != _openedBefore)
+            {
+                // An earlier packet of this burst may have opened it.
+                Find(ref packet, packet.Key, burst.Now);
+            }
+
             MeetOrOpen(ref packet, burst.Now);
+        }
+    }
+
+    /// <summary>What openings will count in is asked for, for the whole burst: first where it stands, then the shares.</summary>
+    private void FetchShares(Burst burst)
+    {
+        Standings standings = Flows.Standings;
+        int count = 0;
+        for (int i = 0; i < burst.Count && count < _buckets.Length; i++)
+        {
+            ref readonly Packet packet = ref burst.Packets[i];
+            if (packet.Flow == 0 && packet.Kind == PacketKind.Tracked && !packet.Done && !packet.Own)
+            {
+                _buckets[count++] = (
+                    standings.Sources.FetchBucket(ShareKey.OfSource(packet.Key, management: false)),
+                    standings.Destinations.FetchBucket(ShareKey.OfDestination(packet.Key, management: false)));
+            }
+        }
+
+        for (int k = 0; k < count; k++)
+        {
+            standings.Sources.FetchShare(_buckets[k].Source);
+            standings.Destinations.FetchShare(_buckets[k].Destination);
         }
     }
 

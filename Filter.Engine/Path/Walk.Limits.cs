@@ -213,7 +213,7 @@ public sealed partial class PacketPath<TTrace>
     {
         FeelPressure();
         Standings standings = Flows.Standings;
-        int budget = Math.Max(ExpiryBudget, Flows.Count / ExpiryPart);
+        int budget = BudgetOf(Flows.Count);
         for (int list = 0; list < standings.Lists && _pressure > 0; list++)
         {
             int next;

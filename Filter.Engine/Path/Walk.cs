@@ -21,8 +21,8 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     /// <summary>Least flows, and fragments, looked at for expiry a tick.</summary>
     private const int ExpiryBudget = 256;
 
-    /// <summary>The part of the table looked at a tick: a flood that has ended is gone some seconds after its timers.</summary>
-    private const int ExpiryPart = 64;
+    /// <summary>The part of the table looked at a tick: a flood that has ended is gone some seconds after its timers. And the most.</summary>
+    private const int ExpiryPart = 64, ExpiryMost = 2048;
 
     /// <summary>Flows looked at a tick after the policy changed; the worker looks at more between its bursts.</summary>
     private const int SweepBudget = 256;
@@ -118,11 +118,24 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     }
 
     /// <inheritdoc/>
+    public override bool Reclaim(long now, int most)
+    {
+        if (Flows.HasMoreToExpire)
+        {
+            Counters.Expired += Flows.Expire(now, most);
+        }
+
+        return Flows.HasMoreToExpire;
+    }
+
+    private static int BudgetOf(int count) => Math.Clamp(count / ExpiryPart, ExpiryBudget, ExpiryMost);
+
+    /// <inheritdoc/>
     public override void Tick(Burst burst)
     {
         LookAtTime(burst.Now);
-        Counters.Expired += Flows.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Count / ExpiryPart));
-        Counters.ExpectationsExpired += Flows.Expectations.Expire(burst.Now, Math.Max(ExpiryBudget, Flows.Expectations.Count / ExpiryPart));
+        Counters.Expired += Flows.Expire(burst.Now, BudgetOf(Flows.Count));
+        Counters.ExpectationsExpired += Flows.Expectations.Expire(burst.Now, BudgetOf(Flows.Expectations.Count));
         EndEarly(burst.Now);
         Flows.Trim();
         Sweep(burst.Now, SweepBudget);

@@ -21,7 +21,7 @@ public sealed class Worker
     /// <summary>How often time is looked at, in nanoseconds, when packets flow or not.</summary>
     private const long TickInterval = 50_000_000;
 
-    /// <summary>Flows looked at between two bursts after the policy changed: some microseconds.</summary>
+    /// <summary>Flows looked at between two bursts, after the policy changed or where many have ended: some microseconds.</summary>
     private const int SweepSlice = 64;
 
     /// <summary>How long it sleeps at most, in milliseconds.</summary>
@@ -166,6 +166,8 @@ public sealed class Worker
         {
             busy |= _path.Sweep(now, SweepSlice);
         }
+
+        busy |= _path.Reclaim(now, SweepSlice);
 
         while (_mail.TryDequeue(out Action<PacketPath>? message))
         {

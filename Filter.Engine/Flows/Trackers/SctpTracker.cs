@@ -186,12 +186,12 @@ public static class SctpTracker
 
     private static void Learn(ref Flow flow, in Packet packet, SctpEvents events)
     {
-        ref SctpTags next = ref flow.NextTags;
+        SctpTags next = flow.NextTags;
         switch (events)
         {
             case SctpEvents.Init:
                 LearnInit(ref flow, packet);
-                break;
+                return;
 
             case SctpEvents.InitAck when packet.Reply:
                 next.Answerer = packet.InitiateTag;
@@ -210,6 +210,8 @@ public static class SctpTracker
 
                 break;
         }
+
+        flow.NextTags = next;
     }
 
     /// <summary>
@@ -218,7 +220,7 @@ public static class SctpTracker
     /// </summary>
     private static void LearnInit(ref Flow flow, in Packet packet)
     {
-        ref SctpTags next = ref flow.NextTags;
+        SctpTags next = flow.NextTags;
         bool isUp = flow.Tags.Opener != 0;
         if (!packet.Reply)
         {
@@ -232,6 +234,8 @@ public static class SctpTracker
         {
             next.Answerer = packet.InitiateTag;
         }
+
+        flow.NextTags = next;
     }
 
     private static bool IsOfNext(in Flow flow, in Packet packet) =>
