@@ -63,7 +63,7 @@ internal sealed class RulesetLoader(IReadOnlyList<KeyValuePair<string, string>> 
             PortConfig port = ruleset.FindPort(name) ?? throw new Refusal(
                 $"--device {name}={device}: {ruleset.File} has no port '{name}'; it has {string.Join(", ", ruleset.Ports.Select(static p => p.Name))}",
                 Exit.Usage);
-            ports = ports.SetItem(port.Number, port with { Device = device });
+            ports = ports.SetItem(port.Number, ports[port.Number] with { Device = device });
         }
 
         if (ports.GroupBy(static port => port.Device).FirstOrDefault(static group => group.Count() > 1) is { } twice)
