@@ -137,8 +137,8 @@ public sealed partial class KernelScene : IDisposable
     }
 
     /// <summary>
-    /// Has the box ping, with odd sizes and with some that a frame does not hold. One answer in a thousand the guest seals and counts,
-    /// and does not put on its link (eth0 before Filter counts what comes there): so each may be asked for twice.
+    /// Has the box ping, with odd sizes and with some that a frame does not hold. Rarely the guest counts an answer as sealed that its link
+    /// never sees: so each may be asked for twice; see the README of the tests.
     /// </summary>
     internal void Ping(KernelCase one)
     {
