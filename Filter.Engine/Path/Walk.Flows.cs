@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Filter.Engine.Flows;
 using Filter.Engine.Flows.Trackers;
 using Filter.Engine.Packets;
@@ -13,6 +14,9 @@ public sealed partial class PacketPath<TTrace>
     private readonly (uint Source, uint Destination)[] _buckets = new (uint, uint)[Burst.Intake];
     private bool _anyWithoutFlow;
     private long _openedBefore;
+
+    /// <summary>The last burst with packets of no flow has opened some: a flood of what is denied counts in nothing.</summary>
+    private bool _opens;
 
     private void FindFlows(Burst burst)
     {
@@ -58,6 +62,7 @@ public sealed partial class PacketPath<TTrace>
     }
 
     /// <summary>A flow that was found for the burst may have ended, by an earlier packet of it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Check(ref Packet packet, long now)
     {
         if (Flows.Removals != _removals && packet.Flow != 0 && !Flows.Is(packet.Flow, packet.Key, packet.Reply))
@@ -68,6 +73,7 @@ public sealed partial class PacketPath<TTrace>
         EndWhereOver(ref packet, now);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void EndWhereOver(ref Packet packet, long now)
     {
         if (packet.Flow != 0 && Flows[packet.Flow].Deadline <= now)
@@ -212,7 +218,7 @@ public sealed partial class PacketPath<TTrace>
 
     private void OpenFlows(Burst burst)
     {
-        if (_anyWithoutFlow)
+        if (_anyWithoutFlow && _opens)
         {
             FetchShares(burst);
         }
@@ -239,6 +245,8 @@ public sealed partial class PacketPath<TTrace>
 
             MeetOrOpen(ref packet, burst.Now);
         }
+
+        _opens = _anyWithoutFlow ? Counters.Opened != _openedBefore : _opens;
     }
 
     /// <summary>What openings will count in is asked for, for the whole burst: first where it stands, then the shares.</summary>
