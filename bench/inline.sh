@@ -103,8 +103,7 @@ filter_round() {
   # What a veth's far end leaves to the device, a program of the kernel's own does not see.
   if [ "$1" = xdp-generic ]; then word=off; fi
   for host in client server; do on $host ethtool -K eth0 tso $word gso $word; done
-  sed "s/^    nic: /    driver: $1\n    nic: /" rules/bridge.yaml > "$folder/bench.yaml"
-  on filter "$filterctl" run "$folder/bench.yaml" --device outside=eth0 --device inside=eth1 ${WORKERS:+--workers "$WORKERS"} \
+  on filter "$filterctl" run rules/bridge.yaml --driver "$1" --device outside=eth0 --device inside=eth1 ${WORKERS:+--workers "$WORKERS"} \
     --state "$folder/state" --socket "$folder/filter.sock" < /dev/null > "$folder/filter.log" 2>&1 &
   daemon=$!
   for i in $(seq 60); do

@@ -36,6 +36,17 @@ public enum PortDriver : byte
     Auto,
 }
 
+/// <summary>The words for <see cref="PortDriver"/>.</summary>
+public static class PortDrivers
+{
+    /// <summary>Each word and what it means, in the order in which they are told.</summary>
+    public static ImmutableArray<(string Word, PortDriver Driver)> Words { get; } =
+    [
+        ("packet", PortDriver.Packet), ("ring", PortDriver.Ring), ("xdp", PortDriver.Xdp), ("xdp-generic", PortDriver.XdpGeneric),
+        ("pcap", PortDriver.Pcap), ("auto", PortDriver.Auto),
+    ];
+}
+
 /// <summary>Who stands behind a port.</summary>
 public enum PortRole : byte
 {

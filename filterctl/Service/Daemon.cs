@@ -72,7 +72,7 @@ internal sealed class Daemon : IDisposable
             CoreFiles.Forbid();
         }
 
-        RulesetLoader loader = new(settings.Devices);
+        RulesetLoader loader = new(settings.Devices, settings.Driver);
         RulesetReading reading = loader.Read(settings.File);
         screen.Complain(reading.Diagnostics.Select(static d => d.ToString()));
         if (reading.Ruleset is not { } ruleset)

@@ -5,8 +5,8 @@ using Filter.Rules.Policy;
 
 namespace Filter.Ctl.Service;
 
-/// <summary>Reads rulesets for the daemon, with the devices that its command line gave.</summary>
-internal sealed class RulesetLoader(IReadOnlyList<KeyValuePair<string, string>> devices)
+/// <summary>Reads rulesets for the daemon, with the devices and the driver that its command line gave.</summary>
+internal sealed class RulesetLoader(IReadOnlyList<KeyValuePair<string, string>> devices, PortDriver? driver = null)
 {
     /// <summary>Reads one.</summary>
     /// <exception cref="Refusal">--device names a port that it does not have, or one device twice.</exception>
@@ -55,13 +55,15 @@ internal sealed class RulesetLoader(IReadOnlyList<KeyValuePair<string, string>> 
 
     private Ruleset With(Ruleset ruleset)
     {
-        ImmutableArray<PortConfig> ports = ruleset.Ports;
+        ImmutableArray<PortConfig> ports = driver is { } forced
+            ? [.. ruleset.Ports.Select(port => port.Kind == PortKind.Nic ? port with { Driver = forced } : port)]
+            : ruleset.Ports;
         foreach ((string name, string device) in devices)
         {
             PortConfig port = ruleset.FindPort(name) ?? throw new Refusal(
                 $"--device {name}={device}: {ruleset.File} has no port '{name}'; it has {string.Join(", ", ruleset.Ports.Select(static p => p.Name))}",
                 Exit.Usage);
-            ports = ports.SetItem(port.Number, port with { Device = device });
+            ports = ports.SetItem(port.Number, ports[port.Number] with { Device = device });
         }
 
         if (ports.GroupBy(static port => port.Device).FirstOrDefault(static group => group.Count() > 1) is { } twice)

@@ -1,3 +1,5 @@
+using Filter.Rules.Policy;
+
 namespace Filter.Ctl.Service;
 
 /// <summary>What `filterctl run` was told.</summary>
@@ -9,8 +11,10 @@ namespace Filter.Ctl.Service;
 /// <param name="RestoreOnExit">A signal ends it as `stop --restore` does.</param>
 /// <param name="Json">The log is one JSON object a line.</param>
 /// <param name="Workers">How many workers, whatever the ruleset says; null for what it says.</param>
+/// <param name="Driver">How every NIC's frames are taken, whatever the ruleset says; null for what it says.</param>
 internal sealed record RunSettings(
-    string File, IReadOnlyList<KeyValuePair<string, string>> Devices, string Socket, string? State, int? Confirm, bool RestoreOnExit, bool Json, int? Workers = null)
+    string File, IReadOnlyList<KeyValuePair<string, string>> Devices, string Socket, string? State, int? Confirm, bool RestoreOnExit, bool Json, int? Workers = null,
+    PortDriver? Driver = null)
 {
     /// <summary>Where sequence numbers of SAs are kept unless told otherwise.</summary>
     public const string DefaultState = "/var/lib/filter";

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Filter.Ctl.Output;
 using Filter.Ctl.Service;
+using Filter.Rules.Policy;
 
 namespace Filter.Ctl.Verbs;
 
@@ -59,17 +60,23 @@ internal static class RunVerb
                 result.AddError($"--workers is from 1 to {Engine.Path.Crew.Most}");
             }
         });
+        Option<string?> driver = new("--driver")
+        {
+            Description = "How the frames of every NIC are taken, whatever the ruleset says",
+            HelpName = "WORD",
+        };
+        driver.AcceptOnlyFromAmong([.. PortDrivers.Words.Select(static known => known.Word)]);
         Command verb = new("run",
             """
             Start Filter in the foreground: open the ports, judge every packet, answer the control
-            socket. Needs root, or CAP_NET_ADMIN and CAP_NET_RAW. Signals: SIGHUP reads the ruleset
-            again; SIGTERM and SIGINT end it, and the ports stay closed.
+            socket. Needs root, or CAP_NET_ADMIN and CAP_NET_RAW, and CAP_BPF for XDP. Signals: SIGHUP
+            reads the ruleset again; SIGTERM and SIGINT end it, and the ports stay closed.
 
             Example:
               filterctl run office.yaml
               filterctl run bridge.yaml --device outside=enp1s0 --device inside=enp2s0 --confirm 60
             """)
-        { file, devices, socket, state, confirm, restore, json, workers };
+        { file, devices, socket, state, confirm, restore, json, workers, driver };
         verb.SetAction(parsed => Daemon.Run(
             new RunSettings(
                 parsed.GetValue(file)!,
@@ -79,7 +86,8 @@ internal static class RunVerb
                 parsed.GetValue(confirm),
                 parsed.GetValue(restore),
                 parsed.GetValue(json),
-                parsed.GetValue(workers)),
+                parsed.GetValue(workers),
+                PortDrivers.Words.Where(known => known.Word == parsed.GetValue(driver)).Select(static known => (PortDriver?)known.Driver).FirstOrDefault()),
             screen));
         return verb;
     }

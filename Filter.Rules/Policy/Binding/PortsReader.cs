@@ -91,9 +91,7 @@ internal sealed class PortsReader(Diagnostics found)
 
         string? kind = fields.ExactlyOne("nic", "tap");
         Side? side = Values.Word(fields.Required("side", "side: protected, or side: unprotected"), "'side'", found, ("protected", Side.Protected), ("unprotected", Side.Unprotected));
-        PortDriver driver = Values.Word(
-            fields["driver"], "'driver'", found, ("packet", PortDriver.Packet), ("ring", PortDriver.Ring), ("xdp", PortDriver.Xdp), ("xdp-generic", PortDriver.XdpGeneric),
-            ("pcap", PortDriver.Pcap), ("auto", PortDriver.Auto)) ?? PortDriver.Packet;
+        PortDriver driver = Values.Word(fields["driver"], "'driver'", found, [.. PortDrivers.Words]) ?? PortDriver.Packet;
         bool busyPoll = Values.Flag(fields["busy-poll"], "'busy-poll'", found);
         string? device = kind is null ? null : Device(fields[kind], key.Text);
         ImmutableArray<Prefix> prefixes = Prefixes(fields["prefixes"], key.Text);

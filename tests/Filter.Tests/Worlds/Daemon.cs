@@ -20,6 +20,9 @@ public sealed class Daemon : IDisposable
     /// <summary>The binary under test, as it was built beside the tests.</summary>
     public static string Filterctl { get; } = Path.Combine(AppContext.BaseDirectory, "filterctl");
 
+    /// <summary>The driver of every NIC that no ruleset gives one, `FILTER_DRIVER=ring`; null for what Filter takes itself.</summary>
+    public static string? UsualDriver { get; } = Environment.GetEnvironmentVariable("FILTER_DRIVER") is { Length: > 0 } word ? word : null;
+
     public Running Process { get; }
 
     /// <summary>Starts Filter and waits until it answers.</summary>
@@ -33,7 +36,8 @@ public sealed class Daemon : IDisposable
         string device = string.Concat(devices.Select(d => $" --device {d}"));
         // `exec`: signals go to Filter itself, not to a shell before it.
         string workers = Conversations.NetWalk.Usual == 1 ? "" : $" --workers {Conversations.NetWalk.Usual}";
-        Running process = host.Start($"exec {Filterctl} run {ruleset}{device} --socket {socket}{workers} {options}");
+        string driver = UsualDriver is null || File.ReadAllText(Path.Combine(Repository.Root, ruleset)).Contains("driver:", StringComparison.Ordinal) ? "" : $" --driver {UsualDriver}";
+        Running process = host.Start($"exec {Filterctl} run {ruleset}{device} --socket {socket}{workers}{driver} {options}");
         DateTime until = DateTime.UtcNow + Host.Patience;
         while (!Answers(socket))
         {
