@@ -123,12 +123,12 @@ public sealed partial class IpsecStage
             && (FitOf(sa, key.Reverse, packet.IcmpType, packet.IcmpCode) ?? FitOfQuote(sa, packet)) is { } entry)
         {
             packet.ArrivedBy = entry.Number;
-            entry.Statistics.Opened++;
-            entry.Statistics.OpenedBytes += packet.End - packet.Network;
+            Count(ref entry.Statistics.Opened);
+            Count(ref entry.Statistics.OpenedBytes, packet.End - packet.Network);
             return true;
         }
 
-        sa.Users[0].Statistics.WrongSelectors++;
+        Count(ref sa.Users[0].Statistics.WrongSelectors);
         return false;
     }
 
@@ -199,7 +199,7 @@ public sealed partial class IpsecStage
 
         if (sa.Users.Length > 0)
         {
-            sa.Users[0].Statistics.WrongSelectors++;
+            Count(ref sa.Users[0].Statistics.WrongSelectors);
         }
 
         return default;
@@ -247,6 +247,13 @@ public sealed partial class IpsecStage
                 (packet.Spi, packet.Sequence) = (0, 0);
             }
 
+            return;
+        }
+
+        if (sa.Owner != _worker)
+        {
+            packet.Guest |= GuestState.Rehomed;         // it stays there until it is opened, wherever its addresses are at home
+            _seat!.HandOver(ref packet, sa.Owner);
             return;
         }
 
@@ -315,6 +322,7 @@ public sealed partial class IpsecStage
     {
         packet.ArrivedBy = sa.Policy;
         packet.Sa = sa.Number;
+        packet.Guest &= ~GuestState.Rehomed;
         packet.Ipsec = IpsecAction.Opened;
         packet.Depth++;
         if (sa.Settings.ClampMss && sa.Users.Length > 0 && sa.Users[0].Usual is { } back)

@@ -99,8 +99,8 @@ public sealed partial class IpsecStage
         sa.Statistics.Packets++;
         sa.Statistics.Bytes += carried;
         sa.LastSent = _now;
-        entry.Statistics.Protected++;
-        entry.Statistics.ProtectedBytes += length;
+        Count(ref entry.Statistics.Protected);
+        Count(ref entry.Statistics.ProtectedBytes, length);
         _packets[_count] = index;
         _ordinary[_count++] = true;
         return true;

@@ -96,7 +96,7 @@ public sealed partial class IpsecStage
         for (int i = Math.Min(LookedAtATick, Sad.Places); i > 0; i--)
         {
             _looked = _looked + 1 < Sad.Places ? _looked + 1 : 0;
-            if (Sad[_looked] is { } sa && sa.MayCarry(_now) && sa is OutboundSa outbound)
+            if (Sad[_looked] is { } sa && sa.Owner == _worker && sa.MayCarry(_now) && sa is OutboundSa outbound)
             {
                 BreakSilence(burst, outbound);
             }

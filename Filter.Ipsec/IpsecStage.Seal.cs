@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Filter.Engine.Local;
 using Filter.Engine.Packets;
+using Filter.Engine.Path;
 using Filter.Engine.Wire;
 using Filter.Ipsec.Crypto;
 using Filter.Ipsec.Databases;
@@ -19,6 +20,7 @@ public sealed partial class IpsecStage
     private const int LongestTrailer = 64;
 
     private long _read;
+    private int _first;
     private ushort _identification;
     private uint _fragmentIdentification;
 
@@ -28,6 +30,7 @@ public sealed partial class IpsecStage
         // 1. Sizes, segments and headers. What is cut into pieces has them appended, so the end moves.
         _now = burst.Now;
         _count = 0;
+        _first = burst.Count;
         if (!Warm(burst))
         {
             return;
@@ -179,9 +182,15 @@ public sealed partial class IpsecStage
             entry = opaque;
         }
 
-        if (entry.Select(packet, _now) is not { } sa || (later && sa.Mode == IpsecMode.Transport))
+        if (entry.Select(packet, _now, _worker) is not { } sa || (later && sa.Mode == IpsecMode.Transport))
         {
             WantSa(entry, ref packet);
+            return;
+        }
+
+        if (sa.Owner != _worker)
+        {
+            _seat!.HandOver(ref packet, sa.Owner, piece: index >= _first || (packet.Guest & GuestState.Piece) != 0);
             return;
         }
 
@@ -207,8 +216,8 @@ public sealed partial class IpsecStage
             || (whole && sa.Remote.IsIPv4 && settings.Outer.DontFragment == DontFragmentBit.Clear);
         if (!fits && !mayBeCut && length > longest)
         {
-            entry.Statistics.TooBig++;
-            bool told = _answers.TryTake(burst.Now) && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.TooBig, longest);
+            Count(ref entry.Statistics.TooBig);
+            bool told = MayAnswer() && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.TooBig, longest);
             packet.Finish(told ? Verdict.Answered : Verdict.Drop, DropReason.TooBig);
             return;
         }
@@ -217,7 +226,7 @@ public sealed partial class IpsecStage
         bool isHop = tunnel && packet.Ingress != _self?.Number;
         if (isHop && IpHeader.HopLimit(packet.Datagram) <= 1)
         {
-            bool told = _answers.TryTake(burst.Now) && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.HopLimit);
+            bool told = MayAnswer() && IcmpErrors.TryAppend(burst, index, IcmpErrorKind.HopLimit);
             packet.Finish(told ? Verdict.Answered : Verdict.Drop, DropReason.HopLimit);
             return;
         }
@@ -325,8 +334,8 @@ public sealed partial class IpsecStage
             sa.Link = (Parser.DestinationMac(packet.Bytes), Parser.SourceMac(packet.Bytes));
         }
 
-        entry.Statistics.Protected++;
-        entry.Statistics.ProtectedBytes += length;
+        Count(ref entry.Statistics.Protected);
+        Count(ref entry.Statistics.ProtectedBytes, length);
         if (burst.Count > end)
         {
             burst.TryMoveToEnd(index, out index);
@@ -362,7 +371,7 @@ public sealed partial class IpsecStage
     /// <summary>Nothing to seal it with: who manages keys is told what is wanted.</summary>
     private void WantSa(SpdEntry entry, ref Packet packet)
     {
-        entry.Statistics.NoSa++;
+        Count(ref entry.Statistics.NoSa);
         if (packet.Kind != PacketKind.IcmpError)        // RFC 4301 §6.2: for these no SA is made
         {
             SelectorValues values = SelectorValues.Of(packet.Key, inbound: false, packet.IcmpType, packet.IcmpCode);

@@ -36,6 +36,9 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     private readonly ushort _protectedMask;
     private readonly ulong _hostMac;
     private readonly Port? _self;
+    private readonly Seat? _seat;
+    private readonly int _worker;
+    private readonly List<IpsecStage> _lanes = [];
     private IpsecDatabases _databases;
     private TokenBucket _answers = new(new RateLimit(1_000_000_000 / 200, 200));     // RFC 4443 §2.4 (f)
     private int _count;
@@ -51,8 +54,12 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     /// has given itself, ESP to its link address is meant for us.
     /// </param>
     /// <param name="self">The port behind which stands the box's own stack, alone or beside a bridge; null for <paramref name="host"/>.</param>
-    public IpsecStage(IReadOnlyList<Port> ports, CryptoBackend crypto, IpsecDatabases databases, Port? host = null, Port? self = null)
+    /// <param name="seat">Its worker's place where there are several; null for the only one.</param>
+    public IpsecStage(IReadOnlyList<Port> ports, CryptoBackend crypto, IpsecDatabases databases, Port? host = null, Port? self = null, Seat? seat = null)
     {
+        _seat = seat;
+        _lanes.Add(this);
+        Sad = new Sad();
         _ports = ports;
         _hostMac = host?.Mac ?? 0;
         _self = self ?? host;
@@ -68,6 +75,30 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
         Take(databases);
     }
 
+    private IpsecStage(IpsecStage first, Seat seat, CryptoBackend crypto)
+    {
+        (_ports, _hostMac, _self, _protectedMask) = (first._ports, first._hostMac, first._self, first._protectedMask);
+        (_crypto, _seat, _worker, _lanes, Sad, _databases, Generation) = (crypto, seat, seat.Number, first._lanes, first.Sad, first._databases, first.Generation);
+        _identification = (ushort)Random.Shared.Next();
+        _fragmentIdentification = (uint)Random.Shared.NextInt64();
+        _lanes.Add(this);
+        foreach (SecurityAssociation sa in Sad.All.Where(sa => sa.Owner == _worker))
+        {
+            sa.Begin(Events);               // whose it is tells what it reaches
+        }
+    }
+
+    /// <summary>
+    /// The stage of another worker, with the same policies and SAs: each SA is sealed and opened with by one worker, who owns it. Made
+    /// for each seat in their order, before packets come; what changes policies or SAs is asked of the first one, while all workers stand still.
+    /// </summary>
+    /// <param name="seat">The other worker's place.</param>
+    /// <param name="crypto">Its own from now on.</param>
+    public IpsecStage For(Seat seat, CryptoBackend crypto) => new(this, seat, crypto);
+
+    /// <summary>This one, and those of the other workers.</summary>
+    public IReadOnlyList<IpsecStage> Lanes => _lanes;
+
     /// <inheritdoc/>
     public int Generation { get; private set; } = 1;
 
@@ -75,7 +106,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     public IpsecDatabases Databases => Volatile.Read(ref _databases);
 
     /// <summary>Every SA. May be listed by any thread.</summary>
-    public Sad Sad { get; } = new();
+    public Sad Sad { get; }
 
     /// <summary>What a key manager has to know; it alone reads.</summary>
     public Ring<IpsecEvent> Events { get; } = new(RoomForEvents);
@@ -104,7 +135,11 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
             }
         }
 
-        Volatile.Write(ref _databases, next);
+        foreach (IpsecStage lane in _lanes)
+        {
+            Volatile.Write(ref lane._databases, next);
+        }
+
         Take(next);
         foreach ((SecurityAssociation sa, string[] names) in brought)
         {
@@ -121,9 +156,14 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
         }
 
         // Flows ask again what policy wants; nothing of the last burst keeps an SA that is gone.
-        Generation++;
-        Array.Clear(_jobs);
-        Array.Clear(_associations);
+        foreach (IpsecStage lane in _lanes)
+        {
+            lane.Generation++;
+            Array.Clear(lane._jobs);
+            Array.Clear(lane._associations);
+        }
+
+        _seat?.Crew.Renew();
     }
 
     /// <summary>
@@ -155,6 +195,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
             return $"there already is an SA that receives with the SPI 0x{sa.Spi:x8}";
         }
 
+        sa.Owner = OwnerOf(sa);
         Sad.Add(sa);
         Bind(sa, users);
         return null;
@@ -178,6 +219,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
 
         Sad.Remove(sa);
         Wipe(sa);
+        _seat?.Crew.Renew();
         return true;
     }
 
@@ -194,7 +236,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
             return new IpsecDecision(IpsecAction.Drop, 0);
         }
 
-        entry.Statistics.Decisions++;
+        Count(ref entry.Statistics.Decisions);
         return new IpsecDecision(entry.Action, entry.Number);
     }
 
@@ -226,13 +268,51 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
             association.Dispose();
         }
 
-        _crypto.Dispose();
+        foreach (IpsecStage lane in _lanes)
+        {
+            lane._crypto.Dispose();
+        }
     }
+
+    /// <summary>Whether an error may be sent: all workers together keep to the rate.</summary>
+    private bool MayAnswer()
+    {
+        for (int lane = 0; _seat is not null && lane < _lanes.Count; lane++)
+        {
+            _answers.CatchUp(_lanes[lane]._answers);
+        }
+
+        return _answers.TryTake(_now);
+    }
+
+    /// <summary>Counts for a policy, which all workers do.</summary>
+    private void Count(ref long cell, long by = 1)
+    {
+        if (_seat is null)
+        {
+            cell += by;
+        }
+        else
+        {
+            Interlocked.Add(ref cell, by);
+        }
+    }
+
+    /// <summary>
+    /// Who owns an SA: the worker at which its packets come in, by the addresses of its ends. So what is sealed is spread by far ends,
+    /// and in transport mode nothing changes hands. One that names no ends is the first worker's.
+    /// </summary>
+    private int OwnerOf(SecurityAssociation sa) =>
+        _seat is null || sa.Local == default || sa.Remote == default ? 0 : _seat.Crew.Homes.Of(sa.Local, sa.Remote);
 
     /// <summary>The library keeps what it made of a key no longer than the key lives.</summary>
     private void Wipe(SecurityAssociation sa)
     {
-        _crypto.Forget(sa.Key);
+        foreach (IpsecStage lane in _lanes)
+        {
+            lane._crypto.Forget(sa.Key);
+        }
+
         sa.Dispose();
     }
 
@@ -252,6 +332,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
             sa.Adopt(manual.Config.Settings);
             if (sa.Number == 0)
             {
+                sa.Owner = OwnerOf(sa);
                 Sad.Add(sa);
             }
 
@@ -262,7 +343,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     private void Bind(SecurityAssociation sa, SpdEntry[] users)
     {
         sa.Users = users;
-        sa.Begin(Events);
+        sa.Begin(_lanes[Math.Min(sa.Owner, _lanes.Count - 1)].Events);
         if (sa is OutboundSa outbound)
         {
             foreach (SpdEntry entry in users)

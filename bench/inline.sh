@@ -2,7 +2,7 @@
 # Filter as a bridge beside a kernel bridge with an equivalent stateful nftables table (tests/world/baseline.nft), in the
 # same namespaces, by turns: packets a second, processor time a packet, TCP, idle round trips. Medians and their ratios.
 #   ROUNDS=5 SECONDS_EACH=3 WORKERS=1 bench/inline.sh [--driver packet,ring,xdp,xdp-generic] [--only pps,cpu,tcp,rtt]
-# The world is small and its neighbours noisy: trust ratios within one run.
+# The world is small and its neighbours noisy: trust ratios within one run. What it prints last, bench/report/inline.tsv has too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -20,6 +20,7 @@ readonly world=tests/world/world.sh prefix=fw-$$-bench
 readonly filterctl=${FILTERCTL:-$PWD/out/filterctl}
 readonly bench=${BENCH:-$PWD/bench/Filter.Bench/bin/Release/net10.0/Filter.Bench.dll}
 readonly folder=/run/filter-world/$prefix
+readonly table=bench/report/inline.tsv      # metric, who, median, the kernel's, must, aim
 readonly client=192.0.2.5 servers=(198.51.100.7 2001:db8:f::7) frame=60 flows=256
 declare -A results=()      # "WHO METRIC" -> the value of each round
 alone=                     # nanoseconds that the generator takes for a frame that goes nowhere, of each round
@@ -126,7 +127,9 @@ row() {
   printf '  %-26s must %s, aim %s\n' "$1" "$2" "$3"
   for who in kernel $(tr , '\n' <<< "$drivers" | sed 's/^/Filter=/'); do
     value=$(median "${results["${who/=/ } $1"]-}")
-    [ -z "$value" ] || awk -v who="${who/=/ }" -v value="$value" -v base="$base" -v metric="$1" 'BEGIN {
+    [ -n "$value" ] || continue
+    printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "${who/=/ }" "$value" "$base" "$2" "$3" >> "$table.new"
+    awk -v who="${who/=/ }" -v value="$value" -v base="$base" -v metric="$1" 'BEGIN {
       if (metric ~ /round trip/) printf "    %-22s %10s   %+d us\n", who, value, value - base
       else printf "    %-22s %10s   %.2f x\n", who, value, value / base }'
   done
@@ -149,6 +152,8 @@ for round in $(seq "$rounds"); do
   done
 done
 
+mkdir -p "${table%/*}"
+: > "$table.new"
 echo
 echo "medians of $rounds rounds of $seconds s, and what they are of the kernel bridge's${alone:+; the generator alone takes $(median "$alone") ns a packet}"
 row 'packets/s' '1.4 x' '1.8 x'
@@ -157,3 +162,4 @@ row "TCP 1 ${servers[0]}" '1.0 x' '1.2 x'
 row "TCP 1 ${servers[1]}" '1.0 x' '1.2 x'
 row "TCP 4 ${servers[0]}" '0.4 x' '1.0 x'
 row 'round trip, us' '+60 us' '+30 us'
+mv "$table.new" "$table"

@@ -149,6 +149,33 @@ public sealed class Reassembler
         _firstComplete = _lastComplete = 0;
     }
 
+    /// <summary>
+    /// Appends the pieces of a datagram that was put together here and belongs elsewhere, to be parsed and put together there: in the
+    /// order of their arrival.
+    /// </summary>
+    /// <returns>How many; 0 where the burst has no room.</returns>
+    public int AppendPieces(Burst burst, int assembly)
+    {
+        int first = burst.Count;
+        if (!_pieces.TryAppendOriginals(burst, _table[assembly]))
+        {
+            return 0;
+        }
+
+        ref FragmentedDatagram datagram = ref _table[assembly];
+        int handle = datagram.First;
+        for (int i = first; i < burst.Count; i++)
+        {
+            FragmentPiece piece = handle != 0 ? _pieces[handle] : datagram.Final;
+            handle = handle != 0 ? piece.Next : 0;
+            ref Packet packet = ref burst.Packets[i];
+            (packet.Kind, packet.Assembly, packet.ArrivedBy, packet.Sa) = (PacketKind.Unknown, 0, piece.ArrivedBy, piece.Sa);
+            packet.Guest |= GuestState.Rehomed;
+        }
+
+        return burst.Count - first;
+    }
+
     /// <summary>The longest IP packet among the pieces of a complete datagram, in bytes.</summary>
     public int Longest(int assembly) => _pieces.Longest(_table[assembly]);
 

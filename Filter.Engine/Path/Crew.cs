@@ -21,6 +21,7 @@ public sealed class Crew
     private readonly PacketPath?[] _paths;
     private int _changes;
     private bool _begun;
+    private int _edition;
 
     /// <summary>A crew of so many workers. Each is given one of its <see cref="Seats"/> with what its path is built from.</summary>
     /// <param name="workers">How many, from 2 to <see cref="Most"/>.</param>
@@ -60,6 +61,12 @@ public sealed class Crew
         set => Volatile.Write(ref _changes, value);
     }
 
+    /// <summary>Rises when policies or SAs change: what is on its way between workers by then, and speaks of them, ends.</summary>
+    internal int Edition => Volatile.Read(ref _edition);
+
+    /// <summary>Policies or SAs have changed, while all workers stood still.</summary>
+    public void Renew() => Volatile.Write(ref _edition, _edition + 1);
+
     /// <summary>
     /// Walks a burst with all workers, turn by turn on the calling thread, until nothing is on its way between them: what tests do,
     /// and whoever wants the same each time.
@@ -71,7 +78,7 @@ public sealed class Crew
     {
         Begin(burst.Now);
         _seats[by].Spread(burst);
-        Walk(burst, by, walked, tick: false);
+        Walk(burst, by, walked, Step.Walk);
         WalkRest(burst, walked);
     }
 
@@ -81,7 +88,7 @@ public sealed class Crew
         Begin(burst.Now);
         for (int worker = 0; worker < _seats.Length; worker++)
         {
-            Walk(burst, worker, walked, tick: true);
+            Walk(burst, worker, walked, Step.Tick);
         }
 
         WalkRest(burst, walked);
@@ -109,9 +116,9 @@ public sealed class Crew
             {
                 for (int from = 0; from < _seats.Length; from++)
                 {
-                    while (seat.Take(burst, from, out _) > 0)
+                    while (seat.Take(burst, from, out GuestState kind) > 0)
                     {
-                        Walk(burst, seat.Number, walked, tick: false);
+                        Walk(burst, seat.Number, walked, kind == GuestState.NeedsHop ? Step.Resolve : Step.Walk);
                         seat.Release(from);
                         more = true;
                     }
@@ -120,17 +127,21 @@ public sealed class Crew
         }
     }
 
-    private void Walk(Burst burst, int worker, Action<Burst, int> walked, bool tick)
+    private void Walk(Burst burst, int worker, Action<Burst, int> walked, Step step)
     {
         PacketPath path = _paths[worker]!;
         path.Serve(burst.Now);
-        if (tick)
+        switch (step)
         {
-            path.Tick(burst);
-        }
-        else
-        {
-            path.Walk(burst);
+            case Step.Tick:
+                path.Tick(burst);
+                break;
+            case Step.Resolve:
+                path.Resolve(burst);
+                break;
+            default:
+                path.Walk(burst);
+                break;
         }
 
         _seats[worker].Publish();
@@ -140,5 +151,13 @@ public sealed class Crew
         {
             other!.Serve(burst.Now);
         }
+    }
+
+    /// <summary>What a worker does in its turn.</summary>
+    private enum Step
+    {
+        Walk,
+        Tick,
+        Resolve,
     }
 }

@@ -29,7 +29,7 @@ internal readonly record struct Demand(Listing Of, ShareKey Key, Limit Limit, Sh
 /// A packet whose flow its home does not know may be of an endpoint whose pinhole, open for everybody, another worker has.
 /// </summary>
 [Flags]
-public enum GuestState : byte
+public enum GuestState : ushort
 {
     /// <summary>Nobody else was asked.</summary>
     None = 0,
@@ -42,6 +42,24 @@ public enum GuestState : byte
 
     /// <summary>Walked to its end: it only leaves by a port of the worker that it was handed to.</summary>
     Leaves = 8,
+
+    /// <summary>Walked to its end: it only wants its next hop, which the first worker knows.</summary>
+    NeedsHop = 16,
+
+    /// <summary>Handed to another worker, who goes on with it.</summary>
+    Gone = 32,
+
+    /// <summary>Part of what another worker has counted.</summary>
+    Piece = 64,
+
+    /// <summary>It stays where it was sent: a piece, at the home of its whole; what an SA opens, with the SA's owner.</summary>
+    Rehomed = 128,
+
+    /// <summary>Above the rest is counted how often it was handed over.</summary>
+    OneHop = 0x1000,
+
+    /// <summary>It is handed over no more.</summary>
+    LastHop = 0xf000,
 
     /// <summary>Put together from fragments that were left behind: it may be cut again.</summary>
     PutTogether = 4,

@@ -19,6 +19,7 @@ internal sealed class FrameRing
 
     private readonly Packet[] _packets = new Packet[Slots];
     private readonly long[] _ends = new long[Slots];
+    private readonly int[] _editions = new int[Slots];
     private readonly byte[] _slab;
     private Writer _writer;
     private Shared _written;
@@ -37,7 +38,8 @@ internal sealed class FrameRing
 
     /// <summary>Copies a frame; false where there is no room. It may be read after <see cref="Publish"/>. For the writer.</summary>
     /// <param name="packet">The packet; what it says of the burst that it is in, is not kept.</param>
-    public bool TryWrite(in Packet packet)
+    /// <param name="edition">Of which policies and SAs it speaks.</param>
+    public bool TryWrite(in Packet packet, int edition = 0)
     {
         int need = Whole(packet.Length);
         int at = (int)(_writer.Bytes % _slab.Length);
@@ -51,6 +53,8 @@ internal sealed class FrameRing
         int slot = (int)(_writer.Count & (Slots - 1));
         ref Packet copy = ref _packets[slot];
         copy = packet;
+        (copy.Flow, copy.Reply, copy.Assembly) = (0, false, 0);      // of the writer's tables
+        copy.Guest = (GuestState)((ushort)packet.Guest + (ushort)GuestState.OneHop);
         copy.Slab = _slab;
         copy.Start = at + FrameArena.Room;
         copy.Floor = at;
@@ -58,6 +62,7 @@ internal sealed class FrameRing
         packet.Bytes.CopyTo(copy.Bytes);
         _writer.Bytes = begin + need;
         _ends[slot] = _writer.Bytes;
+        _editions[slot] = edition;
         _writer.Count++;
         return true;
     }
@@ -77,27 +82,33 @@ internal sealed class FrameRing
     }
 
     /// <summary>
-    /// Puts frames that wait, in order, into a burst, until it holds <see cref="Burst.Intake"/>: such as are to be walked, or such as
-    /// only leave, never both. For the reader.
+    /// Puts frames that wait, in order, into a burst, until it holds <see cref="Burst.Intake"/>: of one kind, to be walked, to leave, or
+    /// to be given a next hop. For the reader.
     /// </summary>
     /// <param name="burst">The burst.</param>
-    /// <param name="leaves">Whether they only leave.</param>
+    /// <param name="kind">None, <see cref="GuestState.Leaves"/> or <see cref="GuestState.NeedsHop"/>.</param>
+    /// <param name="edition">What policies and SAs are in force: what speaks of others ends.</param>
     /// <returns>How many.</returns>
-    public int Take(Burst burst, out bool leaves)
+    public int Take(Burst burst, out GuestState kind, int edition = 0)
     {
-        leaves = false;
+        const GuestState Kinds = GuestState.Leaves | GuestState.NeedsHop;
+        kind = GuestState.None;
         long written = Volatile.Read(ref _written.Value);
         int taken = 0;
         for (; _reader.Taken != written && burst.Count < Burst.Intake; _reader.Taken++, taken++)
         {
             ref Packet next = ref _packets[_reader.Taken & (Slots - 1)];
-            bool itLeaves = (next.Guest & GuestState.Leaves) != 0;
-            if ((taken > 0 && itLeaves != leaves) || !burst.TryLend(next))
+            GuestState its = next.Guest & Kinds;
+            if ((taken > 0 && its != kind) || !burst.TryLend(next))
             {
                 break;
             }
 
-            leaves = itLeaves;
+            kind = its;
+            if (its == GuestState.None && _editions[_reader.Taken & (Slots - 1)] != edition)
+            {
+                End(ref burst.Packets[burst.Count - 1]);
+            }
         }
 
         return taken;
@@ -110,6 +121,19 @@ internal sealed class FrameRing
         {
             Volatile.Write(ref _freedBytes.Value, _ends[(_reader.Taken - 1) & (Slots - 1)]);
             Volatile.Write(ref _freed.Value, _reader.Taken);
+        }
+    }
+
+    /// <summary>What was opened, or is to be sealed, by a policy and an SA that may be gone.</summary>
+    private static void End(ref Packet packet)
+    {
+        if (packet.Ipsec == IpsecAction.Protect && packet.Verdict == Verdict.Pass)
+        {
+            packet.Drop(DropReason.NoSa);
+        }
+        else if (packet.ArrivedBy != 0)
+        {
+            packet.Drop(DropReason.WrongSelectors);
         }
     }
 

@@ -85,6 +85,9 @@ public abstract class PacketPath
     /// </summary>
     public abstract void Tick(Burst burst);
 
+    /// <summary>Gives a next hop to what other workers have walked to its end. For the first worker, who has the neighbours.</summary>
+    public abstract void Resolve(Burst burst);
+
     /// <summary>Looks at the time before any packet comes: the others of a <see cref="Crew"/> ask a ruleset that its first worker has let look.</summary>
     internal abstract void Begin(long now);
 

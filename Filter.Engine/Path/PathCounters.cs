@@ -116,6 +116,14 @@ public sealed class PathCounters
         }
     }
 
+    /// <summary>A packet that another worker has counted as passed was dropped here; the sum over all is right.</summary>
+    internal void SettlePassed(DropReason reason)
+    {
+        _verdicts[(int)Verdict.Pass]--;
+        _verdicts[(int)Verdict.Drop]++;
+        _reasons[(int)reason]++;
+    }
+
     /// <summary>A packet that came goes on elsewhere: what the walk is about to count of it here is taken back.</summary>
     internal void HandOver()
     {

@@ -89,12 +89,15 @@ public sealed class Seat
     /// <summary>Puts what another has handed over into a burst, as much as a port would give at most.</summary>
     /// <param name="burst">The burst.</param>
     /// <param name="from">The other worker.</param>
-    /// <param name="leaves">Whether they were walked to their end, and only leave by a port of this worker.</param>
+    /// <param name="kind">
+    /// None where they are to be walked; <see cref="GuestState.Leaves"/> where they only leave by a port of this worker, and
+    /// <see cref="GuestState.NeedsHop"/> where they want a next hop first.
+    /// </param>
     /// <returns>How many packets.</returns>
-    public int Take(Burst burst, int from, out bool leaves)
+    public int Take(Burst burst, int from, out GuestState kind)
     {
-        leaves = false;
-        int taken = _from[from]?.Take(burst, out leaves) ?? 0;
+        kind = GuestState.None;
+        int taken = _from[from]?.Take(burst, out kind, Crew.Edition) ?? 0;
         Taken += taken;
         return taken;
     }
@@ -143,11 +146,33 @@ public sealed class Seat
         }
     }
 
+    /// <summary>Hands a packet to another worker, who goes on with it; here nothing more of it is counted. What finds no room is dropped.</summary>
+    /// <param name="packet">The packet.</param>
+    /// <param name="to">The other worker.</param>
+    /// <param name="piece">It is part of what was counted here.</param>
+    public void HandOver(ref Packet packet, int to, bool piece = false)
+    {
+        GuestState guest = packet.Guest;
+        packet.Guest |= (piece || packet.Own ? GuestState.Piece : GuestState.None) | (packet.Assembly != 0 ? GuestState.PutTogether : GuestState.None);
+        if (TryHandOver(packet, to))
+        {
+            packet.Finish(Verdict.Consumed);
+            (packet.Rule, packet.Log, packet.Own) = (0, false, false);
+            packet.Guest = guest | GuestState.Gone;
+        }
+        else
+        {
+            packet.Guest = guest;
+            packet.Drop(DropReason.WorkerBusy);
+        }
+    }
+
     /// <summary>Copies a packet for another worker.</summary>
     /// <returns>False where it has no room.</returns>
     internal bool TryHandOver(in Packet packet, int to)
     {
-        bool handed = _to[to]?.TryWrite(packet) == true;
+        // Nothing goes round for ever, whatever a sender thinks of.
+        bool handed = packet.Guest < GuestState.LastHop && _to[to]?.TryWrite(packet, Crew.Edition) == true;
         Given += handed ? 1 : 0;
         return handed;
     }

@@ -23,7 +23,7 @@ public struct TokenBucket
     public bool TryTake(long now) => TryTake(ref _empty, _limit, now);
 
     /// <summary>Goes on from where the same bucket has been left elsewhere, if that is later.</summary>
-    internal void CatchUp(in TokenBucket other) => _empty = Math.Max(_empty, other._empty);
+    public void CatchUp(in TokenBucket other) => _empty = Math.Max(_empty, other._empty);
 
     /// <summary>Takes one token of a bucket that is kept elsewhere.</summary>
     /// <param name="empty">When it was, or would have been, empty; <see cref="Full"/> at first.</param>

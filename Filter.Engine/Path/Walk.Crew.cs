@@ -26,37 +26,131 @@ public sealed partial class PacketPath<TTrace>
     /// <inheritdoc/>
     internal override void Begin(long now) => LookAtTime(now);
 
-    /// <summary>Hands a packet to another worker, who goes on with it; here nothing of it is counted.</summary>
-    private void HandOver(ref Packet packet, int to)
+    /// <inheritdoc/>
+    public override void Resolve(Burst burst)
     {
-        int assembly = packet.Assembly;
-        packet.Guest |= assembly != 0 ? GuestState.PutTogether : GuestState.None;
-        packet.Assembly = 0;
-        bool handed = _seat!.TryHandOver(packet, to);
-        packet.Assembly = assembly;
-        if (!handed)
+        int came = burst.Count;
+        _neighbours.Resolve(burst, came: 0);
+        Coalesce(burst);
+        for (int i = 0; i < burst.Count; i++)
         {
-            packet.Drop(DropReason.WorkerBusy);
+            ref Packet packet = ref burst.Packets[i];
+            Counters.Out += BitOperations.PopCount(packet.Egress);
+            Counters.Own += i >= came && packet.Own ? 1 : 0;
+            if (i < came && packet.Verdict == Verdict.Drop && (packet.Guest & GuestState.Piece) == 0)
+            {
+                Counters.SettlePassed(packet.Reason);
+            }
+        }
+    }
+
+    /// <summary>Next hops, where this worker knows them; what the first one must look up goes there, as passed.</summary>
+    private void ResolveHops(Burst burst, int came)
+    {
+        if (_seat is null or { Number: 0 } || !Settings.Local.CanAddress)
+        {
+            _neighbours.Resolve(burst, came);
             return;
         }
 
-        packet.Finish(Verdict.Consumed);
-        (packet.Rule, packet.Log) = (0, false);
-        Counters.HandOver();
+        for (int i = 0; i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Egress == 0 || !packet.NeedsNextHop || packet.Verdict != Verdict.Pass)
+            {
+                continue;
+            }
+
+            (GuestState guest, IpsecAction ipsec) = (packet.Guest, packet.Ipsec);
+            packet.Guest |= GuestState.NeedsHop | (i >= came || packet.Own ? GuestState.Piece : GuestState.None);
+            packet.Ipsec = ipsec == IpsecAction.Opened ? IpsecAction.None : ipsec;
+            bool handed = _seat.TryHandOver(packet, 0);
+            (packet.Guest, packet.Ipsec) = (guest, ipsec);
+            packet.Egress = 0;
+            if (!handed)
+            {
+                packet.Drop(DropReason.WorkerBusy);
+            }
+        }
     }
 
-    /// <summary>What was put together may turn out to belong elsewhere than its pieces: an error, by what it quotes.</summary>
+    /// <summary>Of what others handed over, what they have counted is not counted again.</summary>
+    private void LeaveOutPieces(Burst burst, int came)
+    {
+        for (int i = 0; i < came; i++)
+        {
+            Counters.In -= (burst.Packets[i].Guest & GuestState.Piece) != 0 ? 1 : 0;
+        }
+    }
+
+    /// <summary>What was appended to the burst is part of what came.</summary>
+    private static void MarkPieces(Burst burst, int came)
+    {
+        for (int i = came; i < burst.Count; i++)
+        {
+            burst.Packets[i].Guest |= GuestState.Piece;
+        }
+    }
+
+    /// <summary>What went to others counts there, not here.</summary>
+    private void LeaveOutGone(Burst burst, int came)
+    {
+        for (int i = 0; i < came; i++)
+        {
+            if ((burst.Packets[i].Guest & (GuestState.Gone | GuestState.Piece)) == GuestState.Gone)
+            {
+                Counters.HandOver();
+            }
+        }
+    }
+
+    /// <summary>
+    /// What belongs elsewhere than where it was dispatched to: what came out of an SA, by its own addresses, before its pieces wait;
+    /// and an error that was put together, by what it quotes.
+    /// </summary>
     private void SendHome(Burst burst)
     {
         for (int i = 0; i < burst.Count; i++)
         {
             ref Packet packet = ref burst.Packets[i];
-            if (packet.Assembly != 0 && packet.Kind == PacketKind.IcmpError && !packet.Done && !packet.Own
+            if (!packet.Done && !packet.Own && (packet.Guest & GuestState.Rehomed) == 0 && (packet.Depth > 0 || (packet.Assembly != 0 && packet.Kind == PacketKind.IcmpError))
                 && _seat!.Crew.Homes.Of(packet) is >= 0 and var home && home != _seat.Number)
             {
-                HandOver(ref packet, home);
+                if (packet.Assembly != 0)
+                {
+                    SendPiecesHome(burst, i, home);
+                }
+                else
+                {
+                    _seat.HandOver(ref packet, home);
+                }
             }
         }
+    }
+
+    /// <summary>The pieces of what was put together here go to its home as they came, and count there.</summary>
+    private void SendPiecesHome(Burst burst, int index, int home)
+    {
+        int first = burst.Count, pieces = _reassembler.AppendPieces(burst, burst.Packets[index].Assembly);
+        ref Packet whole = ref burst.Packets[index];
+        if (pieces == 0)
+        {
+            whole.Drop(DropReason.NoRoom);
+            return;
+        }
+
+        for (int i = first; i < burst.Count; i++)
+        {
+            _seat!.HandOver(ref burst.Packets[i], home);
+        }
+
+        for (int held = pieces - 1; held > 0; held--)
+        {
+            Counters.HandOver();            // they came, and waited; what becomes of the whole is said of them later
+        }
+
+        whole.Finish(Verdict.Consumed);
+        whole.Guest |= GuestState.Gone;
     }
 
     /// <summary>
@@ -82,7 +176,7 @@ public sealed partial class PacketPath<TTrace>
             }
 
             packet.Guest |= GuestState.Visits;
-            HandOver(ref packet, other);
+            _seat.HandOver(ref packet, other);
             return true;
         }
 
@@ -92,7 +186,7 @@ public sealed partial class PacketPath<TTrace>
         }
 
         packet.Guest |= GuestState.Returned;
-        HandOver(ref packet, home);
+        _seat.HandOver(ref packet, home);
         return true;
     }
 

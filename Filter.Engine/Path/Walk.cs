@@ -97,6 +97,11 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Ipsec?.Part(burst);                 // what came as one super-frame, but is sealed apart
         int came = burst.Count;
         Counters.In += came;
+        if (_seat is not null)
+        {
+            LeaveOutPieces(burst, came);
+        }
+
         Complete(burst);                    // fragments wait for their rest
         for (int depth = 0; depth < MaxDepth && Ipsec is { } ipsec && ipsec.Open(burst, 0) > 0; depth++)
         {
@@ -111,10 +116,15 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         Track(burst);                       // one row of one table a packet
         Answer(burst);                      // what was rejected, or is too big for its far port
         KeepFacts(burst, came);             // what a log will show of what is sealed now
-        Protect(burst);                     // what policy says to seal
+        Protect(burst, came);               // what policy says to seal
         Release(burst);                     // fragments go on as they came
-        _neighbours.Resolve(burst, came);   // next hops of what Filter itself addressed
+        ResolveHops(burst, came);           // next hops of what Filter itself addressed
         Coalesce(burst);                    // what came apart leaves in one piece
+        if (_seat is not null)
+        {
+            LeaveOutGone(burst, came);
+        }
+
         Account(burst, came);
     }
 
@@ -146,7 +156,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         if (Ipsec is { } ipsec)
         {
             ipsec.Tick(burst);
-            _neighbours.Resolve(burst, came: 0);
+            ResolveHops(burst, came: 0);
         }
 
         Account(burst, 0);
@@ -182,6 +192,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         if (_seat is { Number: 0 })
         {
             Ruleset.Advance(_now);          // before another worker asks it
+            _seat.Crew.Renew();
         }
 
         BeginSweep();
@@ -221,6 +232,11 @@ public sealed partial class PacketPath<TTrace> : PacketPath
 
     private void Complete(Burst burst)
     {
+        if (_seat is not null)
+        {
+            SendHome(burst);
+        }
+
         if (_reassembler.Complete(burst, 0, Ipsec) > 0)
         {
             Parse(burst);
@@ -245,11 +261,16 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         }
     }
 
-    private void Protect(Burst burst)
+    private void Protect(Burst burst, int came)
     {
         if (Ipsec is { } stage)
         {
             _reassembler.Restore(burst, stage);
+            if (_seat is not null)
+            {
+                MarkPieces(burst, came);
+            }
+
             stage.Protect(burst);
         }
     }
@@ -465,7 +486,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
                 continue;
             }
 
-            if (i >= came)
+            if (i >= came || (packet.Guest & GuestState.Piece) != 0)
             {
                 continue;                   // a segment, a fragment, a packet that had been held: its whole is counted
             }

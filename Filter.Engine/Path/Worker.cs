@@ -195,15 +195,20 @@ public sealed class Worker
         for (int from = 0; from < seat.Crew.Seats.Count; from++)
         {
             _burst.Now = Now();
-            if (seat.Take(_burst, from, out bool leaves) == 0)
+            if (seat.Take(_burst, from, out GuestState kind) == 0)
             {
                 continue;
             }
 
             busy = true;
-            if (leaves)
+            if (kind == GuestState.Leaves)
             {
                 Send();
+            }
+            else if (kind == GuestState.NeedsHop)
+            {
+                _path.Resolve(_burst);
+                Transmit();
             }
             else
             {

@@ -124,7 +124,13 @@ public sealed class Sad
     /// <param name="protocol">50 or 51.</param>
     /// <param name="source">The outer header's.</param>
     /// <param name="destination">The outer header's.</param>
-    public OutboundSa? FindSealing(uint spi, byte protocol, Address source, Address destination) => _sealing.Find(spi, protocol, source, destination);
+    public OutboundSa? FindSealing(uint spi, byte protocol, Address source, Address destination)
+    {
+        lock (_sealing)
+        {
+            return _sealing.Find(spi, protocol, source, destination);
+        }
+    }
 
     /// <summary>The most places that any search looks at, for who wants to know how even they lie.</summary>
     internal int LongestRun
@@ -151,9 +157,12 @@ public sealed class Sad
             return;
         }
 
-        _sealing.Remove(sa);
-        sa.Follow(address, port);
-        _sealing.Add(sa);
+        lock (_sealing)                     // several workers read it
+        {
+            _sealing.Remove(sa);
+            sa.Follow(address, port);
+            _sealing.Add(sa);
+        }
     }
 
     /// <summary>Whether any SA takes ESP in UDP.</summary>

@@ -101,6 +101,9 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>What it does to packets.</summary>
     internal Protection Protection { get; }
 
+    /// <summary>The worker that owns its counter and window: it alone seals and opens by it.</summary>
+    internal int Owner { get; set; }
+
     /// <summary>It stands in a ruleset, and goes with it.</summary>
     public bool IsOfRuleset { get; internal init; }
 
@@ -161,6 +164,9 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>Whether it may carry one more packet; what was reached meanwhile shows in <see cref="State"/>, and is told.</summary>
     internal bool MayCarry(long now) =>
         (now < _nextTime && Statistics.Packets < _nextPackets && Statistics.Bytes < _nextBytes) || Age(now);
+
+    /// <summary>As <see cref="MayCarry(long)"/>, asked by any worker: whose it is looks at its life.</summary>
+    internal bool MayCarry(long now, int worker) => Owner == worker ? MayCarry(now) : State != SaState.Expired;
 
     /// <summary>Whether what came or goes is between the ends it has: in transport mode its addresses are the packet's own.</summary>
     internal bool IsBetweenEnds(Address local, Address remote) =>

@@ -91,10 +91,10 @@ public sealed class SpdEntry
     /// The SA for a packet that goes out: one whose selectors, DSCPs and life allow it. Those that name the DSCP come first, and
     /// among these the newest.
     /// </summary>
-    internal OutboundSa? Select(in Packet packet, long now)
+    internal OutboundSa? Select(in Packet packet, long now, int worker = 0)
     {
         // Mostly there is one, which carries all that its policy says.
-        if (_populated is null && _first is { } first && first.CarriesAll && first.MayCarry(now))
+        if (_populated is null && _first is { } first && first.CarriesAll && first.MayCarry(now, worker))
         {
             return first;
         }
@@ -114,7 +114,7 @@ public sealed class SpdEntry
         {
             if (sa.Carries(packet.TrafficClass) && sa.IsBetweenEnds(packet.Key.Source, packet.Key.Destination)
                 && (sa.Selectors is null || sa.Selectors.Contain(SelectorValues.OfSent(packet)))
-                && sa.MayCarry(now))
+                && sa.MayCarry(now, worker))
             {
                 return sa;
             }

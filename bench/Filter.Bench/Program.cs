@@ -1,6 +1,7 @@
 using BenchmarkDotNet.Running;
 using Filter.Bench;
 using Filter.Bench.Engine;
+using Filter.Bench.Report;
 
 if (args is ["flood", var device, var receiver, var target, var count, var rate])
 {
@@ -28,6 +29,14 @@ else if (args is ["ipsec"])
 {
     IpsecBench.Run();
 }
+else if (args is ["report", var folder])
+{
+    Reporting.Run(folder);
+}
+else if (args is ["check", var program, var baseline, .. var more])
+{
+    return InstructionCheck.Run(program, baseline, accept: more is ["--accept"]);
+}
 else if (args is ["analysis", ..])
 {
     AnalysisBench.Run(args.Length > 1 ? args[1] : "");
@@ -40,3 +49,5 @@ else
 {
     BenchmarkSwitcher.FromAssembly(typeof(SynFlood).Assembly).Run(args);
 }
+
+return 0;

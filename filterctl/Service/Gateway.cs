@@ -64,22 +64,23 @@ internal sealed class Gateway : IDisposable
         Calendar? calendar = null, IRuleset? judge = null, int workers = 1)
         where TTrace : struct, ITrace
     {
-        IpsecStage? ipsec = ruleset.Ipsec is null ? null : MakeStage(ruleset, ports, reserve);
+        LocalNetwork local = LocalOf(ruleset, ports);
+        Crew? crew = workers == 1 ? null : new Crew(workers, ports, local);
+        IpsecStage? ipsec = ruleset.Ipsec is null ? null : MakeStage(ruleset, ports, reserve, crew);
         PathSettings settings = new()
         {
             Ports = ports,
             Ruleset = judge ?? RulesetCompiler.Compile(ruleset, calendar),
             Ipsec = ipsec,
-            Local = LocalOf(ruleset, ports),
+            Local = local,
             Flows = flows ?? ruleset.Limits.Flows,
         };
-        if (workers == 1 || ruleset.Ipsec is not null)
+        if (crew is null)
         {
             return new Gateway(ports, [new PacketPath<TTrace>(settings, trace)], null, ipsec);
         }
 
-        Crew crew = new(workers, ports, settings.Local);
-        PacketPath[] paths = [.. crew.Seats.Select(seat => new PacketPath<TTrace>(settings with { Seat = seat }, trace))];
+        PacketPath[] paths = [.. crew.Seats.Select(seat => new PacketPath<TTrace>(settings with { Seat = seat, Ipsec = ipsec?.Lanes[seat.Number] }, trace))];
         crew.Begin(WallClock.Monotonic);
         return new Gateway(ports, paths, crew, ipsec);
     }
@@ -122,14 +123,9 @@ internal sealed class Gateway : IDisposable
     {
         IRuleset compiled = RulesetCompiler.Compile(next);
         Publication[] ready = [.. Paths.Select(path => path.Prepare(compiled, keepsFlows))];
-        if (Crew is not null && next.Ipsec is not null)
-        {
-            throw new Refusal("IPsec has one worker yet: stop, and run again");
-        }
-
         if (Ipsec is null)
         {
-            IpsecStage? fresh = next.Ipsec is null ? null : MakeStage(next, Ports, reserve);
+            IpsecStage? fresh = next.Ipsec is null ? null : MakeStage(next, Ports, reserve, Crew);
             return () =>
             {
                 Ipsec = fresh;
@@ -150,17 +146,23 @@ internal sealed class Gateway : IDisposable
     {
         for (int worker = 0; worker < ready.Length; worker++)
         {
-            Paths[worker].Publish(ready[worker], Ipsec);
+            Paths[worker].Publish(ready[worker], Ipsec?.Lanes[worker]);
         }
     }
 
     /// <summary>The stage for a ruleset's IPsec part.</summary>
-    private static IpsecStage MakeStage(Ruleset ruleset, IReadOnlyList<Port> ports, SequenceReserve? reserve)
+    private static IpsecStage MakeStage(Ruleset ruleset, IReadOnlyList<Port> ports, SequenceReserve? reserve, Crew? crew)
     {
         PortConfig? tap = ruleset.Ports.FirstOrDefault(static port => port.Kind == PortKind.Tap);
         IpsecDatabases databases = IpsecDatabases.Build(ruleset.Ipsec, OwnAddresses(ruleset), null, reserve);
         Port? self = tap is null ? null : ports[tap.Number];
-        return new IpsecStage(ports, CryptoBackend.CreateBest(), databases, ports.Count == 2 ? self : null, self);
+        IpsecStage first = new(ports, CryptoBackend.CreateBest(), databases, ports.Count == 2 ? self : null, self, crew?.Seats[0]);
+        foreach (Seat seat in crew?.Seats.Skip(1) ?? [])
+        {
+            first.For(seat, CryptoBackend.CreateBest());
+        }
+
+        return first;
     }
 
     private static IEnumerable<Address> OwnAddresses(Ruleset ruleset) =>

@@ -30,7 +30,7 @@ internal sealed class SaLog(ServiceLog log)
         }
 
         int lines = 0;
-        while (stage.Events.TryRead(out IpsecEvent told))
+        while (TryRead(stage, out IpsecEvent told))
         {
             if (told.Kind == IpsecEventKind.Acquire)
             {
@@ -66,6 +66,20 @@ internal sealed class SaLog(ServiceLog log)
         }
 
         _wanted.Clear();
+    }
+
+    private static bool TryRead(IpsecStage stage, out IpsecEvent told)
+    {
+        foreach (IpsecStage lane in stage.Lanes)
+        {
+            if (lane.Events.TryRead(out told))
+            {
+                return true;
+            }
+        }
+
+        told = default;
+        return false;
     }
 
     private static string Describe(in IpsecEvent told)

@@ -75,7 +75,7 @@ internal static class SaTelling
             UdpPort = settings.Encapsulation?.LocalPort,
             UdpRemotePort = sa is OutboundSa { PeerPort: > 0 } sending ? sending.PeerPort : settings.Encapsulation?.RemotePort,
             KeepAlivesSent = settings.Encapsulation is not null && sa is OutboundSa ? Volatile.Read(ref sa.Statistics.KeepAlives) : null,
-            KeepAlivesHeard = settings.Encapsulation is not null && sa is InboundSa ? stage.KeepAlivesHeard : null,
+            KeepAlivesHeard = settings.Encapsulation is not null && sa is InboundSa ? stage.Lanes.Sum(static lane => lane.KeepAlivesHeard) : null,
             Dscps = settings.Dscps == 0 ? null : [.. Dscps(settings.Dscps)],
             Selectors = sa.Selectors is { } own ? Describe(own) : null,
             Outer = sa.Mode == IpsecMode.Tunnel ? OuterOf(settings.Outer) : null,

@@ -8,21 +8,40 @@ using Filter.Rules.Policy;
 
 namespace Filter.Bench.Engine;
 
-/// <summary>A walk between two ports in memory under a policy of a thousand rules, and flows that are established in it.</summary>
+/// <summary>A walk between two ports in memory under a policy of many rules, and flows that are established in it.</summary>
 internal sealed class EnginePath
 {
-    private const int Rules = 1_000;
+    /// <summary>How many rules unless said.</summary>
+    internal const int Usual = 1_000;
+
     private const long Seconds = 3_000_000_000;
 
-    internal EnginePath(int capacity)
+    private readonly Homes? _homes;
+    private readonly int _worker;
+
+    /// <summary>The only worker.</summary>
+    internal EnginePath(int capacity, int rules = Usual)
+        : this(capacity, Compile(rules, out MemoryPort[] ports), ports, null)
     {
-        RulesetReading reading = RulesetFile.Parse("bench.yaml", Text());
-        Ruleset ruleset = reading.Ruleset ?? throw new InvalidOperationException(string.Join('\n', reading.Diagnostics));
-        MemoryPort[] ports = [.. ruleset.Ports.Select(static p => new MemoryPort(1500) { Name = p.Name, Number = p.Number, Side = p.Side, KeepsSent = false })];
-        Compiled = RulesetCompiler.Compile(ruleset);
-        Path = new PacketPath<NoTrace>(new PathSettings { Ports = ports, Ruleset = Compiled, Flows = capacity });
+    }
+
+    private EnginePath(int capacity, IRuleset compiled, MemoryPort[] ports, Seat? seat)
+    {
+        Compiled = compiled;
+        (_homes, _worker) = (seat?.Crew.Homes, seat?.Number ?? 0);
+        Path = new PacketPath<NoTrace>(new PathSettings { Ports = ports, Ruleset = compiled, Flows = capacity, Seat = seat });
         Path.Events.Muted = true;
         Burst.Now = 1_000_000_000;
+    }
+
+    /// <summary>Several workers of one gateway, each with the flows that are at home with it.</summary>
+    internal static EnginePath[] Crew(int workers, int capacity)
+    {
+        CompiledRuleset compiled = Compile(Usual, out MemoryPort[] ports);
+        var crew = new Crew(workers, ports);
+        EnginePath[] all = [.. crew.Seats.Select(seat => new EnginePath(capacity, compiled, ports, seat))];
+        crew.Begin(all[0].Burst.Now);
+        return all;
     }
 
     internal IRuleset Compiled { get; }
@@ -73,6 +92,10 @@ internal sealed class EnginePath
         for (int flow = first; flow < first + count; flow++)
         {
             Traffic.Append(Burst, flow, reply, flags, hosts: hosts);
+            if (_homes is { } homes && homes.Of(Burst.Packets[Burst.Count - 1]) != _worker)
+            {
+                Burst.Trim(Burst.Count - 1);
+            }
         }
 
         Path.Walk(Burst);
@@ -85,7 +108,27 @@ internal sealed class EnginePath
         }
     }
 
-    private static string Text()
+    /// <summary>The flows of so many that are this worker's, by their numbers.</summary>
+    internal int[] Own(int flows)
+    {
+        return [.. Enumerable.Range(0, flows).Where(IsOwn)];
+        bool IsOwn(int flow)
+        {
+            Burst.Reset();
+            Traffic.Append(Burst, flow, reply: false);
+            return _homes is not { } homes || homes.Of(Burst.Packets[0]) == _worker;
+        }
+    }
+
+    private static CompiledRuleset Compile(int rules, out MemoryPort[] ports)
+    {
+        RulesetReading reading = RulesetFile.Parse("bench.yaml", Text(rules));
+        Ruleset ruleset = reading.Ruleset ?? throw new InvalidOperationException(string.Join('\n', reading.Diagnostics));
+        ports = [.. ruleset.Ports.Select(static p => new MemoryPort(1500) { Name = p.Name, Number = p.Number, Side = p.Side, KeepsSent = false })];
+        return RulesetCompiler.Compile(ruleset);
+    }
+
+    private static string Text(int rules)
     {
         var text = new StringBuilder("""
             filter: 1
@@ -95,7 +138,7 @@ internal sealed class EnginePath
             rules:
 
             """);
-        for (int i = 0; i < Rules - 1; i++)
+        for (int i = 0; i < rules - 1; i++)
         {
             string network = i % 2 == 0 ? $"203.{i % 200}.{i / 200}.0/24" : $"2001:dba:{i:x}:f::/64";
             text.Append(i % 3 == 0

@@ -21,6 +21,44 @@ internal static class Traffic
 
     private const uint OpenerStart = 1_000, AnswererStart = 9_000;
 
+    /// <summary>Fills a burst with packets of so many flows, either way, at random, a microsecond after the last one.</summary>
+    internal static void Fill(Burst burst, Random random, int flows)
+    {
+        Begin(burst);
+        for (int k = 0; k < Burst.Intake; k++)
+        {
+            int pick = random.Next(2 * flows);
+            Append(burst, pick >> 1, (pick & 1) != 0);
+        }
+    }
+
+    /// <summary>The same with packets of these flows.</summary>
+    internal static void Fill(Burst burst, Random random, int[] flows)
+    {
+        Begin(burst);
+        for (int k = 0; k < Burst.Intake; k++)
+        {
+            int pick = random.Next(2 * flows.Length);
+            Append(burst, flows[pick >> 1], (pick & 1) != 0);
+        }
+    }
+
+    /// <summary>The same with packets of flows that are not there: UDP and SYNs.</summary>
+    internal static void Fill(Burst burst, ref int next, bool unasked = false)
+    {
+        Begin(burst);
+        for (int k = 0; k < Burst.Intake; k++, next++)
+        {
+            Append(burst, next, reply: false, TcpFlags.Syn, unasked: unasked);
+        }
+    }
+
+    private static void Begin(Burst burst)
+    {
+        burst.Reset();
+        burst.Now += 1_000;
+    }
+
     /// <summary>Appends one packet of a flow.</summary>
     /// <param name="burst">Where to.</param>
     /// <param name="flow">The flow's number.</param>

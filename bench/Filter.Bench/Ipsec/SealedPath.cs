@@ -29,12 +29,13 @@ internal sealed class SealedPath : IDisposable
     private readonly int _sas;
     private int _next;
 
-    internal SealedPath(IpsecSuite suite, int size, int sas, bool tunnel)
+    internal SealedPath(IpsecSuite suite, int size, int sas, bool tunnel, Func<CryptoBackend>? crypto = null)
     {
+        crypto ??= CryptoBackend.CreateBest;
         _sas = sas;
         Size = size;
-        _left = new Site(sas, tunnel, suite, sealing: true);
-        _right = new Site(sas, tunnel, suite, sealing: false);
+        _left = new Site(sas, tunnel, suite, crypto(), sealing: true);
+        _right = new Site(sas, tunnel, suite, crypto(), sealing: false);
         for (int i = 0; i < BurstSize; i++)
         {
             _frames[i] = new byte[EthernetHeader.Length + size];
@@ -163,7 +164,7 @@ internal sealed class SealedPath : IDisposable
 
     private sealed class Site
     {
-        internal Site(int sas, bool tunnel, IpsecSuite suite, bool sealing)
+        internal Site(int sas, bool tunnel, IpsecSuite suite, CryptoBackend crypto, bool sealing)
         {
             const string text = """
                 filter: 1
@@ -187,7 +188,7 @@ internal sealed class SealedPath : IDisposable
                 Outbound = true,
                 Inbound = true,
             });
-            Stage = new IpsecStage(ports, CryptoBackend.CreateBest(), IpsecDatabases.Build(new IpsecConfig([.. policies], []), []));
+            Stage = new IpsecStage(ports, crypto, IpsecDatabases.Build(new IpsecConfig([.. policies], []), []));
             for (int i = 0; i < sas; i++)
             {
                 Address a = Address.Parse("192.0.2.1"), b = Address.Parse("198.51.100.1");

@@ -18,17 +18,18 @@ internal sealed class NetWalk
     /// <summary>Builds it.</summary>
     /// <param name="settings">What each path is built from.</param>
     /// <param name="workers">How many; 0 for what the environment says.</param>
-    public NetWalk(PathSettings settings, int workers = 0)
+    /// <param name="stage">The IPsec stage of each worker, by its place in the crew; null for none.</param>
+    public NetWalk(PathSettings settings, int workers = 0, Func<Seat?, IIpsecStage?>? stage = null)
     {
         workers = workers > 0 ? workers : Usual;
         if (workers == 1)
         {
-            _paths = [new PacketPath<NoTrace>(settings)];
+            _paths = [new PacketPath<NoTrace>(settings with { Ipsec = stage?.Invoke(null) })];
             return;
         }
 
         _crew = new Crew(workers, settings.Ports, settings.Local);
-        _paths = [.. _crew.Seats.Select(seat => new PacketPath<NoTrace>(settings with { Seat = seat }))];
+        _paths = [.. _crew.Seats.Select(seat => new PacketPath<NoTrace>(settings with { Seat = seat, Ipsec = stage?.Invoke(seat) }))];
     }
 
     /// <summary>How many workers a net has that does not say.</summary>
@@ -114,11 +115,11 @@ internal sealed class NetWalk
     }
 
     /// <summary>Puts a ruleset in force.</summary>
-    public void Publish(IRuleset ruleset, bool keepsFlows = false)
+    public void Publish(IRuleset ruleset, bool keepsFlows = false, Func<int, IIpsecStage?>? stage = null)
     {
-        foreach (PacketPath path in _paths)
+        for (int worker = 0; worker < _paths.Length; worker++)
         {
-            path.Publish(path.Prepare(ruleset, keepsFlows), null);
+            _paths[worker].Publish(_paths[worker].Prepare(ruleset, keepsFlows), stage?.Invoke(worker));
         }
     }
 

@@ -239,7 +239,7 @@ public sealed class LeakTests
         Assert.Empty(right.Carry("outside", FromLeft(1, pieces[0][14..], 4)));
         Assert.Equal(1, right.Path.HeldNow);
 
-        right.Path.Publish(right.Path.Ruleset, right.Path.Ipsec);
+        right.Path.Publish(right.Path.Ruleset, stage: worker => right.Stage.Lanes[worker]);
 
         Assert.Equal(0, right.Path.HeldNow);
         Assert.Equal(1, right.Path.Counters[DropReason.WrongSelectors]);

@@ -117,7 +117,7 @@ public sealed class ProtectedWalkFuzzTests
         Assert.True(sealedOrLink, $"in the clear ({why}): {PacketLine.Of(packet, "outside")} {Convert.ToHexString(frame)}");
     }
 
-    private static void CheckBalance(PacketPath path)
+    private static void CheckBalance(Conversations.NetWalk path)
     {
         PathCounters counters = path.Counters;
         Assert.Equal(0, counters[DropReason.None]);

@@ -8,6 +8,7 @@ using Filter.Ipsec.Databases;
 using Filter.Rules;
 using Filter.Rules.Compile;
 using Filter.Rules.Policy;
+using Filter.Tests.Conversations;
 
 namespace Filter.Tests.Ipsec;
 
@@ -20,7 +21,8 @@ internal sealed class Site : IDisposable
 
     /// <param name="text">The ruleset.</param>
     /// <param name="superFrames">Whether its ports take super-frames.</param>
-    internal Site(string text, bool superFrames = false)
+    /// <param name="workers">How many workers; 0 for what the environment says.</param>
+    internal Site(string text, bool superFrames = false, int workers = 0)
     {
         RulesetReading reading = RulesetFile.Parse("site.yaml", text);
         Assert.True(reading.Ruleset is not null, string.Join('\n', reading.Diagnostics));
@@ -39,20 +41,23 @@ internal sealed class Site : IDisposable
         PortConfig? own = ruleset.Ports.FirstOrDefault(p => p.Kind == PortKind.Tap);
         LocalAddress[] addresses = [.. own?.Addresses.Select(a => new LocalAddress(a.Address, a.Length)) ?? []];
         Port[] ports = [.. _ports.Values];
-        _stage = new IpsecStage(
-            ports, CryptoBackend.CreateBest(), IpsecDatabases.Build(ruleset.Ipsec, addresses.Select(a => a.Address)), ports.Length == 2 ? self : null, self);
+        IpsecStage? first = null;
+        Path = new NetWalk(
+            new PathSettings
+            {
+                Ports = ports,
+                Ruleset = RulesetCompiler.Compile(ruleset),
+                Local = new LocalNetwork(ports, self, addresses, []),
+                Flows = 1024,
+            },
+            workers,
+            seat => first is not null ? first.For(seat!, CryptoBackend.CreateBest()) : first = new IpsecStage(
+                ports, CryptoBackend.CreateBest(), IpsecDatabases.Build(ruleset.Ipsec, addresses.Select(a => a.Address)), ports.Length == 2 ? self : null, self, seat));
+        _stage = first!;
         ruleset.WipeKeys();
-        Path = new PacketPath<NoTrace>(new PathSettings
-        {
-            Ports = ports,
-            Ruleset = RulesetCompiler.Compile(ruleset),
-            Ipsec = _stage,
-            Local = new LocalNetwork(ports, self, addresses, []),
-            Flows = 1024,
-        });
     }
 
-    internal PacketPath Path { get; }
+    internal NetWalk Path { get; }
 
     internal IpsecStage Stage => _stage;
 
@@ -68,7 +73,7 @@ internal sealed class Site : IDisposable
     {
         Ruleset ruleset = RulesetFile.Parse("site.yaml", text).Ruleset!;
         _stage.Adopt(IpsecDatabases.Build(ruleset.Ipsec, [], _stage.Databases));
-        Path.Publish(Path.Prepare(RulesetCompiler.Compile(ruleset), keepsFlows), _stage);
+        Path.Publish(RulesetCompiler.Compile(ruleset), keepsFlows, worker => _stage.Lanes[worker]);
     }
 
     /// <summary>Lets frames arrive together at a port; gives what each port then sent.</summary>
@@ -85,7 +90,7 @@ internal sealed class Site : IDisposable
 
         _burst.Now = Now;
         _ports[port].Receive(_burst);
-        Path.Walk(_burst);
+        Path.Walk(_burst, Transmit);
         return Sent();
     }
 
@@ -93,7 +98,7 @@ internal sealed class Site : IDisposable
     internal Dictionary<string, List<byte[]>> Tick()
     {
         _burst.Now = Now;
-        Path.Tick(_burst);
+        Path.Tick(_burst, Transmit);
         return Sent();
     }
 
@@ -102,7 +107,6 @@ internal sealed class Site : IDisposable
         Dictionary<string, List<byte[]>> sent = [];
         foreach (MemoryPort each in _ports.Values)
         {
-            each.Transmit(_burst);
             IReadOnlyList<SentFrame> frames = each.TakeSent();
             List<byte[]> these = [.. frames.Select(s => s.Bytes)];
             Offloads[each.Name] = [.. frames.Select(s => s.Offload)];
@@ -112,7 +116,14 @@ internal sealed class Site : IDisposable
             }
         }
 
-        _burst.Reset();
         return sent;
+    }
+
+    private void Transmit(Burst walked)
+    {
+        foreach (MemoryPort each in _ports.Values)
+        {
+            each.Transmit(walked);
+        }
     }
 }

@@ -99,8 +99,7 @@ public sealed class SiteToSiteTests
         using Site left = TransportSite("0x1001", Keys0, "0x1002", Keys1), right = TransportSite("0x1002", Keys1, "0x1001", Keys0);
         byte[] question = PlainFrames.Udp(s_lefts[0], s_rights[0], 30);
         Cross(left, right, question);
-        int flow = right.Path.Flows.Find(PlainFrames.Parsed(question).Key, out _);
-        long deadline = right.Path.Flows[flow].Deadline;
+        Assert.True(right.Path.TryFind(PlainFrames.Parsed(question).Key, out Filter.Engine.Flows.Flow before));
         right.Now += 5_000_000_000;
 
         // The flow that is there, and one that a rule would let in.
@@ -109,7 +108,8 @@ public sealed class SiteToSiteTests
 
         Assert.Equal(2, right.Path.Counters[DropReason.ClearForProtected]);
         Assert.Equal(1, right.Path.Flows.Count);
-        Assert.Equal(deadline, right.Path.Flows[flow].Deadline);
+        Assert.True(right.Path.TryFind(PlainFrames.Parsed(question).Key, out Filter.Engine.Flows.Flow after));
+        Assert.Equal(before.Deadline, after.Deadline);
     }
 
     [Fact]

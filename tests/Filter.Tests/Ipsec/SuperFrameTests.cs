@@ -117,13 +117,13 @@ public sealed class SuperFrameTests
             ref Packet packet = ref burst.Packets[index];
             (packet.Length, packet.Offload) = (whole.Length, offload);
             whole.CopyTo(packet.Bytes);
-            right.Path.Walk(burst);
+            right.Path.Single.Walk(burst);
         }));
         Assert.Equal(10 + (40 * 10), right.Path.Counters[Verdict.Pass]);
 
         static Site MakeInUdp(string leaves, string comes) => new(Text
             .Replace("replay: 64", "replay: off\n      udp: {}", StringComparison.Ordinal)
-            .Replace("OUT", leaves, StringComparison.Ordinal).Replace("IN", comes, StringComparison.Ordinal));
+            .Replace("OUT", leaves, StringComparison.Ordinal).Replace("IN", comes, StringComparison.Ordinal), workers: 1);
     }
 
     [Fact]
