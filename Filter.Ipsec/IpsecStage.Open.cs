@@ -322,7 +322,7 @@ public sealed partial class IpsecStage
     {
         packet.ArrivedBy = sa.Policy;
         packet.Sa = sa.Number;
-        packet.Guest &= ~GuestState.Rehomed;
+        packet.Guest &= ~(GuestState.Rehomed | GuestState.PutTogether);     // its own pieces are the SA's, not those of what was inside
         packet.Ipsec = IpsecAction.Opened;
         packet.Depth++;
         if (sa.Settings.ClampMss && sa.Users.Length > 0 && sa.Users[0].Usual is { } back)

@@ -274,8 +274,9 @@ public sealed partial class PacketPath<TTrace>
         DestinationMac = packet.ArrivedBy == 0 ? LinkAddress.Read(packet.Bytes) : 0,
         PacketLength = LengthOnTheWire(packet),
         Extensions = packet.Extensions,
-        // Of what was opened, whether it did so within the SA: the tunnel's own fragments are the tunnel's.
-        Fragmented = packet.Assembly != 0 || packet.FragmentHeader != 0,
+        // Of what was opened, whether it did so within the SA: the tunnel's own fragments are the tunnel's. Another worker may have put
+        // it together.
+        Fragmented = packet.Assembly != 0 || packet.FragmentHeader != 0 || (packet.Guest & GuestState.PutTogether) != 0,
     };
 
     /// <summary>Of a super-frame, what each of its segments will be but for the last.</summary>

@@ -92,6 +92,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             LookAtTime(burst.Now);          // a ruleset is never asked before it knows the time
         }
 
+        _rare = false;
         Parse(burst);                       // offsets and keys, or the reason
         Ipsec?.Part(burst);                 // what came as one super-frame, but is sealed apart
         int came = burst.Count;
@@ -300,6 +301,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
             ref Packet packet = ref burst.Packets[i];
             if (packet.Done || packet.Own || packet.Kind != PacketKind.Unknown)
             {
+                _rare |= IsRare(packet);    // what another worker has parsed was not looked at here
                 continue;
             }
 
@@ -317,13 +319,16 @@ public sealed partial class PacketPath<TTrace> : PacketPath
                 packet.Drop(why);
             }
 
-            _rare |= packet.Kind != PacketKind.Tracked || packet.SpeaksToLink || packet.Key.Segment != 0;
+            _rare |= IsRare(packet);
             if (TTrace.On)
             {
                 _trace.Note(packet, "parse", why == DropReason.None ? Describe(packet) : why.Name());
             }
         }
     }
+
+    private static bool IsRare(in Packet packet) =>
+        packet.Kind != PacketKind.Tracked || packet.SpeaksToLink || packet.Key.Segment != 0;
 
     private void Route(Burst burst)
     {

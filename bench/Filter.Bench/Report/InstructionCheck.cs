@@ -13,6 +13,9 @@ internal static class InstructionCheck
     /// <summary>More than this share above the baseline fails.</summary>
     private const double Allowed = 0.03;
 
+    /// <summary>The keys of hashes are random, and what collides under one does not under the next: the least of so many runs counts.</summary>
+    private const int Runs = 5;
+
     private const string Accept = "./dev bench check --accept";
 
     /// <summary>Counts, compares and prints.</summary>
@@ -22,7 +25,8 @@ internal static class InstructionCheck
     /// <returns>0 where nothing takes more than it may.</returns>
     internal static int Run(string program, string baselineFile, bool accept)
     {
-        Baseline counted = Count(program);
+        Baseline[] runs = [.. Enumerable.Range(0, Runs).Select(_ => Count(program))];
+        Baseline counted = runs[0] with { Instructions = runs[0].Instructions.Keys.ToDictionary(static row => row, row => runs.Min(run => run.Instructions[row])) };
         if (accept)
         {
             File.WriteAllText(baselineFile, JsonSerializer.Serialize(counted, ReportRun.Json) + "\n");

@@ -123,6 +123,36 @@ public sealed class CrewTests
         }
     }
 
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void What_one_worker_puts_together_is_known_for_it_at_another(int family)
+    {
+        for (int round = 0; round < 10; round++)
+        {
+            var net = new TestNet(Nets.Ports + """
+                rules:
+                  - drop: pieces
+                    fragment: true
+                  - allow: games
+                    from: inside
+                    service: udp/27015
+                    pinhole: endpoint-independent
+
+                """, workers: Workers);
+            net.Sends($"inside: udp {Nets.At(family, 1, 4000)} > {Nets.At(family, 2, 27015)} len=1");
+            for (int other = 3; other < 10; other++)
+            {
+                // Its home has it whole, and asks whoever has the pinhole of its sender.
+                net.Sends($"inside: udp {Nets.At(family, 1, 4000)} > {Nets.At(family, other, 27015)} len=800 total=1000 frag=0+ id={other}");
+                net.Sends($"inside: udp {Nets.At(family, 1)} > {Nets.At(family, other)} len=200 frag=808 id={other}");
+            }
+
+            net.ExpectsFlows(1);
+            Assert.Equal((7, 1), (net.Path.Counters.Rule(1), net.Path.Counters.Rule(2)));
+        }
+    }
+
     [Fact]
     public void What_finds_no_room_on_its_way_is_dropped_for_that_reason_and_counted_once()
     {
