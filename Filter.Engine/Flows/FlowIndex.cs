@@ -30,7 +30,7 @@ internal sealed class FlowIndex
     private readonly FlowHash _hash;
     private readonly Records<Bucket> _buckets, _further;
     private readonly FreeNumbers _freeFurther;
-    private int _unusedFurther = 1;
+    private int _unusedFurther = 1, _usedFurther;
     private int _count;
     private uint _size, _low, _high;
     private readonly uint _smallest;
@@ -199,13 +199,24 @@ internal sealed class FlowIndex
 
     private int TakeFurther(bool keepsReserve)
     {
-        if (!_freeFurther.TryTake(out int number))
+        if (keepsReserve && _usedFurther >= _further.Length - 1 - Reserve)
         {
-            int most = _further.Length - (keepsReserve ? Reserve : 0);
-            number = _unusedFurther < most ? _unusedFurther++ : 0;
+            return 0;
         }
 
+        if (!_freeFurther.TryTake(out int number))
+        {
+            number = _unusedFurther < _further.Length ? _unusedFurther++ : 0;
+        }
+
+        _usedFurther += number != 0 ? 1 : 0;
         return number;
+    }
+
+    private void GiveFurther(int number)
+    {
+        _freeFurther.Give(number);
+        _usedFurther--;
     }
 
     /// <summary>What stands in a further bucket fills the gap that was made before it; one that is empty is given back.</summary>
@@ -228,7 +239,7 @@ internal sealed class FlowIndex
             ref Bucket empty = ref _further[at];
             (before == 0 ? ref _buckets[home] : ref _further[before]).Further = empty.Further;
             empty = default;
-            _freeFurther.Give(at);
+            GiveFurther(at);
             at = 0;
         }
     }
@@ -262,7 +273,7 @@ internal sealed class FlowIndex
         {
             Bucket further = _further[next];
             _further[next] = default;
-            _freeFurther.Give(next);
+            GiveFurther(next);
             Spread(further);
             next = further.Further;
         }

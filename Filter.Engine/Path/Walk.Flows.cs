@@ -334,6 +334,14 @@ public sealed partial class PacketPath<TTrace>
         }
 
         int number = Flows.Add(opening, now, long.MaxValue, judgement.Management);
+        if (number == 0)
+        {
+            // There was room by count, but none where its key belongs.
+            Flows.Expectations.Release(expectedBy);
+            Refuse(ref packet, DropReason.TableFull, Limit.Table, ShareKey.OfSource(packet.Key, judgement.Management));
+            return;
+        }
+
         ref Flow flow = ref Flows[number];
         flow.Rule = judgement.Rule;
         flow.Timers = judgement.Timers;
