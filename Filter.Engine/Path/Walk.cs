@@ -18,10 +18,10 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     /// <summary>Most tunnels inside each other, and most rounds of parse and open.</summary>
     private const int MaxDepth = 4;
 
-    /// <summary>Least flows, and fragments, looked at for expiry a tick.</summary>
+    /// <summary>Flows, and fragments, looked at for expiry a tick; the worker looks at more flows between its bursts.</summary>
     private const int ExpiryBudget = 256;
 
-    /// <summary>The part of the table looked at a tick: a flood that has ended is gone some seconds after its timers. And the most.</summary>
+    /// <summary>The part of a table looked at a tick for what may end early, or waits in vain. And the most.</summary>
     private const int ExpiryPart = 64, ExpiryMost = 2048;
 
     /// <summary>Flows looked at a tick after the policy changed; the worker looks at more between its bursts.</summary>
@@ -145,7 +145,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     public override void Tick(Burst burst)
     {
         LookAtTime(burst.Now);
-        Counters.Expired += Flows.Expire(burst.Now, BudgetOf(Flows.Count));
+        Counters.Expired += Flows.Expire(burst.Now, ExpiryBudget);
         Counters.ExpectationsExpired += Flows.Expectations.Expire(burst.Now, BudgetOf(Flows.Expectations.Count));
         EndEarly(burst.Now);
         Flows.Trim();
