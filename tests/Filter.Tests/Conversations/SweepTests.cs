@@ -243,6 +243,32 @@ public sealed class SweepTests
     }
 
     [Fact]
+    public void Flows_that_end_together_are_ended_some_at_a_time_until_none_is_left()
+    {
+        const int Many = 1_000;
+        const long Later = 2_000_000_000_000;
+        var net = new TestNet(Rules("dns: udp/53") + "limits: { per-source: { flows: none }, half-open: none }\n", flows: 4096, workers: 1);
+        for (int i = 0; i < Many; i++)
+        {
+            net.Sends($"inside: udp {Nets.At(4, 1, 10000 + i)} > {Nets.At(4, 2, 53)}");
+        }
+
+        PacketPath path = net.Path.Single;
+        Assert.False(path.Reclaim(Later, 64));                  // nothing waits before a tick has left any
+        Assert.Equal(Many, path.Flows.Count);
+        path.Tick(new Burst { Now = Later });
+        Assert.InRange(path.Flows.Count, 1, Many - 1);
+        int turns = 0;
+        for (int before = path.Flows.Count; path.Reclaim(Later, 64); before = path.Flows.Count, turns++)
+        {
+            Assert.Equal(64, before - path.Flows.Count);
+        }
+
+        Assert.Equal((0, Many), (path.Flows.Count, path.Counters.Expired));
+        Assert.InRange(turns, 1, Many / 64);
+    }
+
+    [Fact]
     public void Judging_again_allocates_nothing_whether_flows_end_or_stay()
     {
         const string Limits = "limits: { per-source: { flows: none }, half-open: none }\n";

@@ -20,6 +20,29 @@ public sealed class FlowTableTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void A_key_that_differs_in_anything_is_another_flow_s_though_its_hash_were_the_same()
+    {
+        var table = new FlowTable(16);
+        FlowKey key = Key(1, 2, 1000, 53);
+        int flow = table.Add(Opening(key), 0, long.MaxValue);
+        Assert.True(table.Is(flow, key, reply: false));
+        Assert.True(table.Is(flow, key.Reverse, reply: true));
+        Assert.False(table.Is(flow, key, reply: true));
+        ulong high = key.Source.High ^ 1;
+        foreach (FlowKey other in (FlowKey[])
+        [
+            key with { Source = key.Source.Next() }, key with { Destination = key.Destination.Next() },
+            key with { Source = new Address(high, key.Source.Low) }, key with { Destination = new Address(high, key.Destination.Low) },
+            key with { SourcePort = 1001 }, key with { DestinationPort = 54 }, key with { Protocol = 6 }, key with { Segment = VlanStack.Push(0, 7) },
+            key with { SourcePort = key.DestinationPort, DestinationPort = key.SourcePort },
+        ])
+        {
+            Assert.False(table.Is(flow, other, reply: false));
+            Assert.False(table.Is(flow, other.Reverse, reply: true));
+        }
+    }
+
+    [Fact]
     public void A_flow_with_itself_is_one_flow()
     {
         var table = new FlowTable(4);
