@@ -7,7 +7,11 @@ namespace Filter.Rules.Policy;
 /// <summary>The SPD and the manual SAs (RFC 4301 §4.4.1, §4.5.1).</summary>
 /// <param name="Policies">In order; the first match wins, and no match drops.</param>
 /// <param name="Sas">The SA pairs that policies name.</param>
-public sealed record IpsecConfig(ImmutableArray<IpsecPolicy> Policies, ImmutableArray<SaConfig> Sas);
+public sealed record IpsecConfig(ImmutableArray<IpsecPolicy> Policies, ImmutableArray<SaConfig> Sas)
+{
+    /// <summary>With whom keys are negotiated; null where with nobody.</summary>
+    public IkeConfig? Ike { get; init; }
+}
 
 /// <summary>One SPD entry. Selectors are written from the protected side: outbound, local is the source.</summary>
 public sealed record IpsecPolicy
@@ -53,6 +57,12 @@ public sealed record IpsecPolicy
     /// the others.
     /// </summary>
     public ImmutableArray<SaConfig> Sas { get; init; } = [];
+
+    /// <summary>Who is asked for SAs of a protecting policy without any of its own; null where an outside key manager is.</summary>
+    public IkePeer? Peer { get; init; }
+
+    /// <summary>What these are like; null for what <see cref="Peer"/> says.</summary>
+    public ChildTemplate? Child { get; init; }
 
     /// <summary>Which of an SA's selectors are populated from the packet it is made for (RFC 4301 §4.4.1.2).</summary>
     public PopulatedSelectors Populate { get; init; }
