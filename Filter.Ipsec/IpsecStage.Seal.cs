@@ -21,19 +21,21 @@ public sealed partial class IpsecStage
 
     private long _read;
     private int _first;
+    private int _wanting;
     private ushort _identification;
     private uint _fragmentIdentification;
 
     /// <inheritdoc/>
-    public void Protect(Burst burst)
+    public int Protect(Burst burst)
     {
         // 1. Sizes, segments and headers. What is cut into pieces has them appended, so the end moves.
         _now = burst.Now;
         _count = 0;
+        _wanting = 0;
         _first = burst.Count;
         if (!Warm(burst))
         {
-            return;
+            return 0;
         }
 
         _aside.Clear();
@@ -48,7 +50,12 @@ public sealed partial class IpsecStage
         }
 
         SealAll(burst);
+        return _wanting;
     }
+
+    /// <inheritdoc/>
+    public bool CanSeal(in Packet packet) =>
+        _databases.Spd?.Entry(packet.Policy) is { } entry && entry.Select(packet, _now, _worker) is not null;
 
     /// <summary>
     /// Reads a little of all that sealing will look at, packet by packet: what one waits for is on its way for the others too.
@@ -378,6 +385,15 @@ public sealed partial class IpsecStage
             Events.TryWrite(new IpsecEvent(IpsecEventKind.Acquire, entry.Number, null, values, _now), spare: RoomForEvents / 2);      // a flood of wishes hides no end
         }
 
-        packet.Drop(entry.HasExpired ? DropReason.SaExpired : DropReason.NoSa);
+        DropReason why = entry.HasExpired ? DropReason.SaExpired : DropReason.NoSa;
+        if (AwaitsKeys && entry.Policy.Sas.IsEmpty && packet.Kind != PacketKind.IcmpError)
+        {
+            packet.Reason = why;
+            _wanting++;
+        }
+        else
+        {
+            packet.Drop(why);
+        }
     }
 }

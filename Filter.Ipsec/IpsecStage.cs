@@ -41,6 +41,8 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     private readonly List<IpsecStage> _lanes = [];
     private IpsecDatabases _databases;
     private TokenBucket _answers = new(new RateLimit(1_000_000_000 / 200, 200));     // RFC 4443 §2.4 (f)
+    private bool _awaitsKeys;
+    private int _renewals;
     private int _count;
     private uint _warmed;
     private long _now;
@@ -98,6 +100,19 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
 
     /// <summary>This one, and those of the other workers.</summary>
     public IReadOnlyList<IpsecStage> Lanes => _lanes;
+
+    /// <inheritdoc/>
+    public int Renewals => _lanes[0]._renewals;
+
+    /// <summary>
+    /// Somebody negotiates SAs, for policies that have none of the ruleset: what finds none may wait for it. Set for all workers, before
+    /// they start or while they stand still.
+    /// </summary>
+    public bool AwaitsKeys
+    {
+        get => _lanes[0]._awaitsKeys;
+        set => _lanes[0]._awaitsKeys = value;
+    }
 
     /// <inheritdoc/>
     public int Generation { get; private set; } = 1;
@@ -198,6 +213,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
         sa.Owner = OwnerOf(sa);
         Sad.Add(sa);
         Bind(sa, users);
+        _lanes[0]._renewals++;
         return null;
     }
 

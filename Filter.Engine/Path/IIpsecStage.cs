@@ -23,6 +23,12 @@ public interface IIpsecStage
     /// </summary>
     int Generation { get; }
 
+    /// <summary>Rises whenever SAs are added: what waits for one is looked at again.</summary>
+    int Renewals { get; }
+
+    /// <summary>Somebody negotiates SAs: what finds none may wait for it.</summary>
+    bool AwaitsKeys { get; }
+
     /// <summary>
     /// Makes of each super-frame of UDP that holds ESP to an SA of ours the packets that came in it, where it stands. Called once
     /// they are parsed, before anything else looks at them.
@@ -76,7 +82,11 @@ public interface IIpsecStage
     /// egress and verdict while the original is finished with Egress 0. What would not fit the
     /// egress port's MTU is answered: an error to its sender is appended and it ends as Answered.
     /// </summary>
-    void Protect(Burst burst);
+    /// <returns>How many found no SA, but somebody is asked for one: they are untouched, and pass with a reason to drop them.</returns>
+    int Protect(Burst burst);
+
+    /// <summary>Whether there is an SA by now for a packet that found none.</summary>
+    bool CanSeal(in Packet packet);
 
     /// <summary>
     /// An ICMP error that came in the clear by an unprotected port, before it is looked for among the flows: where it speaks of a

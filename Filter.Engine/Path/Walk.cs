@@ -34,6 +34,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     private readonly Reassembler _reassembler;
     private readonly Bridge _bridge;
     private readonly Neighbours _neighbours;
+    private readonly WaitingRoom _waiting;
     private readonly Coalescer _coalescer = new();
     private readonly ushort _takesSegments, _takesDatagrams, _apart;
     private readonly int[] _mtus = new int[16];
@@ -61,6 +62,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         _reassembler = new Reassembler(settings.Fragments, Counters);
         _bridge = _seat?.Crew.Bridge ?? new Bridge(settings.Ports, settings.Local);
         _neighbours = new Neighbours(settings.Local, Counters);
+        _waiting = new WaitingRoom(Counters);
         _limits = new RuleLimits(settings.Ruleset, Flows.Capacity);
         Flows.Standings.Rules = _limits.Shares;
         _oldest = Counters.Rules;
@@ -70,6 +72,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         AdoptAnswers();
         Adopt(LifetimesOf(settings.Ruleset));
         Ipsec = settings.Ipsec;
+        _waiting.Open(Ipsec is { AwaitsKeys: true });
         foreach (Port port in settings.Ports)
         {
             _mtus[port.Number] = port.Mtu;
@@ -82,7 +85,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
     }
 
     /// <inheritdoc/>
-    public override long HeldNow => _reassembler.HeldNow + _neighbours.HeldNow;
+    public override long HeldNow => _reassembler.HeldNow + _neighbours.HeldNow + _waiting.HeldNow;
 
     /// <inheritdoc/>
     public override void Walk(Burst burst)
@@ -156,6 +159,12 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         if (Ipsec is { } ipsec)
         {
             ipsec.Tick(burst);
+            _waiting.Expire(burst.Now);
+            if (_waiting.Release(burst, ipsec) > 0)
+            {
+                Seal(burst, ipsec, came: 0);
+            }
+
             ResolveHops(burst, came: 0);
         }
 
@@ -187,6 +196,7 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         AdoptLimits();
         AdoptAnswers();
         Ipsec = ipsec;
+        _waiting.Open(ipsec is { AwaitsKeys: true });
         _reassembler.ForgetOpened();
         _timely = false;
         if (_seat is { Number: 0 })
@@ -266,12 +276,34 @@ public sealed partial class PacketPath<TTrace> : PacketPath
         if (Ipsec is { } stage)
         {
             _reassembler.Restore(burst, stage);
-            if (_seat is not null)
-            {
-                MarkPieces(burst, came);
-            }
+            _waiting.Release(burst, stage);
+            Seal(burst, stage, came);
+        }
+    }
 
-            stage.Protect(burst);
+    private void Seal(Burst burst, IIpsecStage stage, int came)
+    {
+        if (_seat is not null)
+        {
+            MarkPieces(burst, came);
+        }
+
+        if (stage.Protect(burst) > 0)
+        {
+            _waiting.Take(burst, came);
+            TellWaiting(burst);
+        }
+    }
+
+    private void TellWaiting(Burst burst)
+    {
+        for (int i = 0; TTrace.On && i < burst.Count; i++)
+        {
+            ref Packet packet = ref burst.Packets[i];
+            if (packet.Ipsec == IpsecAction.Protect && packet.Verdict == Verdict.Held)
+            {
+                _trace.Note(packet, "protect", "waits for keys: they are asked for");
+            }
         }
     }
 

@@ -51,7 +51,7 @@ internal sealed class Daemon : IDisposable
         _devices = Devices.Open(ruleset, new NicGate(settings.State ?? NicGate.DefaultDirectory), workers);
         try
         {
-            _gateway = Gateway.Compose<NoTrace>(ruleset, _devices.Ports, reserve: sequences.For(ruleset), workers: workers);
+            _gateway = Gateway.Compose<NoTrace>(ruleset, _devices.Ports, reserve: sequences.For(ruleset), workers: workers, negotiates: true);
             _workers = _gateway.Man(_devices.Companion, Sleep);
         }
         catch

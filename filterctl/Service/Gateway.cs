@@ -24,8 +24,11 @@ internal sealed class Gateway : IDisposable
 
     private readonly List<Port> _companions = [];
 
-    private Gateway(IReadOnlyList<Port> ports, IReadOnlyList<PacketPath> paths, Crew? crew, IpsecStage? ipsec)
+    private readonly bool _negotiates;
+
+    private Gateway(IReadOnlyList<Port> ports, IReadOnlyList<PacketPath> paths, Crew? crew, IpsecStage? ipsec, bool negotiates)
     {
+        _negotiates = negotiates;
         Ports = ports;
         Paths = paths;
         Crew = crew;
@@ -59,14 +62,15 @@ internal sealed class Gateway : IDisposable
     /// <param name="calendar">What tells schedules the time; null for the machine's own clock.</param>
     /// <param name="judge">The ruleset in its fast form; null to compile it.</param>
     /// <param name="workers">How many workers there are to be.</param>
+    /// <param name="negotiates">There is somebody who negotiates keys: packets that find no SA wait for it.</param>
     public static Gateway Compose<TTrace>(
         Ruleset ruleset, IReadOnlyList<Port> ports, TTrace trace = default, int? flows = null, SequenceReserve? reserve = null,
-        Calendar? calendar = null, IRuleset? judge = null, int workers = 1)
+        Calendar? calendar = null, IRuleset? judge = null, int workers = 1, bool negotiates = false)
         where TTrace : struct, ITrace
     {
         LocalNetwork local = LocalOf(ruleset, ports);
         Crew? crew = workers == 1 ? null : new Crew(workers, ports, local);
-        IpsecStage? ipsec = ruleset.Ipsec is null ? null : MakeStage(ruleset, ports, reserve, crew);
+        IpsecStage? ipsec = ruleset.Ipsec is null ? null : MakeStage(ruleset, ports, reserve, crew, negotiates);
         PathSettings settings = new()
         {
             Ports = ports,
@@ -77,12 +81,12 @@ internal sealed class Gateway : IDisposable
         };
         if (crew is null)
         {
-            return new Gateway(ports, [new PacketPath<TTrace>(settings, trace)], null, ipsec);
+            return new Gateway(ports, [new PacketPath<TTrace>(settings, trace)], null, ipsec, negotiates);
         }
 
         PacketPath[] paths = [.. crew.Seats.Select(seat => new PacketPath<TTrace>(settings with { Seat = seat, Ipsec = ipsec?.Lanes[seat.Number] }, trace))];
         crew.Begin(WallClock.Monotonic);
-        return new Gateway(ports, paths, crew, ipsec);
+        return new Gateway(ports, paths, crew, ipsec, negotiates);
     }
 
     /// <summary>The workers of a gateway that runs. Each port's packets come in at one of them; all send.</summary>
@@ -125,7 +129,7 @@ internal sealed class Gateway : IDisposable
         Publication[] ready = [.. Paths.Select(path => path.Prepare(compiled, keepsFlows))];
         if (Ipsec is null)
         {
-            IpsecStage? fresh = next.Ipsec is null ? null : MakeStage(next, Ports, reserve, Crew);
+            IpsecStage? fresh = next.Ipsec is null ? null : MakeStage(next, Ports, reserve, Crew, _negotiates);
             return () =>
             {
                 Ipsec = fresh;
@@ -138,6 +142,7 @@ internal sealed class Gateway : IDisposable
         return () =>
         {
             stage.Adopt(databases);
+            stage.AwaitsKeys = _negotiates && next.Ipsec?.Ike is not null;
             Publish(ready);
         };
     }
@@ -151,12 +156,12 @@ internal sealed class Gateway : IDisposable
     }
 
     /// <summary>The stage for a ruleset's IPsec part.</summary>
-    private static IpsecStage MakeStage(Ruleset ruleset, IReadOnlyList<Port> ports, SequenceReserve? reserve, Crew? crew)
+    private static IpsecStage MakeStage(Ruleset ruleset, IReadOnlyList<Port> ports, SequenceReserve? reserve, Crew? crew, bool negotiates)
     {
         PortConfig? tap = ruleset.Ports.FirstOrDefault(static port => port.Kind == PortKind.Tap);
         IpsecDatabases databases = IpsecDatabases.Build(ruleset.Ipsec, OwnAddresses(ruleset), null, reserve);
         Port? self = tap is null ? null : ports[tap.Number];
-        IpsecStage first = new(ports, CryptoBackend.CreateBest(), databases, ports.Count == 2 ? self : null, self, crew?.Seats[0]);
+        IpsecStage first = new(ports, CryptoBackend.CreateBest(), databases, ports.Count == 2 ? self : null, self, crew?.Seats[0]) { AwaitsKeys = negotiates && ruleset.Ipsec?.Ike is not null };
         foreach (Seat seat in crew?.Seats.Skip(1) ?? [])
         {
             first.For(seat, CryptoBackend.CreateBest());

@@ -107,6 +107,10 @@ public sealed class PolicyTests
 
         public int Generation => 1;
 
+        public int Renewals => 0;
+
+        public bool AwaitsKeys => false;
+
         public void Part(Burst burst)
         {
         }
@@ -127,8 +131,8 @@ public sealed class PolicyTests
 
         public bool SealsFragments(ushort policy) => false;
 
-        public void Protect(Burst burst)
-        {
-        }
+        public int Protect(Burst burst) => 0;
+
+        public bool CanSeal(in Packet packet) => true;
     }
 }

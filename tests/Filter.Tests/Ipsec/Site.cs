@@ -22,7 +22,8 @@ internal sealed class Site : IDisposable
     /// <param name="text">The ruleset.</param>
     /// <param name="superFrames">Whether its ports take super-frames.</param>
     /// <param name="workers">How many workers; 0 for what the environment says.</param>
-    internal Site(string text, bool superFrames = false, int workers = 0)
+    /// <param name="negotiates">Somebody negotiates keys.</param>
+    internal Site(string text, bool superFrames = false, int workers = 0, bool negotiates = false)
     {
         RulesetReading reading = RulesetFile.Parse("site.yaml", text);
         Assert.True(reading.Ruleset is not null, string.Join('\n', reading.Diagnostics));
@@ -52,7 +53,8 @@ internal sealed class Site : IDisposable
             },
             workers,
             seat => first is not null ? first.For(seat!, CryptoBackend.CreateBest()) : first = new IpsecStage(
-                ports, CryptoBackend.CreateBest(), IpsecDatabases.Build(ruleset.Ipsec, addresses.Select(a => a.Address)), ports.Length == 2 ? self : null, self, seat));
+                ports, CryptoBackend.CreateBest(), IpsecDatabases.Build(ruleset.Ipsec, addresses.Select(a => a.Address)), ports.Length == 2 ? self : null, self, seat)
+            { AwaitsKeys = negotiates });
         _stage = first!;
         ruleset.WipeKeys();
     }
