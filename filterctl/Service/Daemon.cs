@@ -27,6 +27,7 @@ internal sealed class Daemon : IDisposable
     private readonly List<PortPoller> _pollers = [];
     private readonly Workforce _workers;
     private readonly Sequences _sequences;
+    private readonly IpsecEvents _ipsecEvents = new();
     private readonly SaLog _associations;
     private readonly RulesetSwitch _switch;
     private readonly NameResolver _names;
@@ -41,6 +42,7 @@ internal sealed class Daemon : IDisposable
         _log = log;
         _sequences = sequences;
         _associations = new SaLog(log);
+        _ipsecEvents.Tell(_associations.Hear);
         _names = new NameResolver(log);
         foreach (LiveSet set in ruleset.LiveSets)
         {
@@ -172,6 +174,7 @@ internal sealed class Daemon : IDisposable
             }
 
             _sequences.Renew(_gateway.Ipsec, _log);
+            _ipsecEvents.Look(_gateway.Ipsec);
             _associations.Look(_gateway.Ipsec);
             _switch.LookAtTrial();
             _names.Look(_switch.Current);

@@ -11,75 +11,65 @@ namespace Filter.Ctl.Service;
 /// </summary>
 internal sealed class SaLog(ServiceLog log)
 {
-    /// <summary>Most lines about limits a second.</summary>
+    /// <summary>Most lines about limits between two looks.</summary>
     private const int MostLines = 50;
 
     /// <summary>Milliseconds between two lines about packets that found no SA.</summary>
     private const long Pause = 10_000;
 
     private readonly Dictionary<ushort, (long Count, SelectorValues First)> _wanted = [];
+    private readonly List<string> _reached = [];
     private long _unsaid;
     private long _next;
 
-    /// <summary>Reads what the stage told since the last look, and logs it.</summary>
-    public void Look(IpsecStage? stage)
+    /// <summary>Hears of one event, on whatever thread.</summary>
+    public void Hear(IpsecEvent told)
     {
-        if (stage is null)
-        {
-            return;
-        }
-
-        int lines = 0;
-        while (TryRead(stage, out IpsecEvent told))
+        lock (_wanted)
         {
             if (told.Kind == IpsecEventKind.Acquire)
             {
                 (long count, SelectorValues first) = _wanted.GetValueOrDefault(told.Policy, (0, told.Packet));
                 _wanted[told.Policy] = (count + 1, first);
             }
-            else if (lines++ < MostLines)
+            else if (_reached.Count < MostLines)
             {
-                log.Line(Describe(told));
+                _reached.Add(Describe(told));
             }
             else
             {
                 _unsaid++;
             }
         }
-
-        if (_unsaid > 0)
-        {
-            log.Line(string.Create(CultureInfo.InvariantCulture, $"{_unsaid} more SAs reached a limit: `filterctl sa list` has their state"));
-            _unsaid = 0;
-        }
-
-        if (_wanted.Count == 0 || Environment.TickCount64 < _next)
-        {
-            return;
-        }
-
-        _next = Environment.TickCount64 + Pause;
-        foreach ((ushort policy, (long count, SelectorValues first)) in _wanted)
-        {
-            string name = stage.Databases.Spd?.Entry(policy)?.Name ?? "?";
-            log.Line(string.Create(CultureInfo.InvariantCulture, $"policy {name}: no SA for {count} packets, the first {Describe(first)}"));
-        }
-
-        _wanted.Clear();
     }
 
-    private static bool TryRead(IpsecStage stage, out IpsecEvent told)
+    /// <summary>Logs what it has heard since the last look.</summary>
+    public void Look(IpsecStage? stage)
     {
-        foreach (IpsecStage lane in stage.Lanes)
+        lock (_wanted)
         {
-            if (lane.Events.TryRead(out told))
+            _reached.ForEach(log.Line);
+            _reached.Clear();
+            if (_unsaid > 0)
             {
-                return true;
+                log.Line(string.Create(CultureInfo.InvariantCulture, $"{_unsaid} more SAs reached a limit: `filterctl sa list` has their state"));
+                _unsaid = 0;
             }
-        }
 
-        told = default;
-        return false;
+            if (_wanted.Count == 0 || Environment.TickCount64 < _next)
+            {
+                return;
+            }
+
+            _next = Environment.TickCount64 + Pause;
+            foreach ((ushort policy, (long count, SelectorValues first)) in _wanted)
+            {
+                string name = stage?.Databases.Spd?.Entry(policy)?.Name ?? "?";
+                log.Line(string.Create(CultureInfo.InvariantCulture, $"policy {name}: no SA for {count} packets, the first {Describe(first)}"));
+            }
+
+            _wanted.Clear();
+        }
     }
 
     private static string Describe(in IpsecEvent told)

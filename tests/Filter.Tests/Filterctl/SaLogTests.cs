@@ -1,5 +1,6 @@
 using Filter.Ctl.Service;
 using Filter.Engine.Packets;
+using Filter.Ipsec;
 using Filter.Rules.Policy;
 using Filter.Tests.Ipsec;
 using Gateway = Filter.Tests.Ipsec.Gateway;
@@ -17,10 +18,12 @@ public sealed class SaLogTests : IDisposable
     public void Packets_that_find_no_SA_are_one_line_a_policy()
     {
         using Gateway gateway = new(Gateway.Config([Gateway.Policy(1, IpsecAction.Protect) with { Name = "branch" }]));
-        var log = new SaLog(new ServiceLog(_said, json: false));
+        (IpsecEvents events, SaLog log) = (new IpsecEvents(), new SaLog(new ServiceLog(_said, json: false)));
+        events.Tell(log.Hear);
         byte[] frame = PlainFrames.Udp(Address.Parse("10.1.0.5"), Address.Parse("10.2.0.9"), 20);
         gateway.Send(frame, frame, frame);
 
+        Assert.Equal(3, events.Look(gateway.Stage));
         log.Look(gateway.Stage);
         log.Look(gateway.Stage);
 
@@ -33,7 +36,8 @@ public sealed class SaLogTests : IDisposable
         SaConfig sa = Gateway.Sa(IpsecMode.Tunnel, "192.0.2.1", "198.51.100.1");
         sa = sa with { Settings = sa.Settings with { Soft = new SaLifetime(0, 1, 0), Hard = new SaLifetime(0, 2, 0) } };
         using Gateway gateway = new(Gateway.Config([Gateway.Policy(1, IpsecAction.Protect, sa)], sa));
-        var log = new SaLog(new ServiceLog(_said, json: false));
+        (IpsecEvents events, SaLog log) = (new IpsecEvents(), new SaLog(new ServiceLog(_said, json: false)));
+        events.Tell(log.Hear);
         byte[] frame = PlainFrames.Udp(Address.Parse("10.1.0.5"), Address.Parse("10.2.0.9"), 20);
 
         for (int i = 0; i < 3; i++)
@@ -41,6 +45,7 @@ public sealed class SaLogTests : IDisposable
             gateway.Send(frame);
         }
 
+        events.Look(gateway.Stage);
         log.Look(gateway.Stage);
         Assert.Equal(
             """
@@ -49,6 +54,27 @@ public sealed class SaLogTests : IDisposable
             policy policy-1: no SA for 1 packets, the first udp 10.1.0.5 > 10.2.0.9
             """.ReplaceLineEndings("\n"),
             Said());
+    }
+
+    [Fact]
+    public void Everybody_who_asked_hears_every_event_once_and_nobody_after_he_left()
+    {
+        using Gateway gateway = new(Gateway.Config([Gateway.Policy(1, IpsecAction.Protect)]));
+        byte[] frame = PlainFrames.Udp(Address.Parse("10.1.0.5"), Address.Parse("10.2.0.9"), 20);
+        IpsecEvents events = new();
+        int first = 0, second = 0;
+        void Second(IpsecEvent told) => second++;
+        events.Tell(_ => first++);
+        events.Tell(Second);
+
+        gateway.Send(frame);
+        events.Look(gateway.Stage);
+        events.Look(gateway.Stage);
+        events.Forget(Second);
+        gateway.Send(frame);
+        events.Look(gateway.Stage);
+
+        Assert.Equal((2, 1), (first, second));
     }
 
     private string Said()
