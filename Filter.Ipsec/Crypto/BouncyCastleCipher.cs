@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Filter.Rules.Policy;
 using Org.BouncyCastle.Crypto;
 using Org.BouncyCastle.Crypto.Engines;
@@ -52,7 +53,7 @@ internal static class BouncyCastleCipher
         {
             CipherKind.AesGcm => new GcmBlockCipher(new AesEngine()),
             CipherKind.AesCcm => new CcmBlockCipher(new AesEngine()),
-            _ => new ChaCha20Poly1305(),
+            _ => new Org.BouncyCastle.Crypto.Modes.ChaCha20Poly1305(),
         };
         mode.Init(true, new AeadParameters(new KeyParameter(key), cipher.IcvLength * 8, nonce, additional));
         byte[] output = new byte[mode.GetOutputSize(text.Length)];
@@ -60,6 +61,32 @@ internal static class BouncyCastleCipher
         mode.DoFinal(output.AsSpan(written));
         output.AsSpan(0, text.Length).CopyTo(text);
         output.AsSpan(text.Length).CopyTo(icv);
+    }
+
+    /// <summary>Compares the ICV, and decrypts in place: sealing the clear text again gives the ICV that it should have, so a forged one costs no exception.</summary>
+    internal static bool TryOpen(CipherAlgorithm cipher, ReadOnlySpan<byte> key, byte[] nonce, byte[] additional, Span<byte> text, ReadOnlySpan<byte> icv)
+    {
+        Span<byte> made = stackalloc byte[16];
+        byte[] clear = text.ToArray();
+        switch (cipher.Kind)
+        {
+            case CipherKind.AesGcm:
+                Ctr(key, [.. nonce, 0, 0, 0, 2], clear);
+                break;
+            case CipherKind.AesCcm:
+                // One less than the length of the length field, nonce, and a counter whose 0 is the MAC's (RFC 3610 §2.3).
+                Ctr(key, [3, .. nonce, 0, 0, 0, 1], clear);
+                break;
+            default:
+                ChaCha20(key, nonce, clear);
+                break;
+        }
+
+        clear.CopyTo(text);
+        Seal(cipher, key, nonce, additional, text, made);
+        clear.CopyTo(text);
+        CryptographicOperations.ZeroMemory(clear);
+        return CryptographicOperations.FixedTimeEquals(made[..icv.Length], icv);
     }
 
     private static IBlockCipher Engine(CipherKind kind) => kind switch

@@ -28,8 +28,9 @@ public sealed unsafe class SaKey : IDisposable
     /// <param name="suite">What they are for.</param>
     /// <param name="keyMaterial">The encryption key and the salt behind it; empty where nothing is encrypted.</param>
     /// <param name="integrityKey">The integrity key; empty where the cipher authenticates.</param>
+    /// <param name="forBursts">Whether room is made for what ipsec-mb needs: an IKE SA's messages come one by one.</param>
     /// <exception cref="ArgumentException">A key is not of the suite's length, or is one that DES must not have.</exception>
-    public SaKey(IpsecSuite suite, ReadOnlySpan<byte> keyMaterial, ReadOnlySpan<byte> integrityKey)
+    public SaKey(IpsecSuite suite, ReadOnlySpan<byte> keyMaterial, ReadOnlySpan<byte> integrityKey, bool forBursts = true)
     {
         if (keyMaterial.Length != suite.KeyMaterialLength)
         {
@@ -52,7 +53,7 @@ public sealed unsafe class SaKey : IDisposable
         IcvLength = suite.IcvLength;
         BlockLength = suite.BlockLength;
         IvIsRandom = IvLength > 0 && !suite.IsCounterMode;
-        Batched = IpsecMb.Current?.Suites[suite.Number];
+        Batched = !forBursts ? null : IpsecMb.Current?.Suites[suite.Number];
         _integrityKeyAt = (keyMaterial.Length + 15) & ~15;
         int derived = suite.Integrity is { Kind: IntegrityKind.AesXcbc } ? LibcryptoXcbc.KeysLength : 0;
         _preparedAt = (_integrityKeyAt + integrityKey.Length + derived + Alignment - 1) & ~(Alignment - 1);
