@@ -70,6 +70,11 @@ internal sealed class Rehearsal : IDisposable
 
         _gateway = Gateway.Compose(
             ruleset, Gateway.PortsInMemory(ruleset), new StepRecorder(_steps), Math.Min(Flows, ruleset.Limits.Flows), calendar: _calendar);
+        if (_gateway.Ipsec is { } stage)
+        {
+            SupposedKeys.Give(stage, ruleset);
+        }
+
         _gateway.Path.Events.Muted = true;
         _rehearsed = new Rehearsed(_gateway, ruleset, burst);
     }
