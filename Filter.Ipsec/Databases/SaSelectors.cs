@@ -53,8 +53,13 @@ public readonly record struct SelectorValues(Address Local, Address Remote, byte
 public sealed record SaSelectors(
     AddressRange Local, AddressRange Remote, byte? Protocol, PortRange LocalPorts, PortRange RemotePorts)
 {
+    /// <summary>It may carry what these select, too: one that was negotiated may have several of each (RFC 7296 §2.9). Null for no more.</summary>
+    public SaSelectors? Or { get; init; }
+
     /// <summary>Whether an SA with these selectors may carry the packet.</summary>
-    public bool Contain(in SelectorValues values) =>
+    public bool Contain(in SelectorValues values) => ContainAlone(values) || (Or is { } more && more.Contain(values));
+
+    private bool ContainAlone(in SelectorValues values) =>
         Local.Contains(values.Local) && Remote.Contains(values.Remote)
         && (Protocol is null || Protocol == values.Protocol)
         && LocalPorts.Contains(values.LocalPort) && RemotePorts.Contains(values.RemotePort);
