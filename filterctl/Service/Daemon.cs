@@ -30,6 +30,7 @@ internal sealed class Daemon : IDisposable
     private readonly IpsecEvents _ipsecEvents = new();
     private readonly SaLog _associations;
     private readonly RulesetSwitch _switch;
+    private readonly IkeService _ike;
     private readonly NameResolver _names;
     private readonly PortNetworks _networks = new();
     private readonly StopOrder _stop = new();
@@ -64,6 +65,8 @@ internal sealed class Daemon : IDisposable
         }
 
         _switch = new RulesetSwitch(_gateway, _workers, loader, ruleset, sequences, log, _stop);
+        _ike = new IkeService(_gateway, _workers, _ipsecEvents, ruleset, log);
+        _switch.Followed = _ike.AdoptAsync;
     }
 
     /// <summary>Runs until it is stopped, and gives the exit status.</summary>
@@ -111,6 +114,7 @@ internal sealed class Daemon : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _ike.Dispose();
         _gateway.Dispose();
         _devices.CloseCompanions();
         _pollers.ForEach(static poller => poller.Dispose());
@@ -136,11 +140,13 @@ internal sealed class Daemon : IDisposable
             });
             _workers.Start();
             pump.Start();
+            _ike.Start();
             _switch.BeginTrial(_settings.Confirm);
             server.Start();
             Greet(systemd);
             LookAfter(systemd);
             systemd.Stopping();
+            _ike.Stop();
             _workers.Stop();
         }
 

@@ -82,6 +82,21 @@ internal sealed class IkeSockets : IDisposable
         }
     }
 
+    /// <summary>Which of the gateway's addresses the box's own stack would send from; null where it knows no way.</summary>
+    public Address? SourceTowards(Address remote)
+    {
+        try
+        {
+            using Socket probe = Unbound(remote);
+            probe.Connect(new IPEndPoint(Addressed(remote), Port));      // sends nothing
+            return Addressed(((IPEndPoint)probe.LocalEndPoint!).Address);
+        }
+        catch (SocketException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Sends one message; false where the box has no such address, or no way to there. It is lost then, as on any way.</summary>
     public bool Send(Address local, ushort localPort, Address remote, ushort remotePort, ReadOnlySpan<byte> message)
     {
@@ -171,15 +186,30 @@ internal sealed class IkeSockets : IDisposable
 
     private Socket Bound(Address address, ushort port)
     {
-        Socket socket = new(address.IsIPv4 ? AddressFamily.InterNetwork : AddressFamily.InterNetworkV6, SocketType.Dgram, ProtocolType.Udp);
+        Socket socket = Unbound(address);
         try
         {
-            // The address may still be probed for a double; the device is the only way, whatever else the box is connected to.
+            // The address may still be probed for a double.
             (int level, int option) = address.IsIPv4 ? (SolIp, IpFreebind) : (SolIpv6, Ipv6Freebind);
             socket.SetRawSocketOption(level, option, BitConverter.GetBytes(1));
-            socket.SetRawSocketOption(SolSocket, SoBindToDevice, System.Text.Encoding.ASCII.GetBytes(_device));
             socket.ReceiveBufferSize = ReceiveBuffer;
             socket.Bind(new IPEndPoint(Addressed(address), port));
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The device is the only way, whatever else the box is connected to.</summary>
+    private Socket Unbound(Address family)
+    {
+        Socket socket = new(family.IsIPv4 ? AddressFamily.InterNetwork : AddressFamily.InterNetworkV6, SocketType.Dgram, ProtocolType.Udp);
+        try
+        {
+            socket.SetRawSocketOption(SolSocket, SoBindToDevice, System.Text.Encoding.ASCII.GetBytes(_device));
             return socket;
         }
         catch

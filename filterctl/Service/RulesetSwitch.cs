@@ -47,6 +47,9 @@ internal sealed class RulesetSwitch : IDisposable
         _stop = stop;
     }
 
+    /// <summary>Who else has to know which ruleset is in force now, before the keys of the one before are wiped.</summary>
+    public Func<Ruleset, Task>? Followed { get; set; }
+
     /// <summary>The ruleset in force.</summary>
     public Ruleset Current => Volatile.Read(ref _current);
 
@@ -274,6 +277,11 @@ internal sealed class RulesetSwitch : IDisposable
 
         Ruleset last = Interlocked.Exchange(ref _current, next);
         Generation++;
+        if (Followed is { } followed)
+        {
+            await followed(next).ConfigureAwait(false);
+        }
+
         foreach (LiveSet set in next.LiveSets.Where(static set => set.Source == LiveSource.Control))
         {
             set.Seed(WallClock.Monotonic);
