@@ -23,6 +23,9 @@ internal sealed class IkeService : IDisposable
     /// <summary>Milliseconds between two looks at the gateway's addresses, where they are leased.</summary>
     private const long AddressInterval = 2_000;
 
+    /// <summary>Milliseconds between two lines about internal errors: whoever can cause one shall not fill the log.</summary>
+    private const long ComplaintInterval = 1_000;
+
     private static readonly TimeSpan s_farewell = TimeSpan.FromMilliseconds(100);
 
     private readonly Gateway _gateway;
@@ -35,9 +38,9 @@ internal sealed class IkeService : IDisposable
     private readonly Action<IpsecEvent> _hear;
     private readonly Lock _guard = new();
     private Ruleset _ruleset;
-    private IkeEngine? _engine;
+    private volatile IkeEngine? _engine;
     private IkeSockets? _sockets;
-    private long _nextLook;
+    private long _nextLook, _nextComplaint;
     private volatile bool _stopping;
 
     /// <summary>Nothing is sent before <see cref="Start"/>.</summary>
@@ -145,17 +148,17 @@ internal sealed class IkeService : IDisposable
             _events.Look(_gateway.Ipsec);
             while (_orders.TryDequeue(out Action<IkeEngine, long>? order))
             {
-                order(engine, WallClock.Monotonic);
+                Guarded(engine, order);
             }
 
             for (int i = 0; i < Backlog && _arrivals.TryDequeue(out Action<IkeEngine, long>? arrival); i++)
             {
-                arrival(engine, WallClock.Monotonic);
+                Guarded(engine, arrival);
             }
 
             if (WallClock.Monotonic >= engine.NextDue)
             {
-                engine.Tick(WallClock.Monotonic);
+                Guarded(engine, static (engine, now) => engine.Tick(now));
             }
 
             if (Environment.TickCount64 >= _nextLook)
@@ -171,6 +174,23 @@ internal sealed class IkeService : IDisposable
         {
             last.Close(WallClock.Monotonic);
             Thread.Sleep(s_farewell);           // what was sent is still on its way through the workers
+        }
+    }
+
+    /// <summary>What nobody has thought of costs one message and not the daemon: packets go on as they are.</summary>
+    private void Guarded(IkeEngine engine, Action<IkeEngine, long> work)
+    {
+        try
+        {
+            work(engine, WallClock.Monotonic);
+        }
+        catch (Exception failure) when (failure is not OutOfMemoryException)
+        {
+            if (Environment.TickCount64 >= _nextComplaint)
+            {
+                _nextComplaint = Environment.TickCount64 + ComplaintInterval;
+                _log.Line($"ike: an internal error, a message was not answered: {(CommandLine.ShowsTraces ? failure.ToString() : $"{failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}")}");
+            }
         }
     }
 
