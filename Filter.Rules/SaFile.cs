@@ -60,7 +60,7 @@ public static class SaFile
         }
 
         Sets none = new(null, new LiveSetReader([], [], new Folders(directory), found), found);
-        List<SaConfig> read = new IpsecReader(none, running.Ports, new KeyReader(new Folders(directory), found), found).ReadSas(sas);
+        List<SaConfig> read = new IpsecReader(none, running.Ports, new Folders(directory), found).ReadSas(sas);
         SaReading reading = new([.. read.Select(sa => new AddedSa(sa, policies[sa.Name]))], found.All);
         if (reading.Holds)
         {

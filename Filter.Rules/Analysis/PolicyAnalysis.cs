@@ -44,7 +44,7 @@ public static class PolicyAnalysis
             return policies.IsEmpty ? [] : [new Diagnostic(Severity.Warning, policies[0].At, "undecided: whether every policy is reached", null)];
         }
 
-        List<Diagnostic> found = [];
+        List<Diagnostic> found = Contested(policies, ref steps);
         for (int i = 0; i < policies.Length; i++)
         {
             if (policies[i].Opaque)
@@ -159,6 +159,41 @@ public static class PolicyAnalysis
             .Select(static p => Wording.Quote(p.Name))];
         string blame = by.Length <= 3 ? Wording.OneOf(by).Replace(" or ", " and ", StringComparison.Ordinal) : $"{string.Join(", ", by.Take(3))} and {by.Length - 3} more";
         return new Diagnostic(Severity.Warning, policies[number].At, $"no packet reaches the policy {name}: {blame} {(by.Length == 1 ? "takes" : "take")} all that it selects", "put it above, or leave it out");
+    }
+
+    /// <summary>
+    /// Policies of two peers that overlap: each peer is told that it may carry all that its policy names (RFC 7296 §2.9), and what
+    /// the lower one sends of the upper one's is dropped.
+    /// </summary>
+    private static List<Diagnostic> Contested(ImmutableArray<IpsecPolicy> policies, ref long steps)
+    {
+        List<Diagnostic> found = [];
+        List<(IpsecPolicy Policy, List<PolicyBox> Boxes)> above = [];
+        foreach (IpsecPolicy policy in policies.Where(static p => p is { Peer: not null, Opaque: false }))
+        {
+            List<PolicyBox> own = PolicyBox.Of(policy);
+            foreach ((IpsecPolicy other, List<PolicyBox> boxes) in above)
+            {
+                steps -= (long)own.Count * boxes.Count;
+                if (steps < 0)
+                {
+                    return found;
+                }
+
+                if (other.Peer!.Name != policy.Peer!.Name && own.Exists(mine => boxes.Exists(box => box.Meets(mine))))
+                {
+                    found.Add(new Diagnostic(
+                        Severity.Warning, policy.At,
+                        $"the policies {Wording.Quote(other.Name)} and {Wording.Quote(policy.Name)} overlap, and their SAs are of two peers: what '{policy.Peer.Name}' sends that is '{other.Peer.Name}''s is dropped",
+                        "take out of the one what is the other's"));
+                    break;
+                }
+            }
+
+            above.Add((policy, own));
+        }
+
+        return found;
     }
 
     /// <summary>Policies below that overlap, where neither is part of the other, and that do something else.</summary>

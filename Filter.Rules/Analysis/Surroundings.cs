@@ -81,6 +81,44 @@ internal static class Surroundings
                 yield return mine is int ? $"{what}: {mine}, now {its}" : $"{what}: described otherwise";
             }
         }
+
+        foreach (string sentence in Peers(before.Ipsec?.Ike, after.Ipsec?.Ike))
+        {
+            yield return sentence;
+        }
+    }
+
+    /// <summary>With whom keys are negotiated; not the secrets, which may be wiped.</summary>
+    private static IEnumerable<string> Peers(IkeConfig? before, IkeConfig? after)
+    {
+        Dictionary<string, IkePeer> later = (after?.Peers ?? []).ToDictionary(static p => p.Name, StringComparer.Ordinal);
+        foreach (IkePeer peer in before?.Peers ?? [])
+        {
+            if (!later.Remove(peer.Name, out IkePeer? other))
+            {
+                yield return $"peer {peer.Name}: gone";
+            }
+            else if (!peer.IsDescribedAs(other))
+            {
+                yield return $"peer {peer.Name}: described otherwise";
+            }
+        }
+
+        foreach (IkePeer peer in (after?.Peers ?? []).Where(peer => later.ContainsKey(peer.Name)))
+        {
+            yield return $"peer {peer.Name}: new";
+        }
+
+        if ((before?.Limits ?? new()) != (after?.Limits ?? new()))
+        {
+            yield return "ike limits: described otherwise";
+        }
+
+        string Pools(IkeConfig? ike) => string.Join('\n', (ike?.Pools ?? []).Select(static pool => $"{pool.Name} {pool.Range}"));
+        if (Pools(before) != Pools(after))
+        {
+            yield return "ike pools: described otherwise";
+        }
     }
 
     /// <summary>What classes of addresses are, that rules name. What they hold belongs to no ruleset.</summary>
@@ -108,8 +146,11 @@ internal static class Surroundings
 
     /// <summary>Policies and SAs without their keys.</summary>
     private static string? Ipsec(Ruleset ruleset) => ruleset.Ipsec is not { } ipsec ? null : string.Join('\n',
-        ipsec.Policies.Select(static p => $"{p.Name} {p.Action} {p.Local} {p.Remote} {p.Service} {p.Outbound} {p.Inbound} {string.Join(' ', p.Sas.Select(static s => s.Name))} {p.Populate}")
+        ipsec.Policies.Select(static p => $"{p.Name} {p.Action} {p.Local} {p.Remote} {p.Service} {p.Outbound} {p.Inbound} {string.Join(' ', p.Sas.Select(static s => s.Name))} {p.Populate} {p.Peer?.Name} {Child(p.Child)}")
             .Concat(ipsec.Sas.Select(static s => $"{s.Name} {s.Settings} {s.Out.Spi} {s.In.Spi}")));
+
+    private static string? Child(ChildTemplate? child) => child is null ? null
+        : $"{string.Join(' ', child.Suites)} {string.Join<IkeTransform>(' ', child.Groups)} {child.ExtendedSequence} {child.Settings}";
 
     /// <summary>Rules that decide on no opening alone, as they are written: what they match, in order.</summary>
     private static string Text(Ruleset ruleset, Func<Rule, bool> which)

@@ -72,6 +72,13 @@ public sealed record IkePeer
 
     /// <summary>What its children are like, where their policy says nothing else.</summary>
     public required ChildTemplate Child { get; init; }
+
+    /// <summary>Overwrites what is secret with zeros.</summary>
+    public void Wipe()
+    {
+        LocalCredential.Wipe();
+        RemoteCredential.Wipe();
+    }
 }
 
 /// <summary>Families of which an address is asked for.</summary>

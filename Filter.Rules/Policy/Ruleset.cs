@@ -145,5 +145,10 @@ public sealed record Ruleset
             sa.Out.Wipe();
             sa.In.Wipe();
         }
+
+        foreach (IkePeer peer in Ipsec?.Ike?.Peers ?? [])
+        {
+            peer.Wipe();
+        }
     }
 }

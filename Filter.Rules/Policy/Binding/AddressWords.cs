@@ -104,7 +104,8 @@ internal static class AddressWords
         return first.IsIPv4 ? [new(first, last)] : range.Only(Families.IPv6).Ranges.ToArray();
     }
 
-    private static bool TryAddress(string text, out Address address) => Address.TryParse(text, out address) && Honest(text, address);
+    /// <summary>An address that is written as it is meant.</summary>
+    public static bool TryAddress(string text, out Address address) => Address.TryParse(text, out address) && Honest(text, address);
 
     /// <summary>
     /// Whether the text says what it seems to: an octet with a leading zero is octal to some and decimal to others, an

@@ -16,7 +16,7 @@ internal sealed class Includes(Folders folders, Diagnostics found)
     /// <summary>The most bytes that all of them may have.</summary>
     public const long MostBytes = 4 * SourceText.LongestFile;
 
-    private const string Key = "include", RulesKey = "rules", GroupKey = "group";
+    private const string Key = "include", RulesKey = "rules", GroupKey = "group", IkeKey = "ike";
 
     private static readonly string[] s_merged = ["sets", "schedules", RulesKey, "ipsec", "tests"];
 
@@ -109,7 +109,14 @@ internal sealed class Includes(Folders folders, Diagnostics found)
                 case MapNode map when key == "ipsec":
                     foreach ((ScalarNode name, Node value) in map.Entries)
                     {
-                        Merge(_ipsec.Find(name.Text), value, name.Text == "sas" ? "an SA" : "a key", merged => _ipsec.Replace(name, merged));
+                        if (name.Text == IkeKey && value is MapNode more && _ipsec.Find(IkeKey) is MapNode before)
+                        {
+                            _ipsec.Replace(name, MergeIke(before, more));
+                        }
+                        else
+                        {
+                            Merge(_ipsec.Find(name.Text), value, name.Text == "sas" ? "an SA" : "a key", merged => _ipsec.Replace(name, merged));
+                        }
                     }
 
                     break;
@@ -119,6 +126,18 @@ internal sealed class Includes(Folders folders, Diagnostics found)
                     break;
             }
         }
+    }
+
+    /// <summary>The peers of several files, and their pools, stand beside each other.</summary>
+    private MapNode MergeIke(MapNode before, MapNode more)
+    {
+        MapNode both = new(before.At);
+        foreach ((ScalarNode key, Node value) in before.Entries.Concat(more.Entries))
+        {
+            Merge(both.Find(key.Text), value, key.Text switch { "peers" => "a peer", "pools" => "a pool", _ => "a key" }, merged => both.Replace(key, merged));
+        }
+
+        return both;
     }
 
     /// <summary>Two lists become one, and two mappings; what is neither is left for who reads it to complain of.</summary>

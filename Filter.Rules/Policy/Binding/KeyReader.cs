@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using Filter.Engine.Ports;
 using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy.Binding;
@@ -119,66 +118,9 @@ internal sealed class KeyReader(Folders folders, Diagnostics found)
         }
     }
 
-    private (SecretKey? Encryption, SecretKey? Integrity) KeyFile(Located<string>? name, IpsecSuite? suite)
-    {
-        if (name is not { } text)
-        {
-            return default;
-        }
-
-        string shown = Wording.Quote(text.Value);
-        if (text.Value.Contains('\0', StringComparison.Ordinal))
-        {
-            found.Error(text.At, $"{shown} is not the name of a file");
-            return default;
-        }
-
-        byte[] bytes = GC.AllocateArray<byte>(LongestKeyFile + 1, pinned: true);
-        try
-        {
-            string directory = folders.Of(text.At), path = Path.Combine(directory, text.Value);
-            if (!File.Exists(path))
-            {
-                found.Error(text.At, $"there is no key file {shown}", "a relative name counts from the folder of the file that names it");
-                return default;
-            }
-
-            // What is behind a name may change, so the open file is asked. A FIFO must not even be opened: it would block.
-            FileInfo file = new(path);
-            bool ordinary = FileFacts.At((file.ResolveLinkTarget(returnFinalTarget: true) ?? file).FullName)?.IsRegular == true;
-            using FileStream? stream = ordinary ? new(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0) : null;
-            if (stream is null || FileFacts.Of(stream.SafeFileHandle) is not { IsRegular: true } facts || stream.Length is 0 or > LongestKeyFile)
-            {
-                found.Error(text.At, $"{shown} is not a key file", LinesHint(suite));
-                return default;
-            }
-
-            if (!facts.IsForOwnerAlone)
-            {
-                found.Error(text.At, $"others than its owner may read or change the key file {shown}", $"chmod 600 {text.Value}");
-                return default;
-            }
-
-            // Whoever has the ruleset's folder decides what is protected at all.
-            if (!facts.IsOurs && FileFacts.At(Path.GetFullPath(directory.Length == 0 ? "." : directory))?.Owner != facts.Owner)
-            {
-                found.Error(text.At, $"the key file {shown} belongs to another user, who may read and change it", $"chown root {text.Value}");
-                return default;
-            }
-
-            int length = stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
-            return Lines(bytes.AsSpan(0, length), text.At, shown, suite);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.Security.SecurityException or ArgumentException or NotSupportedException)
-        {
-            found.Error(text.At, $"the key file {shown} cannot be read", "it must be readable by who runs Filter");
-            return default;
-        }
-        finally
-        {
-            CryptographicOperations.ZeroMemory(bytes);
-        }
-    }
+    private (SecretKey? Encryption, SecretKey? Integrity) KeyFile(Located<string>? name, IpsecSuite? suite) =>
+        name is not { } text ? default
+        : new SecretFile(folders, found).Read(text, "key file", LongestKeyFile, LinesHint(suite), bytes => Lines(bytes, text.At, Wording.Quote(text.Value), suite));
 
     private (SecretKey? Encryption, SecretKey? Integrity) Lines(ReadOnlySpan<byte> bytes, SourceMark at, string shown, IpsecSuite? suite)
     {

@@ -9,13 +9,14 @@ namespace Filter.Rules.Policy.Binding;
 /// <summary>Reads the entries of <c>policies:</c> in <c>ipsec:</c>.</summary>
 /// <param name="sets">The sets that selectors may name.</param>
 /// <param name="sas">The SA pairs by name; null where one has a mistake.</param>
+/// <param name="ike">The peers.</param>
 /// <param name="found">Where findings go.</param>
-internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConfig?> sas, Diagnostics found)
+internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConfig?> sas, IkeReader ike, Diagnostics found)
 {
     private const string Fixed = "policies know their addresses beforehand: name fixed ones";
 
     private static readonly string[] s_actions = ["protect", "bypass", "drop"];
-    private static readonly string[] s_keys = [.. s_actions, "local", "remote", "service", "local-port", "remote-port", "direction", "sa", "populate"];
+    private static readonly string[] s_keys = [.. s_actions, "local", "remote", "service", "local-port", "remote-port", "direction", "sa", "ike", "child", "populate"];
 
     private static readonly (string Word, PopulatedSelectors Value)[] s_populated =
     [
@@ -46,9 +47,11 @@ internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConf
 
         (bool Out, bool In) direction = Values.Word(fields["direction"], "'direction'", found, ("both", (true, true)), ("out", (true, false)), ("in", (false, true))) ?? (true, true);
         ImmutableArray<SaConfig> named = [];
+        (IkePeer? peer, ChildTemplate? child) = (null, null);
         if (action == "protect")
         {
             named = NamedSas(fields);
+            (peer, child) = Automatic(fields);
             if (fields.Has("sa") && fields.Has("populate"))
             {
                 found.Error(fields.KeyAt("populate"), "'populate' makes an SA for each packet's values, and 'sa' names SAs that are there", "leave out the one or the other");
@@ -56,10 +59,10 @@ internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConf
         }
         else if (action is not null)
         {
-            fields.Refuse("belongs to a policy that protects", "leave it out", "sa", "populate");
+            fields.Refuse("belongs to a policy that protects", "leave it out", "sa", "ike", "child", "populate");
         }
 
-        bool opaque = IsOpaque(fields, action, named, out ServiceSet? service);
+        bool opaque = IsOpaque(fields, action, [.. named.Select(static sa => sa.Settings.Mode), .. Modes(peer, child)], out ServiceSet? service);
         IpsecPolicy policy = new()
         {
             Name = name?.Value ?? "",
@@ -74,9 +77,50 @@ internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConf
             Outbound = direction.Out,
             Inbound = direction.In,
             Sas = named,
+            Peer = peer,
+            Child = child,
             Populate = Populated(fields),
         };
+        if (peer is not null)
+        {
+            CheckCarried(fields, policy, peer);
+        }
+
         return name is null ? null : policy;
+    }
+
+    /// <summary>With whom SAs are agreed on, and what they are like where it is not as the peer says.</summary>
+    private (IkePeer? Peer, ChildTemplate? Child) Automatic(Fields fields)
+    {
+        if (!fields.Has("ike"))
+        {
+            fields.Refuse("says what SAs of a peer are like, and no peer is named", "name one: ike: branch, or leave it out", "child");
+            return default;
+        }
+
+        fields.Refuse("stands beside 'ike', which brings its own SAs", "leave out the one or the other", "sa");
+        IkePeer? peer = Values.Text(fields["ike"], "'ike'", found) is { } name ? ike.Find(name) : null;
+        return (peer, peer is not null && fields["child"] is { } child ? ike.Child(peer, child) : null);
+    }
+
+    private static IEnumerable<IpsecMode> Modes(IkePeer? peer, ChildTemplate? child) => (child ?? peer?.Child) is { } like ? [like.Settings.Mode] : [];
+
+    /// <summary>Transport mode has no addresses but those of the two ends (RFC 4301 §4.1), and a peer that gets one from us has it inside a tunnel.</summary>
+    private void CheckCarried(Fields fields, IpsecPolicy policy, IkePeer peer)
+    {
+        bool transport = (policy.Child ?? peer.Child).Settings.Mode == IpsecMode.Transport;
+        if (transport && fields.Has("child") && (peer.Requests != RequestedAddresses.None || !peer.Pools.IsEmpty))
+        {
+            found.Error(fields.KeyAt("child"), $"the peer {Wording.Quote(peer.Name)} is about addresses inside a tunnel, and these SAs are in transport mode", "write mode: tunnel, or a peer without 'request' and 'pools'");
+        }
+        else if (transport && peer.Remote is { } remote && policy.Remote is { } selected && !selected.Contains(remote))
+        {
+            found.Warn(fields.KeyAt("remote"), $"transport mode carries what the two ends say to each other, and {remote} is not among these", $"write remote: {remote}, or mode: tunnel");
+        }
+        else if (!transport && policy.Remote is { } far && !peer.Pools.IsEmpty && !peer.Pools.Any(pool => far.Intersect(AddressSet.Of([pool.Range])) is { IsEmpty: false }))
+        {
+            found.Warn(fields.KeyAt("remote"), $"the peer {Wording.Quote(peer.Name)} gets its address from {Wording.OneOf(peer.Pools.Select(static p => p.Name))}, and none of these is selected", $"write remote: {peer.Pools[0].Range}");
+        }
     }
 
     private ImmutableArray<SaConfig> NamedSas(Fields fields)
@@ -147,7 +191,7 @@ internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConf
     }
 
     /// <summary>Whether 'service' names what shows no ports, <c>opaque</c> or <c>tcp/opaque</c>; what it names otherwise.</summary>
-    private bool IsOpaque(Fields fields, string? action, ImmutableArray<SaConfig> named, out ServiceSet? service)
+    private bool IsOpaque(Fields fields, string? action, IEnumerable<IpsecMode> modes, out ServiceSet? service)
     {
         const string Opaque = "opaque";
         IReadOnlyList<Node> entries = Values.Each(fields["service"]);
@@ -169,7 +213,7 @@ internal sealed class PolicyReader(Sets sets, IReadOnlyDictionary<string, SaConf
             found.Error(without[0].At, "pieces without ports go with their packet, where they are not protected by an SA of their own (RFC 4301 §7.3)", "leave this policy out, or write protect");
         }
 
-        if (named.Any(static sa => sa.Settings.Mode == IpsecMode.Transport))
+        if (modes.Contains(IpsecMode.Transport))
         {
             found.Error(without[0].At, "transport mode seals no pieces of packets (RFC 4303 §3.3.4)", "name a tunnel");
         }

@@ -43,7 +43,7 @@ internal static class RulesetReader
         (Limits limits, PathPolicy path) = limitsReader.Read(fields["limits"], LimitsReader.Of(profile, timers), ruleList.Any(static rule => rule.Management));
         path = path with { Admission = AdmissionReader.Read(portConfigs, linkFields, path.Admission, found) };
         Defaults defaults = ReadDefaults(fields["defaults"], limitsReader, ref path, found);
-        IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, new KeyReader(folders, found), found).Read(fields["ipsec"]);
+        IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, folders, found).Read(fields["ipsec"]);
         ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, sets, new PacketLines(ports.Names, portConfigs, policies, found), found).Read(fields["tests"]);
         Ruleset ruleset = new()
         {

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Filter.Rules.Syntax;
 
 namespace Filter.Rules.Policy.Binding;
@@ -82,7 +81,7 @@ internal sealed class SaOptionsReader(Diagnostics found)
         UdpEncapsulation usual = new(4500, 4500);
         long local = Values.Number(udp["port"], "'port'", 1, ushort.MaxValue, found) ?? usual.LocalPort;
         long remote = Values.Number(udp["remote-port"], "'remote-port'", 1, ushort.MaxValue, found) ?? usual.RemotePort;
-        long keepAlive = OffOr(udp["keep-alive"], "'keep-alive'", 1_000_000_000, LongestKeepAlive) ?? usual.KeepAlive;
+        long keepAlive = Times.OffOr(udp["keep-alive"], "'keep-alive'", 1_000_000_000, LongestKeepAlive, found) ?? usual.KeepAlive;
         return new UdpEncapsulation((ushort)local, (ushort)remote, keepAlive);
     }
 
@@ -196,7 +195,7 @@ internal sealed class SaOptionsReader(Diagnostics found)
 
         return new TrafficPadding(
             (int)(Values.Number(padding["to"], "'to' is the length of inner packets, and", 1, LongestPacket, found) ?? 0),
-            OffOr(padding["dummies"], "'dummies'", 10_000_000, long.MaxValue) ?? 0);
+            Times.OffOr(padding["dummies"], "'dummies'", 10_000_000, long.MaxValue, found) ?? 0);
     }
 
     private int AhAlignment(Fields fields, SaSettings settings)
@@ -212,23 +211,5 @@ internal sealed class SaOptionsReader(Diagnostics found)
         }
 
         return said ?? SaSettings.OrdinaryAhAlignment;
-    }
-
-    /// <summary>A time in bounds, or <c>off</c>: 0.</summary>
-    private long? OffOr(Node? node, string what, long least, long most)
-    {
-        if (node is ScalarNode { Text: "off" } || Values.Duration(node, what, found) is not { } time)
-        {
-            return node is ScalarNode { Text: "off" } ? 0 : null;
-        }
-
-        if (time >= least && time <= most)
-        {
-            return time;
-        }
-
-        string bounds = most == long.MaxValue ? $"at least {Wording.Duration(least)}" : $"from {Wording.Duration(least)} to {Wording.Duration(most)}";
-        found.Error(node!.At, string.Create(CultureInfo.InvariantCulture, $"{what} is {bounds}, or off, not {Wording.Duration(time)}"));
-        return null;
     }
 }

@@ -17,33 +17,46 @@ internal sealed class SuiteReader(Diagnostics found)
             return null;
         }
 
-        IpsecSuite? suite;
-        if (isAh ? !IpsecSuite.TryFindAh(name.Value, out suite) : !IpsecSuite.TryFind(name.Value, out suite))
-        {
-            (string problem, string? hint) = isAh ? ("AH has an integrity algorithm alone", null) : IpsecSuite.WhyUnknown(name.Value);
-            string last = isAh ? name.Value[(name.Value.IndexOf('+', StringComparison.Ordinal) + 1)..] : name.Value;
-            found.Error(name.At, $"there is no suite {Wording.Quote(name.Value)}: {problem}", hint ?? Nearest(last, isAh));
-            return null;
-        }
-
-        if (suite.WhyNotManual is { } why)
+        IpsecSuite? suite = Find(name, isAh);
+        if (suite?.WhyNotManual is { } why)
         {
             found.Error(name.At, $"{Wording.Quote(suite.Name)} {why}", isAh ? "take hmac-sha2-256-128; a key exchange may use what needs fresh keys" : "take aes-cbc with an integrity algorithm; a key exchange may use what needs fresh keys");
         }
-        else if (suite.IsLegacy && !legacy)
-        {
-            found.Error(name.At, $"{Wording.Quote(suite.Name)} is of the legacy tier, which RFC 8221 advises against or forbids", "where the far end has nothing better: legacy: true");
-        }
-        else if (suite.IsLegacy)
-        {
-            found.Warn(name.At, $"{Wording.Quote(suite.Name)} protects little: RFC 8221 advises against it or forbids it", "use aes-cbc-256+hmac-sha2-256-128 as soon as the far end has it");
-        }
-        else if (legacy)
+        else if (suite is not null && !IsRefused(suite, name.At, legacy) && legacy && !suite.IsLegacy)
         {
             found.Warn(fields.KeyAt("legacy"), $"{Wording.Quote(suite.Name)} needs no 'legacy'", "leave it out");
         }
 
         return suite;
+    }
+
+    /// <summary>The suite of that name; null, with an error, where there is none.</summary>
+    public IpsecSuite? Find(Located<string> name, bool isAh)
+    {
+        if (isAh ? IpsecSuite.TryFindAh(name.Value, out IpsecSuite? suite) : IpsecSuite.TryFind(name.Value, out suite))
+        {
+            return suite;
+        }
+
+        (string problem, string? hint) = isAh ? ("AH has an integrity algorithm alone", null) : IpsecSuite.WhyUnknown(name.Value);
+        string last = isAh ? name.Value[(name.Value.IndexOf('+', StringComparison.Ordinal) + 1)..] : name.Value;
+        found.Error(name.At, $"there is no suite {Wording.Quote(name.Value)}: {problem}", hint ?? Nearest(last, isAh));
+        return null;
+    }
+
+    /// <summary>Whether the suite is of the legacy tier and nobody asked for that; a warning where somebody did.</summary>
+    public bool IsRefused(IpsecSuite suite, SourceMark at, bool legacy)
+    {
+        if (suite.IsLegacy && !legacy)
+        {
+            found.Error(at, $"{Wording.Quote(suite.Name)} is of the legacy tier, which RFC 8221 advises against or forbids", "where the far end has nothing better: legacy: true");
+        }
+        else if (suite.IsLegacy)
+        {
+            found.Warn(at, $"{Wording.Quote(suite.Name)} protects little: RFC 8221 advises against it or forbids it", "use aes-cbc-256+hmac-sha2-256-128 as soon as the far end has it");
+        }
+
+        return suite.IsLegacy && !legacy;
     }
 
     private static string Nearest(string name, bool isAh) =>
