@@ -117,7 +117,9 @@ internal sealed class Layer
                 continue;
             }
 
-            for (int i = 0; i < Vector<int>.Count; i++)
+            // Behind the last box there is padding, which meets everything where no axis asks anything.
+            int boxes = Math.Min(Vector<int>.Count, _boxes.Length - block);
+            for (int i = 0; i < boxes; i++)
             {
                 int box = block + i;
                 if (meets[i] != 0 && ((!ragged && !_ragged[box]) || Boxes.Overlap(_boxes[box], with)))

@@ -44,7 +44,10 @@ internal sealed record CertificateFacts(
         _ => Names.Contains(identity),
     };
 
-    /// <summary>What it says that its subject is, in words.</summary>
+    /// <summary>Its subject's name, to tell it from others.</summary>
+    public string Name => DistinguishedNames.Text(Subject) is { Length: > 0 } name ? name : Described();
+
+    /// <summary>All that it says of who its subject is.</summary>
     public string Described() =>
         string.Join(", ", Names.Select(static name => name.Text).Prepend(DistinguishedNames.Text(Subject)).Where(static text => !string.IsNullOrEmpty(text)));
 

@@ -153,11 +153,11 @@ internal sealed class CertificateFiles(Folders folders, Diagnostics found, DateT
     {
         if (facts.Until < now)
         {
-            found.Warn(file.At, $"the certificate {facts.Described()} in {Wording.Quote(file.Value)} expired on {Day(facts.Until)}", "nobody accepts it: have it renewed");
+            found.Warn(file.At, $"the certificate {facts.Name} in {Wording.Quote(file.Value)} expired on {Day(facts.Until)}", "nobody accepts it: have it renewed");
         }
         else if (facts.From > now)
         {
-            found.Warn(file.At, $"the certificate {facts.Described()} in {Wording.Quote(file.Value)} is not valid before {Day(facts.From)}", "nobody accepts it until then; look at the clock, too");
+            found.Warn(file.At, $"the certificate {facts.Name} in {Wording.Quote(file.Value)} is not valid before {Day(facts.From)}", "nobody accepts it until then; look at the clock, too");
         }
     }
 

@@ -15,7 +15,7 @@ internal sealed class ChildReader(Diagnostics found)
     private static readonly string[] s_keys = ["protocol", "mode", "suites", "legacy", "pfs", .. SaOptionsReader.Keys.Where(static key => key != "udp")];
 
     private static readonly ImmutableArray<IpsecSuite> s_esp = Named("aes-gcm-16-256", "aes-gcm-16-128", "chacha20-poly1305", "aes-cbc-256+hmac-sha2-256-128");
-    private static readonly ImmutableArray<IpsecSuite> s_ah = [.. IpsecSuite.All.Where(static s => s.IsAh && s.Name is "hmac-sha2-256-128" or "hmac-sha2-512-256" && s.IsAh)];
+    private static readonly ImmutableArray<IpsecSuite> s_ah = [.. IpsecSuite.All.Where(static s => s.IsAh && s.Name is "hmac-sha2-256-128" or "hmac-sha2-512-256")];
 
     /// <summary>What children are like; null after an error that leaves them without algorithms.</summary>
     /// <param name="at">Where it belongs, if nothing is written.</param>
@@ -86,7 +86,7 @@ internal sealed class ChildReader(Diagnostics found)
         SuiteReader reader = new(found);
         foreach (Node entry in entries)
         {
-            if (Values.Text(entry, "an entry of 'suites'", found) is not { } name || reader.Find(name, isAh) is not { } suite)
+            if (Values.Text(entry, "an entry of 'suites'", found) is not { } name || reader.Find(name, isAh, manual: false) is not { } suite)
             {
                 continue;
             }

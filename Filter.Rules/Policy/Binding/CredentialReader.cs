@@ -157,7 +157,7 @@ internal sealed class CredentialReader(Folders folders, Diagnostics found)
 
         if (own is not null && key.PublicKey is { } half && !own.PublicKey.AsSpan().SequenceEqual(half))
         {
-            found.Error(file.At, $"the private key in {Wording.Quote(file.Value)} does not belong to the certificate {own.Described()} in {Wording.Quote(chain[0].File.Value)}", "name the key that the certificate was made for, and our own certificate first");
+            found.Error(file.At, $"the private key in {Wording.Quote(file.Value)} does not belong to the certificate {own.Name} in {Wording.Quote(chain[0].File.Value)}", "name the key that the certificate was made for, and our own certificate first");
         }
 
         return (new PrivateKeyCredential { At = file.At, PrivateKey = key.Key, Certificates = [.. chain.Select(static c => c.Certificate.Der.ToImmutableArray())] }, own);
@@ -183,7 +183,7 @@ internal sealed class CredentialReader(Folders folders, Diagnostics found)
         List<(CertificateFacts Certificate, Located<string> File)> anchors = _files.Certificates(fields["trust"], "'trust'");
         foreach ((CertificateFacts one, Located<string> file) in anchors.Where(static a => !a.Certificate.IsAuthority))
         {
-            found.Warn(file.At, $"the certificate {one.Described()} in {Wording.Quote(file.Value)} is of no authority: it signs no others", "name the certificate of who signs the peer's; a single key is peer-key");
+            found.Warn(file.At, $"the certificate {one.Name} in {Wording.Quote(file.Value)} is of no authority: it signs no others", "name the certificate of who signs the peer's; a single key is peer-key");
         }
 
         List<byte[]> lists = _files.RevocationLists(fields["crl"]);

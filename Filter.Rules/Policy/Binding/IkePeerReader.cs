@@ -108,7 +108,7 @@ internal sealed class IkePeerReader(Sets sets, TunnelEnds ends, IReadOnlyDiction
             IkeIdentity? subject = certificate is not null && DistinguishedNames.Text(certificate.Subject) is { Length: > 0 } name
                 ? new IkeIdentity(IkeIdentityKind.DistinguishedName, [.. certificate.Subject], name)
                 : null;
-            said = subject ?? certificate?.Names.FirstOrDefault() ?? (local is { } own ? IdentityWords.Of(own) : null);
+            said = subject ?? (certificate is { Names: [var first, ..] } ? first : null) ?? (local is { } own ? IdentityWords.Of(own) : null);
             if (said is null)
             {
                 found.Error(fields.At, "the peer says not who we are", "write identity: gw.example.com, or the address we speak from: local: 192.0.2.1");

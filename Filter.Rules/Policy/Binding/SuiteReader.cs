@@ -31,7 +31,10 @@ internal sealed class SuiteReader(Diagnostics found)
     }
 
     /// <summary>The suite of that name; null, with an error, where there is none.</summary>
-    public IpsecSuite? Find(Located<string> name, bool isAh)
+    /// <param name="name">The name.</param>
+    /// <param name="isAh">Of AH; else of ESP.</param>
+    /// <param name="manual">Whether who errs is told of those alone that manual keys may be for.</param>
+    public IpsecSuite? Find(Located<string> name, bool isAh, bool manual = true)
     {
         if (isAh ? IpsecSuite.TryFindAh(name.Value, out IpsecSuite? suite) : IpsecSuite.TryFind(name.Value, out suite))
         {
@@ -40,7 +43,7 @@ internal sealed class SuiteReader(Diagnostics found)
 
         (string problem, string? hint) = isAh ? ("AH has an integrity algorithm alone", null) : IpsecSuite.WhyUnknown(name.Value);
         string last = isAh ? name.Value[(name.Value.IndexOf('+', StringComparison.Ordinal) + 1)..] : name.Value;
-        found.Error(name.At, $"there is no suite {Wording.Quote(name.Value)}: {problem}", hint ?? Nearest(last, isAh));
+        found.Error(name.At, $"there is no suite {Wording.Quote(name.Value)}: {problem}", hint ?? Nearest(last, isAh, manual));
         return null;
     }
 
@@ -59,8 +62,8 @@ internal sealed class SuiteReader(Diagnostics found)
         return suite.IsLegacy && !legacy;
     }
 
-    private static string Nearest(string name, bool isAh) =>
-        Wording.Nearest(name, IpsecSuite.All.Where(s => s.IsAh == isAh && s.MayBeManual).Select(static s => s.Name)) is { } near
+    private static string Nearest(string name, bool isAh, bool manual) =>
+        Wording.Nearest(name, IpsecSuite.All.Where(s => s.IsAh == isAh && (s.MayBeManual || !manual)).Select(static s => s.Name)) is { } near
             ? $"did you mean {Wording.Quote(near)}?"
             : isAh ? "suite: hmac-sha2-256-128" : "suite: aes-cbc-256+hmac-sha2-256-128";
 }

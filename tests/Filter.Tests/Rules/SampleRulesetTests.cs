@@ -45,6 +45,7 @@ public sealed partial class SampleRulesetTests
         {
             CopyKeyFiles(directory);
             CopyIncluded(directory);
+            CopyCredentials(directory);
             RulesetReading reading = RulesetFile.Parse(path, SampleFiles.Bytes(path), directory);
 
             Assert.Null(reading.Ruleset);
@@ -122,6 +123,22 @@ public sealed partial class SampleRulesetTests
         foreach (string file in Directory.GetFiles(Path.Combine(SampleFiles.Root, "rules/broken/included")))
         {
             File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
+        }
+    }
+
+    /// <summary>Of what peers prove themselves with, private keys and PSKs are their owner's alone, but for the one that is not.</summary>
+    private static void CopyCredentials(string directory)
+    {
+        string to = Directory.CreateDirectory(Path.Combine(directory, "ike")).FullName;
+        foreach (string file in Directory.GetFiles(Path.Combine(SampleFiles.Root, "rules/broken/ike")))
+        {
+            string copy = Path.Combine(to, Path.GetFileName(file));
+            File.Copy(file, copy);
+            if (!RuntimeInformation.IsOSPlatform(OSPlatform.Windows))
+            {
+                UnixFileMode others = Path.GetFileName(file) is "readable.key" ? UnixFileMode.GroupRead | UnixFileMode.OtherRead : UnixFileMode.None;
+                File.SetUnixFileMode(copy, UnixFileMode.UserRead | UnixFileMode.UserWrite | others);
+            }
         }
     }
 
