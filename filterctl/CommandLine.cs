@@ -94,6 +94,7 @@ internal static class CommandLine
             SetVerb.Build(screen),
             SaVerb.Build(screen),
             PolicyVerb.Build(screen),
+            IkeVerb.Build(screen),
             CaptureVerb.Build(screen),
             CountersVerb.Build(screen),
             DropsVerb.Build(screen),

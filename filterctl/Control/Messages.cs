@@ -3,7 +3,7 @@ namespace Filter.Ctl.Control;
 /// <summary>
 /// What a verb asks of the daemon: one JSON object a line, at most <see cref="ControlServer.MaxRequest"/> bytes.
 /// </summary>
-/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, set, sa, policy, capture, reload, confirm or stop.</param>
+/// <param name="Verb">status, flows, delete, counters, drops, explain, diff, set, sa, policy, ike, capture, reload, confirm or stop.</param>
 internal sealed record ControlRequest(string Verb)
 {
     /// <summary>reload, diff: the ruleset's absolute path; null for the one that runs. sa: what messages call the text.</summary>
@@ -45,8 +45,11 @@ internal sealed record ControlRequest(string Verb)
     /// <summary>sa: those of this policy alone. policy: which; null for all.</summary>
     public string? Policy { get; init; }
 
-    /// <summary>flows, delete: which of them; null for all. set, sa, policy: list, show, add, delete, flush or explain.</summary>
+    /// <summary>flows, delete: which of them; null for all. set, sa, policy: list, show, add, delete, flush or explain. ike: list, show, up, down, rekey or keys.</summary>
     public string? Match { get; init; }
+
+    /// <summary>ike: the peer, or a policy of it; null for all.</summary>
+    public string? Peer { get; init; }
 
     /// <summary>capture: what comes out of SAs too.</summary>
     public bool Decrypt { get; init; }
@@ -108,6 +111,15 @@ internal sealed record ControlResponse
 
     /// <summary>What policy says of a packet, in an answer to policy.</summary>
     public IReadOnlyList<PolicyWalkReport>? PolicyWalks { get; init; }
+
+    /// <summary>Peers, in an answer to ike.</summary>
+    public IReadOnlyList<IkePeerReply>? Peers { get; init; }
+
+    /// <summary>What came and went of IKE, in an answer to ike.</summary>
+    public IkeTrafficReply? IkeTraffic { get; init; }
+
+    /// <summary>Lines of Wireshark's table of IKE SAs, for root who asked for them.</summary>
+    public IReadOnlyList<string>? IkeKeys { get; init; }
 
     /// <summary>How many flows or SAs there are, or were deleted; how many elements were added or left.</summary>
     public long? Count { get; init; }

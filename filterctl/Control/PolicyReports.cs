@@ -30,6 +30,9 @@ internal sealed record PolicyReport
     /// <summary>What each SA has from the packet it was made for; null for nothing.</summary>
     public IReadOnlyList<string>? Populate { get; init; }
 
+    /// <summary>The peer that its SAs are agreed on with; null where others bring them.</summary>
+    public string? Peer { get; init; }
+
     /// <summary>What it selects of what goes out that no policy before it does, as boxes of which no two overlap; for `show`, else null.</summary>
     public IReadOnlyList<string>? AloneOut { get; init; }
 

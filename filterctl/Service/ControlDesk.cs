@@ -3,6 +3,7 @@ using Filter.Ctl.Rehearsals;
 using Filter.Engine.Flows;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
+using Filter.Ipsec.Ike;
 
 namespace Filter.Ctl.Service;
 
@@ -29,11 +30,15 @@ internal sealed class ControlDesk
     private readonly SetDesk _sets;
     private readonly SaDesk _sas;
     private readonly PolicyDesk _policies;
+    private readonly IkeDesk _ike;
     private readonly CaptureDesk _captures;
 
     /// <summary>A desk for a running daemon.</summary>
-    public ControlDesk(Gateway gateway, Workforce workers, RulesetSwitch rulesets, EventFeed feed, StopOrder stop, NameResolver names, ServiceLog log)
+    public ControlDesk(
+        Gateway gateway, Workforce workers, RulesetSwitch rulesets, EventFeed feed, StopOrder stop, NameResolver names,
+        Func<Func<IkeEngine, long, ControlResponse>, Task<ControlResponse?>> ike, ServiceLog log)
     {
+        _ike = new IkeDesk(ike, rulesets, log);
         _sets = new SetDesk(rulesets, names);
         _sas = new SaDesk(gateway, workers, rulesets, log);
         _policies = new PolicyDesk(gateway, workers, rulesets);
@@ -89,6 +94,10 @@ internal sealed class ControlDesk
 
                 case "policy":
                     await _policies.AnswerAsync(request, reply, cancel).ConfigureAwait(false);
+                    break;
+
+                case "ike":
+                    await _ike.AnswerAsync(request, peer, reply, cancel).ConfigureAwait(false);
                     break;
 
                 case "capture":

@@ -127,7 +127,7 @@ internal sealed class Daemon : IDisposable
     {
         EventFeed feed = new();
         using Systemd systemd = Systemd.FromEnvironment();
-        ControlDesk desk = new(_gateway, _workers, _switch, feed, _stop, _names, _log);
+        ControlDesk desk = new(_gateway, _workers, _switch, feed, _stop, _names, _ike.AskAsync, _log);
         ControlServer server = new(socket, access, desk.AnswerAsync);
         using (EventPump pump = new(_gateway.Paths, _gateway.Ports, feed, _log, () => _switch.Current.Rules.Any(static rule => rule.Log)))
         {

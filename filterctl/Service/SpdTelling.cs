@@ -36,6 +36,7 @@ internal static class SpdTelling
             Service = policy.Opaque || policy.Service is { IsAny: false } ? Some(ServicesOf(policy)) : null,
             LocalPort = policy.LocalPorts.IsEmpty ? null : Some(policy.LocalPorts.Select(SaTelling.PortsOf)),
             Populate = policy.Populate == PopulatedSelectors.None ? null : [.. Enum.GetValues<PopulatedSelectors>().Where(one => one != 0 && policy.Populate.HasFlag(one)).Select(Word)],
+            Peer = policy.Peer?.Name,
             Sas = sas.Count,
             Decisions = Volatile.Read(ref counted.Decisions),
             Protected = Volatile.Read(ref counted.Protected),

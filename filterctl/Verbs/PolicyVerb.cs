@@ -150,6 +150,11 @@ internal static class PolicyVerb
             {
                 screen.Line($"{screen.Paint(policy.Name, Tint.Strong)} ({policy.Place}): {policy.Action} {Selects(policy)}");
                 TellAlone(screen, policy);
+                if (policy.Peer is { } peer)
+                {
+                    screen.Line($"  peer       {peer}");
+                }
+
                 screen.Line($"  decided    {policy.Decisions}");
                 screen.Line($"  protected  {Tell.Count(policy.Protected, "packet")}, {Tell.Count(policy.ProtectedBytes, "byte")}");
                 screen.Line($"  opened     {Tell.Count(policy.Opened, "packet")}, {Tell.Count(policy.OpenedBytes, "byte")}");
@@ -166,7 +171,7 @@ internal static class PolicyVerb
         Grid grid = new("POLICY", "ACTION", "SELECTS", "SAS");
         foreach ((PolicyReport policy, string[] sas) in policies)
         {
-            grid.Add(policy.Name, policy.Action, Selects(policy), sas.Length == 0 ? "-" : string.Join(", ", sas));
+            grid.Add(policy.Name, policy.Action, Selects(policy), Keys(policy, sas));
         }
 
         screen.Table(grid);
@@ -178,7 +183,7 @@ internal static class PolicyVerb
         {
             screen.Line($"{screen.Paint(policy.Name, Tint.Strong)} ({policy.Place}): {policy.Action} {Selects(policy)}");
             TellAlone(screen, policy);
-            screen.Line($"  SAs        {(sas.Length == 0 ? "-" : string.Join(", ", sas))}");
+            screen.Line($"  SAs        {Keys(policy, sas)}");
         }
     }, name);
 
@@ -282,6 +287,9 @@ internal static class PolicyVerb
 
     private static string Refused(PolicyReport policy) =>
         policy.Refused.Count == 0 ? "-" : string.Join(", ", policy.Refused.Select(static cause => $"{cause.Packets} {cause.Name}"));
+
+    private static string Keys(PolicyReport policy, string[] sas) =>
+        policy.Peer is { } peer ? $"by IKE with {peer}" : sas.Length == 0 ? "-" : string.Join(", ", sas);
 
     /// <summary>The selectors as a ruleset has them.</summary>
     private static string Selects(PolicyReport policy)

@@ -4,6 +4,7 @@ using Filter.Engine.Packets;
 using Filter.Engine.Path;
 using Filter.Engine.Ports;
 using Filter.Engine.Wire;
+using Filter.Ipsec.Ike;
 using Filter.Rules.Policy;
 
 namespace Filter.Tests.Filterctl;
@@ -33,7 +34,7 @@ internal sealed class MemoryDaemon : IDisposable
         _switch = new RulesetSwitch(Gateway, Workers, loader, first, _sequences, log, _stop);
         _names = new NameResolver(log);
         ControlAccess access = new(Group: 4242, ProcessRights.User);
-        ControlDesk desk = new(Gateway, Workers, _switch, new EventFeed(), _stop, _names, log);
+        ControlDesk desk = new(Gateway, Workers, _switch, new EventFeed(), _stop, _names, AskIkeAsync, log);
         _server = new ControlServer(ControlSocket.Bind(Socket, access), access, (request, peer, reply, cancel) =>
             desk.AnswerAsync(request, As is { } uid ? peer with { Uid = uid } : peer, reply, cancel));
         Workers.Start();
@@ -50,6 +51,9 @@ internal sealed class MemoryDaemon : IDisposable
 
     /// <summary>The only worker, or the first.</summary>
     public Worker Worker => Workers.First;
+
+    /// <summary>The engine of IKE; null for none.</summary>
+    public IkeEngine? Ike { get; set; }
 
     /// <summary>Who the desk takes its clients for; null for who they are.</summary>
     public uint? As { get; set; }
@@ -93,8 +97,12 @@ internal sealed class MemoryDaemon : IDisposable
             return ended;
         }, TimeSpan.FromSeconds(10));
 
+    private Task<ControlResponse?> AskIkeAsync(Func<IkeEngine, long, ControlResponse> question) =>
+        Task.FromResult(Ike is { } engine ? question(engine, WallClock.Monotonic) : null);
+
     public void Dispose()
     {
+        Ike?.Dispose();
         _server.DisposeAsync().AsTask().GetAwaiter().GetResult();
         Workers.Stop();
         Gateway.Dispose();

@@ -1,0 +1,76 @@
+using System.Globalization;
+using Filter.Ctl.Control;
+using Filter.Ipsec.Ike;
+using Filter.Rules.Policy;
+
+namespace Filter.Ctl.Service;
+
+/// <summary>Answers what is asked of IKE: the engine is asked on its own thread, and knows nothing of whom it is for.</summary>
+/// <param name="ask">Has the engine asked; gives null where the ruleset names no peers.</param>
+/// <param name="rulesets">The ruleset in force.</param>
+/// <param name="log">Where it says who ordered what.</param>
+internal sealed class IkeDesk(Func<Func<IkeEngine, long, ControlResponse>, Task<ControlResponse?>> ask, RulesetSwitch rulesets, ServiceLog log)
+{
+    private const string NoPeers = "the ruleset in force names no peers: there is no IKE";
+
+    /// <summary>Answers "list", "show", "up", "down", "rekey" or "keys".</summary>
+    public async Task AnswerAsync(ControlRequest request, PeerCredentials peer, ControlReply reply, CancellationToken cancel)
+    {
+        bool changes = request.Match is "up" or "down" or "rekey";
+        string? wrong =
+            request.Match == "keys" && peer.Uid != 0 ? "only root may see keys"
+            : changes && peer.Uid != 0 && peer.Uid != ProcessRights.User ? "only root may begin and end SAs"
+            : changes && request.Peer is null ? "say which peer, or which policy"
+            : null;
+        ControlResponse? response = wrong is not null ? ControlResponse.Refuse(wrong) : await ask((engine, now) => Answer(request, engine, now)).ConfigureAwait(false);
+        if (changes && response is { Ok: true })
+        {
+            log.Line(string.Create(CultureInfo.InvariantCulture, $"ike {request.Match} {request.Peer} by uid {peer.Uid}"));
+        }
+
+        await reply.SendAsync(response ?? ControlResponse.Refuse(NoPeers), cancel).ConfigureAwait(false);
+    }
+
+    private ControlResponse Answer(ControlRequest request, IkeEngine engine, long now) => request.Match switch
+    {
+        null or "list" or "show" => List(request.Peer, engine, now),
+        "up" => Done(engine.Up(request.Peer!, now)),
+        "down" => Done(engine.Down(request.Peer!, now)),
+        "rekey" => Done(engine.Rekey(request.Peer!, now)),
+        "keys" => new ControlResponse { IkeKeys = [.. engine.ExportKeys()] },
+        _ => ControlResponse.Refuse("there is no such request"),
+    };
+
+    /// <summary>All peers, or the one that is named, itself or by a policy of it.</summary>
+    private ControlResponse List(string? name, IkeEngine engine, long now)
+    {
+        if (rulesets.Current.Ipsec is not { Ike: { } ike } ipsec)
+        {
+            return ControlResponse.Refuse(NoPeers);
+        }
+
+        IkePeer[] meant = [.. ike.Peers.Where(peer => name is null || peer.Name == name)];
+        if (meant.Length == 0 && name is not null)
+        {
+            meant = [.. ipsec.Policies.Where(policy => policy.Name == name).Select(static policy => policy.Peer).OfType<IkePeer>()];
+        }
+
+        if (meant.Length == 0 && name is not null)
+        {
+            return ControlResponse.Refuse($"there is no peer '{name}', and no policy of that name that names one");
+        }
+
+        Dictionary<string, IkePeerReport> reports = engine.Report(now).ToDictionary(static report => report.Name, StringComparer.Ordinal);
+        return new ControlResponse
+        {
+            Peers =
+            [
+                .. meant.Select(peer => IkeTelling.Of(
+                    peer, reports.GetValueOrDefault(peer.Name) ?? new IkePeerReport(peer.Name, IkePeerState.Down, [], null, null, []), ipsec.Policies, now)),
+            ],
+            IkeTraffic = name is null ? IkeTelling.Of(engine.Counters) : null,
+        };
+    }
+
+    private static ControlResponse Done(IkeAnswer answer) => answer.Done ? new ControlResponse { Message = answer.Text } : ControlResponse.Refuse(answer.Text);
+}
