@@ -57,7 +57,18 @@ public sealed record SaSelectors(
     public SaSelectors? Or { get; init; }
 
     /// <summary>Whether an SA with these selectors may carry the packet.</summary>
-    public bool Contain(in SelectorValues values) => ContainAlone(values) || (Or is { } more && more.Contain(values));
+    public bool Contain(in SelectorValues values)
+    {
+        for (SaSelectors? one = this; one is not null; one = one.Or)
+        {
+            if (one.ContainAlone(values))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     private bool ContainAlone(in SelectorValues values) =>
         Local.Contains(values.Local) && Remote.Contains(values.Remote)

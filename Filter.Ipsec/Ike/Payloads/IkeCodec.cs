@@ -129,6 +129,7 @@ public static class IkeCodec
 
         if (!PayloadChain.TryRead(first, clear, out ImmutableArray<Payload> payloads, out fault))
         {
+            fault = fault with { IsProven = true };
             return false;
         }
 

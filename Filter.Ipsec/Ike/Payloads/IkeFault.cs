@@ -34,6 +34,9 @@ public enum IkeFaultKind : byte
 /// <param name="Payload">The type of the payload that is at fault; 0 for none.</param>
 public readonly record struct IkeFault(IkeFaultKind Kind, string Text, byte Payload = 0)
 {
+    /// <summary>Who has the keys said it: the message was opened before it turned out to be wrong.</summary>
+    public bool IsProven { get; init; }
+
     /// <summary>Nothing is wrong.</summary>
     public static IkeFault None => new(IkeFaultKind.None, "");
 
