@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using Filter.Ipsec.Ike.Authentication;
 using Filter.Rules;
 using Filter.Rules.Policy;
 
@@ -12,7 +13,7 @@ internal sealed class RulesetLoader(IReadOnlyList<KeyValuePair<string, string>> 
     /// <exception cref="Refusal">--device names a port that it does not have, or one device twice.</exception>
     public RulesetReading Read(string file)
     {
-        RulesetReading reading = RulesetFile.Read(file);
+        RulesetReading reading = CredentialCheck.Of(RulesetFile.Read(file));
         return reading.Ruleset is { } ruleset ? reading with { Ruleset = With(ruleset) } : reading;
     }
 

@@ -1,4 +1,5 @@
 using Filter.Ctl.Output;
+using Filter.Ipsec.Ike.Authentication;
 using Filter.Rules;
 using Filter.Rules.Policy;
 
@@ -10,7 +11,7 @@ internal static class Rulesets
     /// <summary>Reads one and shows what is wrong with it; null where it has errors.</summary>
     public static Ruleset? Read(string file, Screen screen)
     {
-        RulesetReading reading = RulesetFile.Read(file);
+        RulesetReading reading = CredentialCheck.Of(RulesetFile.Read(file));
         screen.Complain(reading.Diagnostics.Select(static d => d.ToString()));
         return reading.Ruleset;
     }

@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Filter.Ctl.Control;
 using Filter.Ctl.Output;
+using Filter.Ipsec.Ike.Authentication;
 using Filter.Rules;
 using Filter.Rules.Analysis;
 using Filter.Rules.Policy;
@@ -43,7 +44,7 @@ internal static class CheckVerb
 
     private static int Run(Screen screen, string file, bool all, bool strict, bool plain, bool json)
     {
-        RulesetReading reading = RulesetFile.Read(file);
+        RulesetReading reading = CredentialCheck.Of(RulesetFile.Read(file));
         ImmutableArray<Finding> findings = reading.Ruleset is null || plain ? [] : RulesetAnalysis.Of(reading.Ruleset, conflicts: true);
         ImmutableArray<Diagnostic> policies = plain || reading.Ruleset?.Ipsec is not { } ipsec ? [] : PolicyAnalysis.Of(ipsec, overlaps: all);
         int overlaps = findings.Count(static finding => finding.Kind == FindingKind.Conflict);

@@ -27,8 +27,20 @@ internal static class IkeVerb
         verb.Add(json);
         verb.SetAction(parsed => List(screen, parsed.GetValue(socket)!, parsed.GetValue(json)));
         verb.Add(BuildList(screen));
-        verb.Add(BuildShow(screen));
-        verb.Add(BuildExplain(screen));
+        verb.Add(BuildTold(
+            screen, "show",
+            """
+            Show all there is to know of a peer: what is configured, its IKE SAs, and their children, the
+            pairs of SAs that `filterctl sa` counts packets of.
+            """,
+            IkeWords.Show));
+        verb.Add(BuildTold(
+            screen, "explain",
+            """
+            Say why a peer, or a policy of it, is down: both proposals side by side and the first
+            algorithm in which they differ, both selectors, or what was expected of whom.
+            """,
+            IkeWords.Explain));
         verb.Add(BuildOrder(screen, "up", "Bring up a peer with all its policies, or one policy: with SAs that are up already it does nothing."));
         verb.Add(BuildOrder(screen, "down", "Delete the SAs of a peer, or of one policy. They come back when a packet, or somebody, wants them."));
         verb.Add(BuildOrder(screen, "rekey", "Renew the keys of a peer's IKE SAs, or of one policy's SAs, now; no packet is lost."));
@@ -55,43 +67,21 @@ internal static class IkeVerb
         return verb;
     }
 
-    private static Command BuildShow(Screen screen)
+    private static Command BuildTold(Screen screen, string name, string what, Action<Screen, IkePeerReply> tell)
     {
-        Argument<string> name = Name();
+        Argument<string> of = Name();
         Option<string> socket = Options.Socket();
         Option<bool> json = Options.Json();
-        Command verb = new("show",
-            """
-            Show all there is to know of a peer: what is configured, its IKE SAs, and their children, the
-            pairs of SAs that `filterctl sa` counts packets of.
-
-            Example:
-              filterctl ike show site-b
-            """)
-        { name, socket, json };
+        Command verb = new(name, $"{what}\n\nExample:\n  filterctl ike {name} site-b\n") { of, socket, json };
         verb.SetAction(parsed => Asking.Once(
-            screen, parsed.GetValue(socket)!, parsed.GetValue(json), new ControlRequest("ike") { Match = "show", Peer = parsed.GetValue(name) },
-            response => Each(response, peer => IkeWords.Show(screen, peer))));
-        return verb;
-    }
-
-    private static Command BuildExplain(Screen screen)
-    {
-        Argument<string> name = Name();
-        Option<string> socket = Options.Socket();
-        Option<bool> json = Options.Json();
-        Command verb = new("explain",
-            """
-            Say why a peer, or a policy of it, is down: both proposals side by side and the first
-            algorithm in which they differ, both selectors, or what was expected of whom.
-
-            Example:
-              filterctl ike explain site-b
-            """)
-        { name, socket, json };
-        verb.SetAction(parsed => Asking.Once(
-            screen, parsed.GetValue(socket)!, parsed.GetValue(json), new ControlRequest("ike") { Match = "show", Peer = parsed.GetValue(name) },
-            response => Each(response, peer => IkeWords.Explain(screen, peer))));
+            screen, parsed.GetValue(socket)!, parsed.GetValue(json), new ControlRequest("ike") { Match = "show", Peer = parsed.GetValue(of) },
+            response =>
+            {
+                foreach (IkePeerReply peer in response.Peers ?? [])
+                {
+                    tell(screen, peer);
+                }
+            }));
         return verb;
     }
 
@@ -164,13 +154,5 @@ internal static class IkeVerb
         }
 
         return Exit.Done;
-    }
-
-    private static void Each(ControlResponse response, Action<IkePeerReply> tell)
-    {
-        foreach (IkePeerReply peer in response.Peers ?? [])
-        {
-            tell(peer);
-        }
     }
 }

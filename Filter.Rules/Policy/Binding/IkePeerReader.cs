@@ -44,6 +44,11 @@ internal sealed class IkePeerReader(Sets sets, TunnelEnds ends, IReadOnlyDiction
         }
 
         (Address? remote, AddressSet? range) = Remote(fields);
+        if (local is null && remote is { } far)
+        {
+            ends.CheckFamily(far, fields["remote"]!.At);
+        }
+
         ends.CheckPair(local, remote, fields.KeyAt("remote"));
         (IkeCredential? ours, IkeCredential? theirs, CertificateFacts? certificate) = _credentials.Read(fields);
         IkeIdentity? identity = Identity(fields, local, certificate);

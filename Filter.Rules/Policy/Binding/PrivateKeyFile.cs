@@ -133,9 +133,11 @@ internal sealed class PrivateKeyFile(Folders folders, Diagnostics found)
     {
         if (pair is RSA { KeySize: < FewestRsaBits })
         {
-            found.Warn(file.At, $"the RSA key in {Wording.Quote(file.Value)} has {pair.KeySize} bits, which are too few (RFC 8247 §4)", "make one of 3072 bits, or take ECDSA P-256");
+            found.Error(file.At, $"the RSA key in {Wording.Quote(file.Value)} has {pair.KeySize} bits, which are too few (RFC 8247 §4)", "make one of 3072 bits, or take ECDSA P-256");
+            return null;
         }
-        else if (pair is ECDsa curve && !s_curves.Contains(curve.ExportParameters(includePrivateParameters: false).Curve.Oid.Value))
+
+        if (pair is ECDsa curve && !s_curves.Contains(curve.ExportParameters(includePrivateParameters: false).Curve.Oid.Value))
         {
             found.Error(file.At, $"the key in {Wording.Quote(file.Value)} is of a curve that IKE does not sign with", Hint);
             return null;

@@ -68,5 +68,14 @@ internal sealed class TunnelEnds(ImmutableArray<PortConfig> ports, Diagnostics f
         }
     }
 
+    /// <summary>Where no end of ours is named, one of the far end's family must be there to speak from.</summary>
+    public void CheckFamily(Address remote, SourceMark at)
+    {
+        if (!_taps.IsEmpty && _taps.All(p => !p.Addresses.IsEmpty && p.Addresses.All(own => own.Address.IsIPv4 != remote.IsIPv4)))
+        {
+            found.Error(at, $"the port {Wording.Quote(_taps[0].Name)} has no {Family(remote)} address to reach {remote} from", $"its addresses are {Wording.OneOf(_taps[0].Addresses.Select(static a => a.Address.ToString()))}");
+        }
+    }
+
     private static string Family(Address address) => address.IsIPv4 ? "IPv4" : "IPv6";
 }

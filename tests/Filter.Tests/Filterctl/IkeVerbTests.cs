@@ -109,6 +109,28 @@ public sealed class IkeVerbTests : IDisposable
         Assert.Equal((1, "filterctl: the ruleset in force names no peers: there is no IKE\n"), (ran.Status, ran.Error));
     }
 
+    [Theory]
+    [InlineData("certificate: gw.pem, key-file: gw.key, peer-key: ed.pub", null)]
+    [InlineData("key-file: ed.key, peer-key: ed.pub", null)]
+    [InlineData("certificate: gw.pem, key-file: ed.key, peer-key: ed.pub", "our private key does not belong to our certificate")]
+    [InlineData("certificate: ed.pem, key-file: ed.key, peer-key: ed.pub", null)]
+    [InlineData("key-file: ed.key, peer-key: small.pub", "its public key is of no use")]
+    public void Check_finds_keys_that_cannot_do_what_they_are_for(string keys, string? why)
+    {
+        using Scratch folder = new();
+        foreach (string file in Directory.GetFiles(Path.Combine(SampleFiles.Root, "rules/broken/ike")))
+        {
+            File.SetUnixFileMode(folder.Write(Path.GetFileName(file), File.ReadAllText(file)), UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
+
+        string rules = folder.Write("rules.yaml", s_rules.Replace("psk: \"THE SAMPLE KEY OF TWO SITES\"", keys.Replace(", ", "\n        ", StringComparison.Ordinal), StringComparison.Ordinal)
+            .Replace("identity: a.example.com", "identity: gw.example.com", StringComparison.Ordinal));
+        Typed ran = Typed.Run("check", rules);
+
+        Assert.True((why is null ? 0 : 1) == ran.Status, ran.Error);
+        Assert.Contains(why ?? "", ran.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Policies_say_whose_keys_they_wait_for()
     {

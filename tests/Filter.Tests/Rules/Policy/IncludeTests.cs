@@ -52,6 +52,46 @@ public sealed class IncludeTests : IDisposable
     }
 
     [Fact]
+    public void Peers_of_several_files_stand_beside_each_other_and_their_secrets_beside_their_file()
+    {
+        Write("people/anna.psk", "a sample that everybody knows\n");
+        if (!RuntimeInformation.IsOSPlatform(OSPlatform.Windows))
+        {
+            File.SetUnixFileMode(_folder["people/anna.psk"], UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
+
+        Write("people/anna.yaml", """
+            filter: 1
+            ipsec:
+              policies: [ { protect: anna, ike: anna, remote: 10.9.0.0/24 } ]
+              ike:
+                peers: { anna: { local: 192.0.2.1, remote: any, peer-identity: anna@example.com, psk-file: anna.psk, pools: people } }
+                pools: { people: 10.9.0.0/24 }
+
+            """);
+        string main = """
+            filter: 1
+            include: people/anna.yaml
+            ports:
+              outside: { nic: eth0, side: unprotected }
+              inside: { nic: eth1, side: protected }
+              self: { tap: filter0, side: protected, addresses: [ 192.0.2.1/24 ] }
+            ipsec:
+              policies: [ { protect: branch, ike: branch, remote: 10.2.0.0/16 } ]
+              ike:
+                peers: { branch: { local: 192.0.2.1, remote: 198.51.100.1, psk: "a sample that everybody knows" } }
+                limits: { half-open: 100 }
+
+            """;
+        IkeConfig ike = Read(main).Ipsec!.Ike!;
+
+        Assert.Equal(["anna", "branch"], ike.Peers.Select(static p => p.Name));
+        Assert.Equal((29, "people", 100), (((PskCredential)ike.Peers[0].LocalCredential).Key.Length, ike.Peers[0].Pools[0].Name, ike.Limits.HalfOpen));
+        string[] twice = [.. RulesetFile.Read(Write("twice.yaml", main.Replace("branch: {", "anna: {", StringComparison.Ordinal))).Diagnostics.Select(static d => d.Message)];
+        Assert.Contains(twice, static message => message.StartsWith("there already is a peer 'anna' in ", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void Policies_and_sas_may_stand_in_a_file_of_their_own_with_its_keys_beside_it()
     {
         Write("vpn/branch.keys", new string('5', 31) + "a\n" + new string('6', 63) + "b\n");
