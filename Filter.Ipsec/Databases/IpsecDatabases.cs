@@ -72,11 +72,11 @@ public sealed class IpsecDatabases
                     reserved = true;
                 }
 
-                outbound = new OutboundSa(sa.Name, settings, sa.Out.Spi, KeyOf(settings.Suite, sa.Out), null, numbers.Counted, numbers.Limit) { IsOfRuleset = true };
+                outbound = new OutboundSa(sa.Name, settings, sa.Out.Spi, KeyOf(settings.Suite, sa.Out), null, numbers.Counted, numbers.Limit) { Origin = SaOrigin.Ruleset };
             }
 
             InboundSa inbound = Keep<InboundSa>(before, settings, sa.In)
-                ?? new InboundSa(sa.Name, settings, sa.In.Spi, KeyOf(settings.Suite, sa.In)) { IsOfRuleset = true };
+                ?? new InboundSa(sa.Name, settings, sa.In.Spi, KeyOf(settings.Suite, sa.In)) { Origin = SaOrigin.Ruleset };
             manual.Add(new ManualSa(outbound, sa, users));
             manual.Add(new ManualSa(inbound, sa, users));
             if (settings is { Mode: IpsecMode.Tunnel, Local: { } local })

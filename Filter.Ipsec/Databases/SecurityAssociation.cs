@@ -104,8 +104,11 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>The worker that owns its counter and window: it alone seals and opens by it.</summary>
     internal int Owner { get; set; }
 
+    /// <summary>Who brought it, and takes it away.</summary>
+    public SaOrigin Origin { get; init; }
+
     /// <summary>It stands in a ruleset, and goes with it.</summary>
-    public bool IsOfRuleset { get; internal init; }
+    public bool IsOfRuleset => Origin == SaOrigin.Ruleset;
 
     /// <summary>The same as <see cref="Policies"/>, for the hot path; replaced, never changed.</summary>
     internal SpdEntry[] Users { get; set; } = [];

@@ -30,7 +30,7 @@ internal sealed record SaReport
     /// <summary>The policies that use it, in order.</summary>
     public required IReadOnlyList<string> Policies { get; init; }
 
-    /// <summary>ruleset, or hand.</summary>
+    /// <summary>Who brought it: ruleset, hand, ike or key-manager.</summary>
     public required string Source { get; init; }
 
     /// <summary>live, expiring or expired.</summary>

@@ -90,12 +90,12 @@ internal sealed class IkeHost(Gateway gateway, Workforce workers, Func<IkeSocket
         {
             if ((which & ChildDirections.Inbound) != 0)
             {
-                inbound = new InboundSa(child.Name, child.Settings, child.InboundSpi, KeyOf(child.Settings.Suite, child.InboundKeys), child.Selectors);
+                inbound = new InboundSa(child.Name, child.Settings, child.InboundSpi, KeyOf(child.Settings.Suite, child.InboundKeys), child.Selectors) { Origin = SaOrigin.Ike };
             }
 
             if ((which & ChildDirections.Outbound) != 0)
             {
-                outbound = new OutboundSa(child.Name, child.Settings, child.OutboundSpi, KeyOf(child.Settings.Suite, child.OutboundKeys), child.Selectors);
+                outbound = new OutboundSa(child.Name, child.Settings, child.OutboundSpi, KeyOf(child.Settings.Suite, child.OutboundKeys), child.Selectors) { Origin = SaOrigin.Ike };
             }
 
             wrong = Ask(stage => Add(stage, child, inbound, outbound));

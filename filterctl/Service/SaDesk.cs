@@ -62,13 +62,21 @@ internal sealed class SaDesk(Gateway gateway, Workforce workers, RulesetSwitch r
                 await ListAsync(request, stage, reply, cancel).ConfigureAwait(false);
                 break;
             case "delete" when request.Sa is not null:
+                if (Meant(request, stage).FirstOrDefault(static sa => sa.Origin == SaOrigin.Ike) is { } agreed)
+                {
+                    // The peer has the other end of it, and would send into the void.
+                    string policy = agreed.Policies.Count > 0 ? agreed.Policies[0].Name : "POLICY";
+                    await reply.SendAsync(ControlResponse.Refuse($"'{agreed.Name}' was agreed on by IKE: filterctl ike down {policy}, or ike rekey {policy}"), cancel).ConfigureAwait(false);
+                    break;
+                }
+
                 await reply.SendAsync(await RemoveAsync(Meant(request, stage), $"sa delete {request.Sa}", peer).ConfigureAwait(false), cancel).ConfigureAwait(false);
                 break;
             case "add" when request.Text is not null:
                 await reply.SendAsync(await AddAsync(request, peer).ConfigureAwait(false), cancel).ConfigureAwait(false);
                 break;
             case "flush":
-                SecurityAssociation[] added = [.. Meant(request, stage).Where(static sa => !sa.IsOfRuleset)];
+                SecurityAssociation[] added = [.. Meant(request, stage).Where(static sa => sa.Origin is not (SaOrigin.Ruleset or SaOrigin.Ike))];
                 await reply.SendAsync(await RemoveAsync(added, request.Policy is null ? "sa flush" : $"sa flush --policy {request.Policy}", peer).ConfigureAwait(false), cancel).ConfigureAwait(false);
                 break;
             default:

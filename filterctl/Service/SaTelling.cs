@@ -34,7 +34,7 @@ internal static class SaTelling
             Remote = sa.Remote == default ? null : sa.Remote.ToString(),
             Suite = sa.Suite.Name,
             Policies = [.. sa.Policies.Select(static policy => policy.Name)],
-            Source = sa.IsOfRuleset ? "ruleset" : "hand",
+            Source = sa.Origin switch { SaOrigin.Ruleset => "ruleset", SaOrigin.Ike => "ike", SaOrigin.KeyManager => "key-manager", _ => "hand" },
             State = sa.State.ToString().ToLowerInvariant(),
             Age = AgeOf(sa, now),
             Packets = Volatile.Read(ref counted.Packets),

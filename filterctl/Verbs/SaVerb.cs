@@ -143,7 +143,7 @@ internal static class SaVerb
         Option<bool> json = Options.Json();
         Command verb = new("flush",
             """
-            Take out every SA but those of the ruleset.
+            Take out every SA but those of the ruleset, and those that IKE agreed on.
 
             Example:
               filterctl sa flush --policy branch
@@ -263,7 +263,7 @@ internal static class SaVerb
     private static IEnumerable<(string What, string Text)> Lines(SaReport sa, SaDetails all)
     {
         yield return ("policy", Policies(sa));
-        yield return ("state", $"{sa.State}, {Wording.Duration(sa.Age)} old, {(sa.Source == "ruleset" ? "of the ruleset" : "added by hand")}, number {all.Number}");
+        yield return ("state", $"{sa.State}, {Wording.Duration(sa.Age)} old, {Source(sa)}, number {all.Number}");
         foreach (SaLimitReport limit in all.Limits)
         {
             yield return ("life", $"{limit.Used} {limit.Unit} of {Bounds(limit)}");
@@ -319,6 +319,14 @@ internal static class SaVerb
         yield return ("carried", $"{Tell.Count(sa.Packets, "packet")}, {Tell.Count(sa.Bytes, "byte")}{(sa.Dummies > 0 ? $", {sa.Dummies} dummies" : "")}");
         yield return ("refused", sa.Refused());
     }
+
+    private static string Source(SaReport sa) => sa.Source switch
+    {
+        "ruleset" => "of the ruleset",
+        "ike" => "agreed on by IKE",
+        "key-manager" => "brought by a key manager",
+        _ => "added by hand",
+    };
 
     private static string Bounds(SaLimitReport limit) => (limit.Soft, limit.Hard) switch
     {
