@@ -149,3 +149,9 @@ internal sealed record IkeFailureReply
 /// <param name="Retransmitted">Of those, what was sent again.</param>
 /// <param name="Refused">What was of no use, by cause; causes of which there was none are left out.</param>
 internal sealed record IkeTrafficReply(long Received, long Sent, long Retransmitted, IReadOnlyList<CountReport> Refused);
+
+/// <summary>How it stands with all peers, in few words.</summary>
+/// <param name="Peers">How many there are.</param>
+/// <param name="Up">How many of them are up.</param>
+/// <param name="Down">Those that are down though they should be up: something went wrong, and has not gone well since. The first of them.</param>
+internal sealed record IkeSummaryReply(int Peers, int Up, IReadOnlyList<string> Down);

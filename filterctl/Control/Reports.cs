@@ -56,6 +56,9 @@ internal sealed record StatusReport
     /// <summary>The SAs; of more than twenty the first twenty.</summary>
     public required IReadOnlyList<SaReport> Sas { get; init; }
 
+    /// <summary>How it stands with the peers of IKE; null where the ruleset names none.</summary>
+    public IkeSummaryReply? Ike { get; init; }
+
     /// <summary>The crypto libraries in use.</summary>
     public required IReadOnlyList<string> Crypto { get; init; }
 

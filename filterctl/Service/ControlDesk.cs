@@ -60,7 +60,8 @@ internal sealed class ControlDesk
             switch (request.Verb)
             {
                 case "status":
-                    await reply.SendAsync(new ControlResponse { Status = _reporter.Status(await AskAllAsync(Reporter.StateOf).ConfigureAwait(false)) }, cancel).ConfigureAwait(false);
+                    StatusReport status = _reporter.Status(await AskAllAsync(Reporter.StateOf).ConfigureAwait(false));
+                    await reply.SendAsync(new ControlResponse { Status = status with { Ike = await _ike.SummaryAsync().ConfigureAwait(false) } }, cancel).ConfigureAwait(false);
                     break;
 
                 case "counters":

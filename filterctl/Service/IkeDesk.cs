@@ -11,6 +11,9 @@ namespace Filter.Ctl.Service;
 /// <param name="log">Where it says who ordered what.</param>
 internal sealed class IkeDesk(Func<Func<IkeEngine, long, ControlResponse>, Task<ControlResponse?>> ask, RulesetSwitch rulesets, ServiceLog log)
 {
+    /// <summary>Most names in a summary.</summary>
+    private const int MostNames = 20;
+
     private const string NoPeers = "the ruleset in force names no peers: there is no IKE";
 
     /// <summary>Answers "list", "show", "up", "down", "rekey" or "keys".</summary>
@@ -29,6 +32,28 @@ internal sealed class IkeDesk(Func<Func<IkeEngine, long, ControlResponse>, Task<
         }
 
         await reply.SendAsync(response ?? ControlResponse.Refuse(NoPeers), cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>How it stands with all peers; null where there are none, or where the engine has no time to say.</summary>
+    public async Task<IkeSummaryReply?> SummaryAsync()
+    {
+        try
+        {
+            IkeSummaryReply? summary = null;
+            await ask((engine, now) =>
+            {
+                IReadOnlyList<IkePeerReport> all = engine.Report(now);
+                summary = new(
+                    all.Count, all.Count(static peer => peer.State == IkePeerState.Up),
+                    [.. all.Where(static peer => peer.State != IkePeerState.Up && peer.LastFailure is not null).Take(MostNames).Select(static peer => peer.Name)]);
+                return new ControlResponse();
+            }).ConfigureAwait(false);
+            return summary;
+        }
+        catch (TimeoutException)
+        {
+            return null;
+        }
     }
 
     private ControlResponse Answer(ControlRequest request, IkeEngine engine, long now) => request.Match switch

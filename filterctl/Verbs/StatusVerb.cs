@@ -64,6 +64,11 @@ internal static class StatusVerb
             screen.Table(SaVerb.Rows(status.Sas));
         }
 
+        if (status.Ike is { } ike)
+        {
+            screen.Line($"IKE: {ike.Up} of {Tell.Count(ike.Peers, "peer")} up{(ike.Down.Count == 0 ? "" : $"; failing: {screen.Paint(string.Join(", ", ike.Down), Tint.Bad)}")}");
+        }
+
         if (status.Crypto.Count > 0)
         {
             screen.Line($"crypto: {string.Join(", ", status.Crypto)}");

@@ -51,6 +51,10 @@ public sealed class IkeVerbTests : IDisposable
     }
 
     [Fact]
+    public void Status_has_the_number_of_peers_that_are_up() =>
+        Assert.Contains("IKE: 0 of 1 peer up\n", _daemon.Must("status"), StringComparison.Ordinal);
+
+    [Fact]
     public void Show_has_what_is_configured_and_no_secret()
     {
         string shown = _daemon.Must("ike", "show", "site-b") + _daemon.Must("ike", "show", "site-b", "--json") + _daemon.Must("ike", "list", "--json");
