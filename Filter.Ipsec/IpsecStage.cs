@@ -159,7 +159,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
         foreach ((SecurityAssociation sa, string[] names) in brought)
         {
             SpdEntry[] users = [.. names.Select(name => next.Spd?.Entry(name)).OfType<SpdEntry>().Where(static e => e.Action == IpsecAction.Protect)];
-            if (users.Length == 0)
+            if (users.Length == 0 && !sa.StaysAlone)
             {
                 Sad.Remove(sa);
                 Wipe(sa);
@@ -189,18 +189,12 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
     /// <returns>Null, or why it was not taken; it is the caller's to dispose then.</returns>
     public string? Add(SecurityAssociation sa, params ReadOnlySpan<string> policies)
     {
-        var users = new SpdEntry[policies.Length];
-        for (int i = 0; i < policies.Length; i++)
+        if (UsersOf(policies, out SpdEntry[] users) is { } wrong)
         {
-            if (_databases.Spd?.Entry(policies[i]) is not { Action: IpsecAction.Protect } entry)
-            {
-                return $"no policy \"{policies[i]}\" protects anything";
-            }
-
-            users[i] = entry;
+            return wrong;
         }
 
-        if (users.Length == 0)
+        if (users.Length == 0 && !sa.StaysAlone)
         {
             return "an SA belongs to a policy";
         }
@@ -217,6 +211,48 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
         return null;
     }
 
+    /// <summary>Says which policies use an SA that is there, and no others do. For the worker, between bursts.</summary>
+    /// <returns>Null, or why nothing changed.</returns>
+    public string? Assign(SecurityAssociation sa, params ReadOnlySpan<string> policies)
+    {
+        if (UsersOf(policies, out SpdEntry[] users) is { } wrong)
+        {
+            return wrong;
+        }
+
+        Release(sa);
+        Bind(sa, users);
+        _lanes[0]._renewals++;
+        return null;
+    }
+
+    /// <summary>
+    /// Puts one that is the same between other ends in an SA's place: keys, numbers and what it has received stay. For the worker,
+    /// between bursts. Null where it is not there, or its new place is taken.
+    /// </summary>
+    public SecurityAssociation? Move(SecurityAssociation sa, SaSettings settings)
+    {
+        if (Sad[sa.Number] != sa || sa.Number == 0)
+        {
+            return null;
+        }
+
+        SaKey key = sa.Key.Copy();
+        SecurityAssociation moved = sa is OutboundSa outbound ? outbound.Moved(settings, key) : ((InboundSa)sa).Moved(settings, key);
+        if (moved is InboundSa inbound && Sad.Find(inbound.Spi, inbound.Protocol, inbound.Local) is { } there && there != sa && there.Local == inbound.Local)
+        {
+            moved.Dispose();
+            return null;
+        }
+
+        SpdEntry[] users = sa.Users;
+        Remove(sa);
+        moved.Owner = OwnerOf(moved);
+        Sad.Add(moved);
+        Bind(moved, users);
+        return moved;
+    }
+
     /// <summary>Takes an SA out and wipes its keys. For the worker, between bursts. False where it is not there.</summary>
     public bool Remove(SecurityAssociation sa)
     {
@@ -225,14 +261,7 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
             return false;
         }
 
-        if (sa is OutboundSa outbound)
-        {
-            foreach (SpdEntry entry in sa.Users)
-            {
-                entry.Remove(outbound);
-            }
-        }
-
+        Release(sa);
         Sad.Remove(sa);
         Wipe(sa);
         _seat?.Crew.Renew();
@@ -353,6 +382,34 @@ public sealed partial class IpsecStage : IIpsecStage, IDisposable
             }
 
             Bind(sa, manual.Users);
+        }
+    }
+
+    private string? UsersOf(ReadOnlySpan<string> policies, out SpdEntry[] users)
+    {
+        users = new SpdEntry[policies.Length];
+        for (int i = 0; i < policies.Length; i++)
+        {
+            if (_databases.Spd?.Entry(policies[i]) is not { Action: IpsecAction.Protect } entry)
+            {
+                return $"no policy \"{policies[i]}\" protects anything";
+            }
+
+            users[i] = entry;
+        }
+
+        return null;
+    }
+
+    /// <summary>No policy seals by it any more.</summary>
+    private static void Release(SecurityAssociation sa)
+    {
+        if (sa is OutboundSa outbound)
+        {
+            foreach (SpdEntry entry in sa.Users)
+            {
+                entry.Remove(outbound);
+            }
         }
     }
 

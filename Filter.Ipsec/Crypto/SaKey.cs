@@ -124,6 +124,20 @@ public sealed unsafe class SaKey : IDisposable
             & CryptographicOperations.FixedTimeEquals(new(IntegrityKey, Suite.IntegrityKeyLength), new(other.IntegrityKey, Suite.IntegrityKeyLength));
     }
 
+    /// <summary>The same keys in a block of their own.</summary>
+    internal SaKey Copy()
+    {
+        ObjectDisposedException.ThrowIf(_block is null, this);
+        return new SaKey(Suite, new(KeyMaterial, Suite.KeyMaterialLength), new(IntegrityKey, Suite.IntegrityKeyLength));
+    }
+
+    /// <summary>The encryption key with its salt, and the integrity key, for who hands them on and wipes them.</summary>
+    internal (SecretKey Encryption, SecretKey Integrity) Lend()
+    {
+        ObjectDisposedException.ThrowIf(_block is null, this);
+        return (new SecretKey(new(KeyMaterial, Suite.KeyMaterialLength)), new SecretKey(new(IntegrityKey, Suite.IntegrityKeyLength)));
+    }
+
     /// <summary>The encryption key with its salt, and the integrity key, as hex; empty where there is none. For root who asks for them, and nothing else.</summary>
     internal (string Encryption, string Integrity) Reveal() =>
         (Convert.ToHexStringLower(new ReadOnlySpan<byte>(KeyMaterial, Suite.KeyMaterialLength)), Convert.ToHexStringLower(new ReadOnlySpan<byte>(IntegrityKey, Suite.IntegrityKeyLength)));

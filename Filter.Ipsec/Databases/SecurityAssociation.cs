@@ -110,6 +110,9 @@ public abstract class SecurityAssociation : IDisposable
     /// <summary>It stands in a ruleset, and goes with it.</summary>
     public bool IsOfRuleset => Origin == SaOrigin.Ruleset;
 
+    /// <summary>It stays where no policy uses it: who brought it says by and by which ones do (<see cref="IpsecStage.Assign"/>).</summary>
+    public bool StaysAlone => Origin == SaOrigin.KeyManager;
+
     /// <summary>The same as <see cref="Policies"/>, for the hot path; replaced, never changed.</summary>
     internal SpdEntry[] Users { get; set; } = [];
 
@@ -131,6 +134,15 @@ public abstract class SecurityAssociation : IDisposable
         lock (Key)
         {
             return _wiped ? null : Key.Reveal();
+        }
+    }
+
+    /// <summary>The keys, the encryption key with its salt, for who hands them on and wipes them; null once they are wiped.</summary>
+    internal (SecretKey Encryption, SecretKey Integrity)? LendKeys()
+    {
+        lock (Key)
+        {
+            return _wiped ? null : Key.Lend();
         }
     }
 
@@ -343,6 +355,10 @@ public sealed class OutboundSa : SecurityAssociation
     /// <inheritdoc cref="SpdEntry.Warm"/>
     internal long Warm() => Key.Warm() + Statistics.Packets + (long)_counter + LastSent + Plan.Icv + WarmCommon();
 
+    /// <summary>The same between other ends, with a key of its own: it counts on.</summary>
+    internal OutboundSa Moved(SaSettings settings, SaKey key) =>
+        new(Name, settings, Spi, key, Selectors, Counter, Limit) { Origin = Origin };
+
     /// <summary>Takes the next number, all 64 bits of it; false where none is left.</summary>
     internal bool TryNext(out ulong sequence)
     {
@@ -373,7 +389,11 @@ public sealed class InboundSa : SecurityAssociation
         Window = settings.ReplayWindow == 0 ? null : new ReplayWindow(settings.ReplayWindow);
 
     /// <summary>The replay window; null where replays are not looked for.</summary>
-    public ReplayWindow? Window { get; }
+    public ReplayWindow? Window { get; private init; }
+
+    /// <summary>The same between other ends, with a key of its own: what it has received it does not take again.</summary>
+    internal InboundSa Moved(SaSettings settings, SaKey key) =>
+        new(Name, settings, Spi, key, Selectors) { Window = Window, Origin = Origin };
 
     /// <summary>The SA that sends to whoever sends by this one, where it is known: it follows the far end if it may.</summary>
     public OutboundSa? Answer { get; set; }

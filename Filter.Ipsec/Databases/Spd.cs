@@ -223,6 +223,7 @@ public sealed class SpdEntry
 public sealed class Spd
 {
     private readonly SpdEntry[] _entries;
+    private readonly int _brought;
     private readonly PolicyIndex? _index;
     private readonly Dictionary<string, SpdEntry> _names = new(StringComparer.Ordinal);
     private readonly Lazy<ImmutableArray<ImmutableArray<PolicyBox>>?>[] _decorrelated;
@@ -230,6 +231,7 @@ public sealed class Spd
     internal Spd(ImmutableArray<IpsecPolicy> policies, Func<IpsecPolicy, PolicyStatistics> statistics)
     {
         _entries = [.. policies.Select(policy => new SpdEntry(policy, statistics(policy)))];
+        _brought = policies.TakeWhile(static policy => policy.Number >= IpsecPolicy.FirstBrought).Count();
         _index = PolicyIndex.Of(policies);
         foreach (SpdEntry entry in _entries)
         {
@@ -242,11 +244,20 @@ public sealed class Spd
     /// <summary>The database that a ruleset describes, for who wants to look at it; null where it describes none.</summary>
     public static Spd? Of(IpsecConfig? config) => config is null ? null : new Spd(config.Policies, static _ => new PolicyStatistics());
 
-    /// <summary>The entries in order; the entry with number n stands at n - 1.</summary>
+    /// <summary>The entries in order: those that a key manager has brought, then the ruleset's.</summary>
     public IReadOnlyList<SpdEntry> Entries => _entries;
 
     /// <summary>The entry of that number; null for 0 and for numbers there are none of.</summary>
-    public SpdEntry? Entry(int number) => (uint)(number - 1) < (uint)_entries.Length ? _entries[number - 1] : null;
+    public SpdEntry? Entry(int number)
+    {
+        int place = PlaceOf(number);
+        return (uint)place < (uint)_entries.Length ? _entries[place] : null;
+    }
+
+    /// <summary>Where the entry of a number stands in <see cref="Entries"/>; outside of it where there is none.</summary>
+    public int PlaceOf(int number) =>
+        number < IpsecPolicy.FirstBrought ? number < 1 ? -1 : _brought + number - 1
+        : number - IpsecPolicy.FirstBrought < _brought ? number - IpsecPolicy.FirstBrought : -1;
 
     /// <summary>The entry of that name; null where there is none.</summary>
     public SpdEntry? Entry(string name) => _names.GetValueOrDefault(name);

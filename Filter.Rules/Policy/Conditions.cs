@@ -62,7 +62,7 @@ public sealed record Conditions
         && facts.PacketLength >= Shortest && facts.PacketLength <= Longest
         && (SourceMacs.IsEmpty || MacRange.Any(SourceMacs.AsSpan(), facts.SourceMac))
         && (DestinationMacs.IsEmpty || MacRange.Any(DestinationMacs.AsSpan(), facts.DestinationMac))
-        && (ArrivedBy.IsEmpty || ArrivedBy.AsSpan().BinarySearch(facts.ArrivedBy) >= 0)
+        && (ArrivedBy.IsEmpty || ArrivedBy.AsSpan().BinarySearch(Math.Min(facts.ArrivedBy, IpsecPolicy.FirstBrought)) >= 0)
         && (Schedule is null || Schedule.Holds(minute))
         && (Source is null || Source.Holds(facts.Key.Source))
         && (Destination is null || Destination.Holds(facts.Key.Destination))

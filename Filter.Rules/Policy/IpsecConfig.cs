@@ -16,6 +16,12 @@ public sealed record IpsecConfig(ImmutableArray<IpsecPolicy> Policies, Immutable
 /// <summary>One SPD entry. Selectors are written from the protected side: outbound, local is the source.</summary>
 public sealed record IpsecPolicy
 {
+    /// <summary>
+    /// The number of the first policy that a key manager has brought (PF_KEY); those of a ruleset are smaller, so that they keep
+    /// theirs whatever is brought. To rules, what came by any of these came by this one.
+    /// </summary>
+    public const ushort FirstBrought = 0xc000;
+
     /// <summary>Unique among policies.</summary>
     public required string Name { get; init; }
 

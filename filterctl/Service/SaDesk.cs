@@ -76,7 +76,7 @@ internal sealed class SaDesk(Gateway gateway, Workforce workers, RulesetSwitch r
                 await reply.SendAsync(await AddAsync(request, peer).ConfigureAwait(false), cancel).ConfigureAwait(false);
                 break;
             case "flush":
-                SecurityAssociation[] added = [.. Meant(request, stage).Where(static sa => sa.Origin is not (SaOrigin.Ruleset or SaOrigin.Ike))];
+                SecurityAssociation[] added = [.. Meant(request, stage).Where(static sa => sa.Origin == SaOrigin.Hand)];
                 await reply.SendAsync(await RemoveAsync(added, request.Policy is null ? "sa flush" : $"sa flush --policy {request.Policy}", peer).ConfigureAwait(false), cancel).ConfigureAwait(false);
                 break;
             default:

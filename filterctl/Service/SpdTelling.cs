@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using Filter.Ctl.Control;
 using Filter.Ctl.Output;
@@ -5,6 +6,7 @@ using Filter.Engine.Packets;
 using Filter.Engine.Wire;
 using Filter.Ipsec;
 using Filter.Ipsec.Databases;
+using Filter.Rules.Analysis;
 using Filter.Rules.Policy;
 
 namespace Filter.Ctl.Service;
@@ -64,8 +66,9 @@ internal static class SpdTelling
             return ["more than can be listed"];
         }
 
-        List<string> boxes = [.. all[entry.Number - 1].Take(MostRows).Select(static box => box.ToString())];
-        int left = all[entry.Number - 1].Length - boxes.Count;
+        ImmutableArray<PolicyBox> its = all[spd.PlaceOf(entry.Number)];
+        List<string> boxes = [.. its.Take(MostRows).Select(static box => box.ToString())];
+        int left = its.Length - boxes.Count;
         return left > 0 ? [.. boxes, string.Create(CultureInfo.InvariantCulture, $"and {left} more")] : boxes;
     }
 

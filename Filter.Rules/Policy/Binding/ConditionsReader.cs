@@ -188,6 +188,7 @@ internal sealed class ConditionsReader(Schedules schedules, IpsecNames policies,
 
                 case "protected":
                     numbers.UnionWith(policies.Protecting);
+                    numbers.Add(IpsecPolicy.FirstBrought);
                     if (!policies.Protecting.Any())
                     {
                         found.Error(entry.At, "nothing comes protected: no IPsec policy says 'protect'", "policies are named under 'ipsec: policies'");
