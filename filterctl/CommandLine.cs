@@ -101,6 +101,7 @@ internal static class CommandLine
             ReloadVerb.Build(screen),
             ConfirmVerb.Build(screen),
             StopVerb.Build(screen),
+            PfKeyRunVerb.Build(screen),
         };
         return root;
     }

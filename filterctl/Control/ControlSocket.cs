@@ -6,7 +6,7 @@ using Filter.Engine.Ports;
 namespace Filter.Ctl.Control;
 
 /// <summary>
-/// The daemon's end of the control socket: bound by one daemon at a time, even against one that
+/// The daemon's end of the control socket, and of PF_KEY's: bound by one daemon at a time, even against one that
 /// starts in the same moment, and free again as soon as its owner is dead, however it died.
 /// </summary>
 internal sealed class ControlSocket : IDisposable
@@ -33,8 +33,11 @@ internal sealed class ControlSocket : IDisposable
     public Socket Listener { get; }
 
     /// <summary>Takes the path, replacing what a dead daemon left there.</summary>
+    /// <param name="path">Where it is to stand.</param>
+    /// <param name="access">Whose group may reach it.</param>
+    /// <param name="type">A stream of lines, or for PF_KEY packets in sequence.</param>
     /// <exception cref="Refusal">Another daemon has it, or it can't be taken.</exception>
-    public static ControlSocket Bind(string path, ControlAccess access)
+    public static ControlSocket Bind(string path, ControlAccess access, SocketType type = SocketType.Stream)
     {
         path = System.IO.Path.GetFullPath(path);
         if (Encoding.UTF8.GetByteCount(path) > ControlClient.MaxPath)
@@ -48,18 +51,18 @@ internal sealed class ControlSocket : IDisposable
         {
             MakeDirectory(System.IO.Path.GetDirectoryName(path)!, access);
             held = Lock(path);
-            if (Answers(path))
+            if (Answers(path, type))
             {
                 throw Busy(path);
             }
 
             if (FileFacts.At(path) is { IsSocket: false })
             {
-                throw new Refusal($"{path} is there and is no socket: name another --socket");
+                throw new Refusal($"{path} is there and is no socket: name another one");
             }
 
             File.Delete(path);
-            listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            listener = new Socket(AddressFamily.Unix, type, ProtocolType.Unspecified);
             listener.Bind(new UnixDomainSocketEndPoint(path));
             File.SetUnixFileMode(path, SocketMode);
             GiveTo(path, access);
@@ -111,14 +114,14 @@ internal sealed class ControlSocket : IDisposable
         }
     }
 
-    private static bool Answers(string path)
+    private static bool Answers(string path, SocketType type)
     {
         if (!File.Exists(path))
         {
             return false;
         }
 
-        using Socket probe = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        using Socket probe = new(AddressFamily.Unix, type, ProtocolType.Unspecified);
         try
         {
             probe.Connect(new UnixDomainSocketEndPoint(path));

@@ -31,6 +31,7 @@ internal sealed class Daemon : IDisposable
     private readonly SaLog _associations;
     private readonly RulesetSwitch _switch;
     private readonly IkeService _ike;
+    private readonly PfKeyDesk? _keyManagers;
     private readonly NameResolver _names;
     private readonly PortNetworks _networks = new();
     private readonly StopOrder _stop = new();
@@ -54,7 +55,7 @@ internal sealed class Daemon : IDisposable
         _devices = Devices.Open(ruleset, new NicGate(settings.State ?? NicGate.DefaultDirectory), workers);
         try
         {
-            _gateway = Gateway.Compose<NoTrace>(ruleset, _devices.Ports, reserve: sequences.For(ruleset), workers: workers, negotiates: true);
+            _gateway = Gateway.Compose<NoTrace>(ruleset, _devices.Ports, reserve: sequences.For(ruleset), workers: workers, negotiates: true, keyManagers: settings.PfKey is not null);
             _workers = _gateway.Man(_devices.Companion, Sleep);
         }
         catch
@@ -67,6 +68,7 @@ internal sealed class Daemon : IDisposable
         _switch = new RulesetSwitch(_gateway, _workers, loader, ruleset, sequences, log, _stop);
         _ike = new IkeService(_gateway, _workers, _ipsecEvents, ruleset, log);
         _switch.Followed = _ike.AdoptAsync;
+        _keyManagers = settings.PfKey is null ? null : new PfKeyDesk(_gateway, _workers, _switch, sequences, _ipsecEvents, log, settings.PfKeyLegacy);
     }
 
     /// <summary>Runs until it is stopped, and gives the exit status.</summary>
@@ -94,19 +96,22 @@ internal sealed class Daemon : IDisposable
         ServiceLog log = new(screen.Error, settings.Json);
         ControlAccess access = ControlAccess.OfMachine();
         ControlSocket socket = ControlSocket.Bind(settings.Socket, access);
+        ControlSocket? keys = null;
         bool served = false;
         try
         {
+            keys = settings.PfKey is null ? null : PfKeySocket.Bind(settings.PfKey);
             using Sequences sequences = new(settings.State ?? RunSettings.DefaultState);
             using Daemon daemon = new(settings, log, loader, ruleset, sequences);
             served = true;
-            return daemon.Serve(socket, access);
+            return daemon.Serve(socket, keys, access);
         }
         finally
         {
             if (!served)
             {
                 socket.Dispose();
+                keys?.Dispose();
             }
         }
     }
@@ -123,12 +128,13 @@ internal sealed class Daemon : IDisposable
         _stop.Dispose();
     }
 
-    private int Serve(ControlSocket socket, ControlAccess access)
+    private int Serve(ControlSocket socket, ControlSocket? keys, ControlAccess access)
     {
         EventFeed feed = new();
         using Systemd systemd = Systemd.FromEnvironment();
         ControlDesk desk = new(_gateway, _workers, _switch, feed, _stop, _names, _ike.AskAsync, _log);
         ControlServer server = new(socket, access, desk.AnswerAsync);
+        PfKeySocket? keyManagers = keys is null ? null : new PfKeySocket(keys, _keyManagers!);
         using (EventPump pump = new(_gateway.Paths, _gateway.Ports, feed, _log, () => _switch.Current.Rules.Any(static rule => rule.Log)))
         {
             using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, StopBySignal);
@@ -143,9 +149,12 @@ internal sealed class Daemon : IDisposable
             _ike.Start();
             _switch.BeginTrial(_settings.Confirm);
             server.Start();
+            _keyManagers?.Begin();
+            keyManagers?.Start();
             Greet(systemd);
             LookAfter(systemd);
             systemd.Stopping();
+            keyManagers?.DisposeAsync().AsTask().GetAwaiter().GetResult();
             _ike.Stop();
             _workers.Stop();
         }
@@ -182,6 +191,7 @@ internal sealed class Daemon : IDisposable
             _sequences.Renew(_gateway.Ipsec, _log);
             _ipsecEvents.Look(_gateway.Ipsec);
             _associations.Look(_gateway.Ipsec);
+            _keyManagers?.Look();
             _switch.LookAtTrial();
             _names.Look(_switch.Current);
             _networks.Look(_switch.Current);

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Filter.Engine.Local;
 using Filter.Engine.Packets;
 using Filter.Engine.Path;
@@ -25,10 +26,11 @@ internal sealed class Gateway : IDisposable
     private readonly List<Port> _companions = [];
 
     private readonly bool _negotiates;
+    private readonly bool _keyManagers;
 
-    private Gateway(IReadOnlyList<Port> ports, IReadOnlyList<PacketPath> paths, Crew? crew, IpsecStage? ipsec, bool negotiates)
+    private Gateway(IReadOnlyList<Port> ports, IReadOnlyList<PacketPath> paths, Crew? crew, IpsecStage? ipsec, bool negotiates, bool keyManagers)
     {
-        _negotiates = negotiates;
+        (_negotiates, _keyManagers) = (negotiates, keyManagers);
         Ports = ports;
         Paths = paths;
         Crew = crew;
@@ -53,6 +55,9 @@ internal sealed class Gateway : IDisposable
     /// <summary>The stage; null until a ruleset speaks of IPsec.</summary>
     public IpsecStage? Ipsec { get; private set; }
 
+    /// <summary>Policies that key managers have brought; they stand before those of whatever ruleset is in force.</summary>
+    public ImmutableArray<IpsecPolicy> Brought { get; private set; } = [];
+
     /// <summary>Puts it together.</summary>
     /// <param name="ruleset">What it does. Its keys are copied.</param>
     /// <param name="ports">By number; its own from now on.</param>
@@ -63,14 +68,15 @@ internal sealed class Gateway : IDisposable
     /// <param name="judge">The ruleset in its fast form; null to compile it.</param>
     /// <param name="workers">How many workers there are to be.</param>
     /// <param name="negotiates">There is somebody who negotiates keys: packets that find no SA wait for it.</param>
+    /// <param name="keyManagers">Key managers may bring SAs and policies: packets wait for them too.</param>
     public static Gateway Compose<TTrace>(
         Ruleset ruleset, IReadOnlyList<Port> ports, TTrace trace = default, int? flows = null, SequenceReserve? reserve = null,
-        Calendar? calendar = null, IRuleset? judge = null, int workers = 1, bool negotiates = false)
+        Calendar? calendar = null, IRuleset? judge = null, int workers = 1, bool negotiates = false, bool keyManagers = false)
         where TTrace : struct, ITrace
     {
         LocalNetwork local = LocalOf(ruleset, ports);
         Crew? crew = workers == 1 ? null : new Crew(workers, ports, local);
-        IpsecStage? ipsec = ruleset.Ipsec is null ? null : MakeStage(ruleset, ports, reserve, crew, negotiates);
+        IpsecStage? ipsec = ruleset.Ipsec is null ? null : MakeStage(ruleset, ports, reserve, crew, Waits(ruleset, negotiates, keyManagers));
         PathSettings settings = new()
         {
             Ports = ports,
@@ -81,12 +87,12 @@ internal sealed class Gateway : IDisposable
         };
         if (crew is null)
         {
-            return new Gateway(ports, [new PacketPath<TTrace>(settings, trace)], null, ipsec, negotiates);
+            return new Gateway(ports, [new PacketPath<TTrace>(settings, trace)], null, ipsec, negotiates, keyManagers);
         }
 
         PacketPath[] paths = [.. crew.Seats.Select(seat => new PacketPath<TTrace>(settings with { Seat = seat, Ipsec = ipsec?.Lanes[seat.Number] }, trace))];
         crew.Begin(WallClock.Monotonic);
-        return new Gateway(ports, paths, crew, ipsec, negotiates);
+        return new Gateway(ports, paths, crew, ipsec, negotiates, keyManagers);
     }
 
     /// <summary>The workers of a gateway that runs. Each port's packets come in at one of them; all send.</summary>
@@ -129,7 +135,7 @@ internal sealed class Gateway : IDisposable
         Publication[] ready = [.. Paths.Select(path => path.Prepare(compiled, keepsFlows))];
         if (Ipsec is null)
         {
-            IpsecStage? fresh = next.Ipsec is null ? null : MakeStage(next, Ports, reserve, Crew, _negotiates);
+            IpsecStage? fresh = next.Ipsec is null ? null : MakeStage(next, Ports, reserve, Crew, Waits(next, _negotiates, _keyManagers));
             return () =>
             {
                 Ipsec = fresh;
@@ -137,15 +143,42 @@ internal sealed class Gateway : IDisposable
             };
         }
 
-        IpsecDatabases databases = IpsecDatabases.Build(next.Ipsec, OwnAddresses(next), Ipsec.Databases, reserve);
+        IpsecDatabases databases = IpsecDatabases.Build(WithBrought(next.Ipsec, Brought), OwnAddresses(next), Ipsec.Databases, reserve);
         IpsecStage stage = Ipsec;
         return () =>
         {
             stage.Adopt(databases);
-            stage.AwaitsKeys = _negotiates && next.Ipsec?.Ike is not null;
+            stage.AwaitsKeys = Waits(next, _negotiates, _keyManagers);
             Publish(ready);
         };
     }
+
+    /// <summary>
+    /// Makes ready to put policies of key managers in force, in the place of those before; what it returns does so, and is to be called
+    /// while all workers stand still. Null where there is no place for them.
+    /// </summary>
+    /// <param name="current">The ruleset in force, whose own policies stand behind them.</param>
+    /// <param name="brought">The policies, in order and numbered so.</param>
+    /// <param name="reserve">As for a gateway that starts.</param>
+    public Action? PrepareBrought(Ruleset current, ImmutableArray<IpsecPolicy> brought, SequenceReserve? reserve)
+    {
+        if (Ipsec is not { } stage || current.Ipsec is not { } config || config.Policies.Length >= IpsecPolicy.FirstBrought)
+        {
+            return null;
+        }
+
+        IpsecDatabases databases = IpsecDatabases.Build(WithBrought(config, brought), OwnAddresses(current), stage.Databases, reserve);
+        return () =>
+        {
+            stage.Adopt(databases);
+            Brought = brought;
+        };
+    }
+
+    private static IpsecConfig? WithBrought(IpsecConfig? config, ImmutableArray<IpsecPolicy> brought) =>
+        config is null || brought.IsEmpty ? config : config with { Policies = [.. brought, .. config.Policies] };
+
+    private static bool Waits(Ruleset ruleset, bool negotiates, bool keyManagers) => keyManagers || (negotiates && ruleset.Ipsec?.Ike is not null);
 
     private void Publish(Publication[] ready)
     {
@@ -156,12 +189,12 @@ internal sealed class Gateway : IDisposable
     }
 
     /// <summary>The stage for a ruleset's IPsec part.</summary>
-    private static IpsecStage MakeStage(Ruleset ruleset, IReadOnlyList<Port> ports, SequenceReserve? reserve, Crew? crew, bool negotiates)
+    private static IpsecStage MakeStage(Ruleset ruleset, IReadOnlyList<Port> ports, SequenceReserve? reserve, Crew? crew, bool waits)
     {
         PortConfig? tap = ruleset.Ports.FirstOrDefault(static port => port.Kind == PortKind.Tap);
         IpsecDatabases databases = IpsecDatabases.Build(ruleset.Ipsec, OwnAddresses(ruleset), null, reserve);
         Port? self = tap is null ? null : ports[tap.Number];
-        IpsecStage first = new(ports, CryptoBackend.CreateBest(), databases, ports.Count == 2 ? self : null, self, crew?.Seats[0]) { AwaitsKeys = negotiates && ruleset.Ipsec?.Ike is not null };
+        IpsecStage first = new(ports, CryptoBackend.CreateBest(), databases, ports.Count == 2 ? self : null, self, crew?.Seats[0]) { AwaitsKeys = waits };
         foreach (Seat seat in crew?.Seats.Skip(1) ?? [])
         {
             first.For(seat, CryptoBackend.CreateBest());

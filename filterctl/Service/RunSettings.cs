@@ -11,10 +11,12 @@ namespace Filter.Ctl.Service;
 /// <param name="RestoreOnExit">A signal ends it as `stop --restore` does.</param>
 /// <param name="Json">The log is one JSON object a line.</param>
 /// <param name="Workers">How many workers, whatever the ruleset says; null for what it says.</param>
+/// <param name="PfKey">The socket of PF_KEY; null for none.</param>
+/// <param name="PfKeyLegacy">Key managers may have algorithms of the legacy tier.</param>
 /// <param name="Driver">How every NIC's frames are taken, whatever the ruleset says; null for what it says.</param>
 internal sealed record RunSettings(
     string File, IReadOnlyList<KeyValuePair<string, string>> Devices, string Socket, string? State, int? Confirm, bool RestoreOnExit, bool Json, int? Workers = null,
-    PortDriver? Driver = null)
+    PortDriver? Driver = null, string? PfKey = null, bool PfKeyLegacy = false)
 {
     /// <summary>Where sequence numbers of SAs are kept unless told otherwise.</summary>
     public const string DefaultState = "/var/lib/filter";

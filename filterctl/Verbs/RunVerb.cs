@@ -66,6 +66,13 @@ internal static class RunVerb
             HelpName = "WORD",
         };
         driver.AcceptOnlyFromAmong([.. PortDrivers.Words.Select(static known => known.Word)]);
+        Option<string?> keys = new("--pfkey")
+        {
+            Description = $"Let key managers bring SAs and policies by PF_KEYv2, on this socket (usually {PfKeySocket.DefaultPath})",
+            HelpName = "SOCKET",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        Option<bool> legacy = new("--pfkey-legacy") { Description = "They may have algorithms of the legacy tier too (3DES, MD5 and the like)" };
         Command verb = new("run",
             """
             Start Filter in the foreground: open the ports, judge every packet, answer the control
@@ -76,7 +83,7 @@ internal static class RunVerb
               filterctl run office.yaml
               filterctl run bridge.yaml --device outside=enp1s0 --device inside=enp2s0 --confirm 60
             """)
-        { file, devices, socket, state, confirm, restore, json, workers, driver };
+        { file, devices, socket, state, confirm, restore, json, workers, driver, keys, legacy };
         verb.SetAction(parsed => Daemon.Run(
             new RunSettings(
                 parsed.GetValue(file)!,
@@ -87,7 +94,9 @@ internal static class RunVerb
                 parsed.GetValue(restore),
                 parsed.GetValue(json),
                 parsed.GetValue(workers),
-                PortDrivers.Words.Where(known => known.Word == parsed.GetValue(driver)).Select(static known => (PortDriver?)known.Driver).FirstOrDefault()),
+                PortDrivers.Words.Where(known => known.Word == parsed.GetValue(driver)).Select(static known => (PortDriver?)known.Driver).FirstOrDefault(),
+                parsed.GetResult(keys) is null ? null : parsed.GetValue(keys) ?? PfKeySocket.DefaultPath,
+                parsed.GetValue(legacy)),
             screen));
         return verb;
     }

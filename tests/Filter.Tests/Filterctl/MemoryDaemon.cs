@@ -18,6 +18,7 @@ internal sealed class MemoryDaemon : IDisposable
     private readonly RulesetSwitch _switch;
     private readonly Sequences _sequences;
     private readonly ControlServer _server;
+    private PfKeyDesk? _keyManagers;
 
     /// <summary>Runs a ruleset.</summary>
     /// <param name="ruleset">Its text.</param>
@@ -61,6 +62,20 @@ internal sealed class MemoryDaemon : IDisposable
     public string Log => _log.ToString();
 
     public string Socket => Scratch["ctl.sock"];
+
+    /// <summary>Lets key managers in, at <c>pfkey</c> in its folder.</summary>
+    public PfKeySocket Admit(out string path)
+    {
+        path = Scratch["pfkey"];
+        _keyManagers = new PfKeyDesk(Gateway, Workers, _switch, _sequences, new IpsecEvents(), new ServiceLog(_log, json: false), legacy: false);
+        _keyManagers.Begin();
+        PfKeySocket socket = new(PfKeySocket.Bind(path), _keyManagers);
+        socket.Start();
+        return socket;
+    }
+
+    /// <summary>As the daemon does every now and then.</summary>
+    public void LookAfterKeyManagers() => _keyManagers?.Look();
 
     /// <summary>Types a verb at it.</summary>
     public Typed Type(params string[] words) => Typed.Run([.. words, "--socket", Socket]);
