@@ -5,7 +5,7 @@ using Filter.Rules.Syntax;
 using SharpFuzz;
 
 // instrument FOLDER      makes the copies of what is fuzzed in a folder count their branches, for afl-fuzz
-// seeds FOLDER           writes packets to begin with, of target esp
+// seeds TARGET FOLDER    writes inputs to begin with, of a target that makes its own
 // dictionary FILE…       prints the words of rulesets as afl-fuzz wants them
 // TARGET                 what afl-fuzz starts: takes one input after another from it
 // TARGET FILE…           runs these inputs once, to see what one does
@@ -20,8 +20,8 @@ switch (args)
 
         return 0;
 
-    case ["seeds", var folder]:
-        foreach ((int number, byte[] seed) in ProtectedWalk.Seeds().Index())
+    case ["seeds", var name, var folder] when Targets.Seeds.TryGetValue(name, out Func<IEnumerable<byte[]>>? seeds):
+        foreach ((int number, byte[] seed) in seeds().Index())
         {
             File.WriteAllBytes(Path.Combine(folder, $"{number:d3}"), seed);
         }
@@ -55,7 +55,7 @@ switch (args)
         return 0;
 
     default:
-        Console.Error.WriteLine($"usage: Filter.Fuzz instrument FOLDER | seeds FOLDER | dictionary FILE… | {string.Join(" | ", Targets.All.Keys)} [FILE…]");
+        Console.Error.WriteLine($"usage: Filter.Fuzz instrument FOLDER | seeds TARGET FOLDER | dictionary FILE… | {string.Join(" | ", Targets.All.Keys)} [FILE…]");
         return 2;
 }
 

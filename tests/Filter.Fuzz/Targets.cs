@@ -17,6 +17,14 @@ internal static class Targets
         ["reader"] = Reader,
         ["fmt"] = Format,
         ["esp"] = ProtectedWalk.Run,
+        ["pfkey"] = PfKeyTalk.Run,
+    };
+
+    /// <summary>Of targets that no file of the repository is an input of: what to begin with.</summary>
+    public static IReadOnlyDictionary<string, Func<IEnumerable<byte[]>>> Seeds { get; } = new Dictionary<string, Func<IEnumerable<byte[]>>>(StringComparer.Ordinal)
+    {
+        ["esp"] = ProtectedWalk.Seeds,
+        ["pfkey"] = PfKeyTalk.Seeds,
     };
 
     /// <summary>Bytes become a ruleset that compiles, or findings with a place.</summary>
