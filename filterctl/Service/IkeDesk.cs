@@ -11,6 +11,9 @@ namespace Filter.Ctl.Service;
 /// <param name="log">Where it says who ordered what.</param>
 internal sealed class IkeDesk(Func<Func<IkeEngine, long, ControlResponse>, Task<ControlResponse?>> ask, RulesetSwitch rulesets, ServiceLog log)
 {
+    /// <summary>Rows in one line of an answer.</summary>
+    private const int RowsAtOnce = 500;
+
     /// <summary>Most names in a summary.</summary>
     private const int MostNames = 20;
 
@@ -31,7 +34,11 @@ internal sealed class IkeDesk(Func<Func<IkeEngine, long, ControlResponse>, Task<
             log.Line(string.Create(CultureInfo.InvariantCulture, $"ike {request.Match} {request.Peer} by uid {peer.Uid}"));
         }
 
-        await reply.SendAsync(response ?? ControlResponse.Refuse(NoPeers), cancel).ConfigureAwait(false);
+        ControlResponse[] pieces = [.. Pieces(response ?? ControlResponse.Refuse(NoPeers))];
+        for (int i = 0; i < pieces.Length; i++)
+        {
+            await reply.SendAsync(pieces[i] with { More = i < pieces.Length - 1 }, cancel).ConfigureAwait(false);
+        }
     }
 
     /// <summary>How it stands with all peers; null where there are none, or where the engine has no time to say.</summary>
@@ -54,6 +61,39 @@ internal sealed class IkeDesk(Func<Func<IkeEngine, long, ControlResponse>, Task<
         {
             return null;
         }
+    }
+
+    /// <summary>An answer in lines that each have room: of a peer with very many IKE SAs some a line.</summary>
+    private static IEnumerable<ControlResponse> Pieces(ControlResponse whole)
+    {
+        if (whole.IkeKeys is { Count: > RowsAtOnce } keys)
+        {
+            return keys.Chunk(RowsAtOnce).Select(static some => new ControlResponse { IkeKeys = some });
+        }
+
+        if (whole.Peers is not { } peers || peers.Sum(static peer => 1 + peer.Sas.Count) <= RowsAtOnce)
+        {
+            return [whole];
+        }
+
+        List<ControlResponse> pieces = [];
+        List<IkePeerReply> rows = [];
+        int weight = 0;
+        foreach (IkePeerReply peer in peers.SelectMany(static peer => peer.Sas.Count <= RowsAtOnce ? [peer] : peer.Sas.Chunk(RowsAtOnce).Select(some => peer with { Sas = some })))
+        {
+            if (weight > 0 && weight + peer.Sas.Count >= RowsAtOnce)
+            {
+                pieces.Add(new ControlResponse { Peers = [.. rows] });
+                rows.Clear();
+                weight = 0;
+            }
+
+            rows.Add(peer);
+            weight += 1 + peer.Sas.Count;
+        }
+
+        pieces.Add(whole with { Peers = rows });
+        return pieces;
     }
 
     private ControlResponse Answer(ControlRequest request, IkeEngine engine, long now) => request.Match switch

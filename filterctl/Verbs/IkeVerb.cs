@@ -73,15 +73,9 @@ internal static class IkeVerb
         Option<string> socket = Options.Socket();
         Option<bool> json = Options.Json();
         Command verb = new(name, $"{what}\n\nExample:\n  filterctl ike {name} site-b\n") { of, socket, json };
-        verb.SetAction(parsed => Asking.Once(
+        verb.SetAction(parsed => Gather(
             screen, parsed.GetValue(socket)!, parsed.GetValue(json), new ControlRequest("ike") { Match = "show", Peer = parsed.GetValue(of) },
-            response =>
-            {
-                foreach (IkePeerReply peer in response.Peers ?? [])
-                {
-                    tell(screen, peer);
-                }
-            }));
+            (peers, _) => peers.ForEach(peer => tell(screen, peer))));
         return verb;
     }
 
@@ -117,15 +111,54 @@ internal static class IkeVerb
         return verb;
     }
 
-    private static int List(Screen screen, string socket, bool json) =>
-        Asking.Once(screen, socket, json, new ControlRequest("ike") { Match = "list" }, response =>
+    private static int List(Screen screen, string socket, bool json) => Gather(screen, socket, json, new ControlRequest("ike") { Match = "list" }, (peers, traffic) =>
+    {
+        screen.Table(IkeWords.Rows(peers));
+        screen.Line($"{peers.Count(static peer => peer.State == "up")} of {Tell.Count(peers.Count, "peer")} up; messages: {traffic!.Received} came, {traffic.Sent} went, {traffic.Retransmitted} of them again; "
+            + $"refused: {(traffic.Refused.Count == 0 ? "-" : string.Join(", ", traffic.Refused.Select(static one => $"{one.Packets} {one.Name}")))}");
+    });
+
+    /// <summary>Asks for peers, which may come in several lines, and one of them in several too; prints each line as JSON, or tells them all.</summary>
+    private static int Gather(Screen screen, string socket, bool json, ControlRequest request, Action<List<IkePeerReply>, IkeTrafficReply?> tell)
+    {
+        using ControlClient client = ControlClient.Connect(socket);
+        List<IkePeerReply> peers = [];
+        IkeTrafficReply? traffic = null;
+        foreach (ControlResponse response in client.Ask(request))
         {
-            screen.Table(IkeWords.Rows(response.Peers ?? []));
-            long up = response.Peers?.Count(static peer => peer.State == "up") ?? 0;
-            IkeTrafficReply traffic = response.IkeTraffic!;
-            screen.Line($"{up} of {Tell.Count(response.Peers?.Count ?? 0, "peer")} up; messages: {traffic.Received} came, {traffic.Sent} went, {traffic.Retransmitted} of them again; "
-                + $"refused: {(traffic.Refused.Count == 0 ? "-" : string.Join(", ", traffic.Refused.Select(static one => $"{one.Packets} {one.Name}")))}");
-        });
+            if (json)
+            {
+                Asking.Print(screen, response);
+            }
+
+            if (!response.Ok)
+            {
+                Asking.Refuse(screen, response);
+                return Exit.No;
+            }
+
+            foreach (IkePeerReply peer in response.Peers ?? [])
+            {
+                if (peers.Count > 0 && peers[^1].Name == peer.Name)
+                {
+                    peers[^1] = peer with { Sas = [.. peers[^1].Sas, .. peer.Sas] };
+                }
+                else
+                {
+                    peers.Add(peer);
+                }
+            }
+
+            traffic = response.IkeTraffic ?? traffic;
+        }
+
+        if (!json)
+        {
+            tell(peers, traffic);
+        }
+
+        return Exit.Done;
+    }
 
     private static int Keys(Screen screen, string socket, string? table)
     {

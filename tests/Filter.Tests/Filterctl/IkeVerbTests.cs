@@ -1,4 +1,5 @@
 using System.Runtime.Versioning;
+using System.Text;
 using System.Text.Json;
 using Filter.Ctl.Control;
 using Filter.Ctl.Output;
@@ -16,7 +17,7 @@ namespace Filter.Tests.Filterctl;
 public sealed class IkeVerbTests : IDisposable
 {
     private const long Second = 1_000_000_000, Now = 100_000 * Second;
-    private static readonly string s_rules = System.Text.Encoding.UTF8.GetString(SampleFiles.Bytes("rules/ike-site-to-site.yaml"));
+    private static readonly string s_rules = Encoding.UTF8.GetString(SampleFiles.Bytes("rules/ike-site-to-site.yaml"));
     private static readonly IkePath s_path = new(At("192.0.2.1"), 500, At("198.51.100.1"), 500);
 
     private readonly MemoryDaemon _daemon = new(s_rules);
@@ -107,7 +108,7 @@ public sealed class IkeVerbTests : IDisposable
     [Fact]
     public void Without_peers_there_is_no_IKE()
     {
-        using MemoryDaemon daemon = new(System.Text.Encoding.UTF8.GetString(SampleFiles.Bytes("rules/site-to-site.yaml")));
+        using MemoryDaemon daemon = new(Encoding.UTF8.GetString(SampleFiles.Bytes("rules/site-to-site.yaml")));
         Typed ran = daemon.Type("ike");
 
         Assert.Equal((1, "filterctl: the ruleset in force names no peers: there is no IKE\n"), (ran.Status, ran.Error));
@@ -133,6 +134,33 @@ public sealed class IkeVerbTests : IDisposable
 
         Assert.True((why is null ? 0 : 1) == ran.Status, ran.Error);
         Assert.Contains(why ?? "", ran.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void More_peers_than_a_line_has_room_for_come_in_several()
+    {
+        const int Many = 1201;
+        StringBuilder rules = new("""
+            filter: 1
+            ports: { outside: { nic: eth0, side: unprotected }, self: { tap: filter0, side: protected, addresses: [ 192.0.2.1/24 ] } }
+            ipsec:
+              policies: [ { bypass: rest } ]
+              ike:
+                peers:
+
+            """);
+        for (int i = 0; i < Many; i++)
+        {
+            rules.Append(System.Globalization.CultureInfo.InvariantCulture, $"      p{i}: {{ remote: any, identity: gw.example.com, peer-identity: p{i}.example.com, psk: \"a sample that everybody knows\" }}\n");
+        }
+
+        using MemoryDaemon daemon = new(rules.ToString());
+        daemon.Ike = new IkeEngine(new DeafWorld(), Filter.Rules.RulesetFile.Parse("f.yaml", rules.ToString()).Ruleset!.Ipsec!);
+        string[] lines = daemon.Must("ike").Split('\n');
+
+        Assert.Equal(Many + 2, lines.Length - 1);
+        Assert.StartsWith("0 of 1,201 peers up; ", lines[^2], StringComparison.Ordinal);
+        Assert.Equal(3, daemon.Must("ike", "--json").Split('\n').Length - 1);
     }
 
     [Fact]
