@@ -143,7 +143,7 @@ internal static class SaVerb
         Option<bool> json = Options.Json();
         Command verb = new("flush",
             """
-            Take out every SA but those of the ruleset, and those that IKE agreed on.
+            Take out every SA that was added by hand.
 
             Example:
               filterctl sa flush --policy branch
