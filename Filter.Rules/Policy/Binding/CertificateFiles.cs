@@ -29,10 +29,12 @@ internal sealed class CertificateFiles(Folders folders, Diagnostics found, DateT
                 continue;
             }
 
-            int before = all.Count;
-            foreach (byte[] der in Blocks(bytes, "CERTIFICATE", "TRUSTED CERTIFICATE"))
+            (int before, bool whole) = (all.Count, true);
+            foreach (byte[] der in Blocks(bytes, "CERTIFICATE"))
             {
-                if (CertificateFacts.Read(der) is not { } facts)
+                CertificateFacts? facts = CertificateFacts.Read(der);
+                whole = facts is not null;
+                if (facts is null)
                 {
                     break;
                 }
@@ -41,10 +43,7 @@ internal sealed class CertificateFiles(Folders folders, Diagnostics found, DateT
                 all.Add((facts, file));
             }
 
-            if (all.Count == before)
-            {
-                found.Error(file.At, $"{Wording.Quote(file.Value)} holds no certificate", "it begins with -----BEGIN CERTIFICATE-----, or is DER");
-            }
+            Told(file, whole, all.Count > before, "certificate", "CERTIFICATE");
         }
 
         if (all.Count > Most)
@@ -67,10 +66,11 @@ internal sealed class CertificateFiles(Folders folders, Diagnostics found, DateT
                 continue;
             }
 
-            int before = all.Count;
+            (int before, bool whole) = (all.Count, true);
             foreach (byte[] der in Blocks(bytes, "X509 CRL"))
             {
-                if (!TryNextUpdate(der, out DateTimeOffset? next))
+                whole = TryNextUpdate(der, out DateTimeOffset? next);
+                if (!whole)
                 {
                     break;
                 }
@@ -83,10 +83,7 @@ internal sealed class CertificateFiles(Folders folders, Diagnostics found, DateT
                 all.Add(der);
             }
 
-            if (all.Count == before)
-            {
-                found.Error(file.At, $"{Wording.Quote(file.Value)} holds no CRL", "it begins with -----BEGIN X509 CRL-----, or is DER");
-            }
+            Told(file, whole, all.Count > before, "CRL", "X509 CRL");
         }
 
         return all;
@@ -115,6 +112,15 @@ internal sealed class CertificateFiles(Folders folders, Diagnostics found, DateT
 
         found.Error(file.At, $"{Wording.Quote(file.Value)} holds no public key", "it begins with -----BEGIN PUBLIC KEY-----: openssl pkey -in KEY -pubout");
         return null;
+    }
+
+    /// <summary>A file with nothing of use in it is an error, and so is one of which a part cannot be read: nothing is left out in silence.</summary>
+    private void Told(Located<string> file, bool whole, bool any, string what, string label)
+    {
+        if (!any || !whole)
+        {
+            found.Error(file.At, any ? $"{Wording.Quote(file.Value)} holds a {what} that cannot be read" : $"{Wording.Quote(file.Value)} holds no {what}", $"it begins with -----BEGIN {label}-----, or is DER");
+        }
     }
 
     private byte[]? Read(Located<string> file)
