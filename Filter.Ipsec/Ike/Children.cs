@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Globalization;
 using Filter.Ipsec.Databases;
 using Filter.Ipsec.Ike.Exchanges;
@@ -53,6 +52,14 @@ internal sealed class Children(IkeEngine engine)
                     sa.Request(new DeleteChild(made.Protocol, offer.Spi), now);
                 }
 
+                return null;
+            }
+
+            if (sa.DeletedEarly.Contains(child.OutboundSpi))
+            {
+                child.State = ChildState.Gone;
+                child.WipeKeys();
+                sa.With!.Lost(child, now);
                 return null;
             }
 

@@ -1,31 +1,13 @@
 using System.Collections.Immutable;
 using Filter.Engine.Packets;
-using Filter.Ipsec.Databases;
 using Filter.Ipsec.Ike.Authentication;
 using Filter.Ipsec.Ike.Exchanges;
-using Filter.Ipsec.Ike.Negotiation;
 using Filter.Rules.Policy;
 
 namespace Filter.Ipsec.Ike;
 
-/// <summary>A child that is wanted.</summary>
-/// <param name="policy">Of this policy.</param>
-/// <param name="packet">For this packet; null where a person or the ruleset wants it.</param>
-internal sealed class Wish(IpsecPolicy policy, SelectorValues? packet)
-{
-    internal IpsecPolicy Policy => policy;
-
-    internal SelectorValues? Packet => packet;
-
-    /// <summary>The group that the peer asked for; 0 for none.</summary>
-    internal ushort Group { get; set; }
-
-    /// <summary>How often it asked.</summary>
-    internal int Groups { get; set; }
-}
-
 /// <summary>One peer of the ruleset: its IKE SAs, the children that are wanted of it, and when what failed is tried again.</summary>
-internal sealed class Peering : Timed
+internal sealed partial class Peering : Timed
 {
     private const long Shortest = 1_000_000_000;
     private const long Longest = 300_000_000_000;
@@ -84,12 +66,8 @@ internal sealed class Peering : Timed
     {
         get
         {
-            if (UpSa is not null)
-            {
-                return _wishes.Count > 0 || IsAtOnce ? NextWanted() : long.MaxValue;
-            }
-
-            return (_wishes.Count > 0 || (IsAtOnce && Policies.Length > 0)) && !IsTrying && Peer.Remote is not null ? _retryAt : long.MaxValue;
+            bool isUp = UpSa is not null;
+            return !isUp && (IsTrying || Peer.Remote is null) ? long.MaxValue : NextWanted(isUp ? _serveFrom : _retryAt);
         }
     }
 
@@ -210,10 +188,13 @@ internal sealed class Peering : Timed
     /// <summary>Whether another IKE SA with the same peer is up.</summary>
     internal bool HasOther(IkeSa sa) => Sas.Exists(other => other != sa && other.State == IkeSaState.Up);
 
-    /// <summary>The peer knows of no other IKE SA: what else there is with the same identity is from before it started (RFC 7296 §2.4).</summary>
+    /// <summary>
+    /// The peer knows of no other IKE SA: what else there is with the same identity is from before it started (RFC 7296 §2.4). One that came up
+    /// since this one began is not meant: both began at once, and the peer did not know of it yet.
+    /// </summary>
     internal void InitialContact(IkeSa sa, long now)
     {
-        foreach (IkeSa other in Sas.Where(other => other != sa && other.State is not (IkeSaState.Connecting or IkeSaState.Authenticating)
+        foreach (IkeSa other in Sas.Where(other => other != sa && other.UpSince < sa.Since
             && other.RemoteIdentity is { } who && IdentityMatch.AreSame(who, sa.RemoteIdentity!)).ToArray())
         {
             other.End(now);
@@ -273,155 +254,6 @@ internal sealed class Peering : Timed
         _engine.Schedule(this);
     }
 
-    /// <summary>A person wants it up: all of it, or one policy.</summary>
-    internal IkeAnswer Up(IpsecPolicy? only, long now)
-    {
-        if (Peer.Remote is null && UpSa is null)
-        {
-            return new(false, $"peer {Name} has no address to begin with: it comes to us");
-        }
-
-        IpsecPolicy[] wanted = [.. Policies.Where(p => only is null || p == only)];
-        IpsecPolicy[] able = [.. wanted.Where(static p => p.Populate == PopulatedSelectors.None)];
-        if (able.Length == 0)
-        {
-            return new(false, wanted.Length == 0 ? $"no policy names peer {Name}" : "each child is made for a packet, when one comes");
-        }
-
-        (_isHeld, _retryAt, _wait, _serveFrom) = (false, now, Shortest, now);
-        int there = able.Count(Has);
-        foreach (IpsecPolicy policy in able)
-        {
-            _policyRetries.Remove(policy.Name);
-            Enqueue(new Wish(policy, null));
-        }
-
-        Tick(now);
-        _engine.Schedule(this);
-        return new(true, there == able.Length ? "up already" : $"begun: {string.Join(", ", able.Where(p => !Has(p)).Select(static p => p.Name))}");
-    }
-
-    /// <summary>A person wants it down: all of it, or one policy.</summary>
-    internal IkeAnswer Down(IpsecPolicy? only, long now)
-    {
-        _wishes.Clear();
-        int gone = 0;
-        foreach (IkeSa sa in Sas.ToArray())
-        {
-            if (only is null)
-            {
-                gone++;
-                _isHeld = true;
-                Close(sa, now);
-                continue;
-            }
-
-            foreach (ChildSa child in sa.Children.Where(c => c.Policy == only && !c.IsClosing).ToArray())
-            {
-                gone++;
-                child.IsClosing = true;
-                _policyRetries[only.Name] = (long.MaxValue, Longest);
-                sa.Request(new DeleteChild(child), now);
-            }
-        }
-
-        _isHeld |= only is null;
-        return new(true, gone == 0 ? "down already" : only is null ? $"{gone} IKE SAs are deleted" : $"{gone} children are deleted");
-    }
-
-    /// <summary>A person wants fresh keys.</summary>
-    internal IkeAnswer Rekey(IpsecPolicy? only, long now)
-    {
-        int begun = 0;
-        foreach (IkeSa sa in Sas.Where(static s => s.State == IkeSaState.Up).ToArray())
-        {
-            if (only is null)
-            {
-                begun++;
-                sa.Request(new RekeyIkeSa(), now);
-                continue;
-            }
-
-            foreach (ChildSa child in sa.Children.Where(c => c.Policy == only && c.State == ChildState.Up).ToArray())
-            {
-                begun += sa.Renew(child, now) ? 1 : 0;
-            }
-        }
-
-        return new(begun > 0, begun == 0 ? "there is nothing to renew" : $"{begun} begun");
-    }
-
-    /// <summary>A new ruleset says the same of it: its policies may differ, and children of those that do go.</summary>
-    internal void Adopt(IkePeer peer, ImmutableArray<IpsecPolicy> policies, int number, long now)
-    {
-        ImmutableArray<IpsecPolicy> before = Policies;
-        _signer?.Dispose();
-        (Peer, Policies, Number, _signer, _verifier) = (peer, policies, number, null, null);
-        Wish[] wishes = [.. _wishes];
-        _wishes.Clear();
-        foreach (Wish wish in wishes)
-        {
-            if (Same(wish.Policy) is { } policy)
-            {
-                _wishes.Enqueue(new Wish(policy, wish.Packet));
-            }
-        }
-
-        foreach (IkeSa sa in Sas.ToArray())
-        {
-            foreach (ChildSa child in sa.Children.ToArray())
-            {
-                if (Same(child.Policy) is { } policy)
-                {
-                    child.Policy = policy;
-                }
-                else if (!child.IsClosing)
-                {
-                    child.IsClosing = true;
-                    sa.Request(new DeleteChild(child), now);
-                }
-            }
-        }
-
-        foreach (string gone in _policyFailures.Keys.Where(name => !policies.Any(p => p.Name == name)).ToArray())
-        {
-            _policyFailures.Remove(gone);
-            _policyRetries.Remove(gone);
-        }
-
-        Tick(now);
-        _engine.Schedule(this);
-
-        IpsecPolicy? Same(IpsecPolicy old) => before.Contains(old) ? policies.FirstOrDefault(p => p.IsServedAs(old)) : null;
-    }
-
-    /// <summary>It is in the ruleset no more, or is another one by now.</summary>
-    internal void Leave(long now)
-    {
-        Policies = [];
-        _isHeld = true;
-        _wishes.Clear();
-        foreach (IkeSa sa in Sas.ToArray())
-        {
-            Close(sa, now);
-        }
-    }
-
-    /// <summary>Deletes an IKE SA, or gives up one that is not up.</summary>
-    internal static void Close(IkeSa sa, long now)
-    {
-        if (sa.State is IkeSaState.Connecting or IkeSaState.Authenticating)
-        {
-            sa.End(now);
-        }
-        else if (sa.State is IkeSaState.Up)
-        {
-            sa.Closing();
-            sa.Engine.Children.RemoveAll(sa, "the IKE SA is deleted", now);
-            sa.Request(new DeleteIke(), now);
-        }
-    }
-
     internal void Wipe()
     {
         foreach (IkeSa sa in Sas)
@@ -431,24 +263,6 @@ internal sealed class Peering : Timed
 
         _signer?.Dispose();
     }
-
-    internal IkePeerReport Report(long now) => new(
-        Name,
-        UpSa is not null ? IkePeerState.Up : IsTrying || (Due != long.MaxValue) ? IkePeerState.Connecting : IkePeerState.Down,
-        [.. Sas.Select(Describe)],
-        LastFailure,
-        UpSa is null && !IsTrying && Due != long.MaxValue ? Math.Max(_retryAt, now) : null,
-        [
-            .. Policies.Select(p => new IkePolicyReport(
-                p.Name, Sas.Sum(sa => sa.Children.Count(c => c.Policy == p && c.State == ChildState.Up)), _policyFailures.GetValueOrDefault(p.Name))),
-        ]);
-
-    private static IkeSaReport Describe(IkeSa sa) => new()
-    {
-        InitiatorSpi = sa.InitiatorSpi, ResponderSpi = sa.ResponderSpi, IsInitiator = sa.IsInitiator, State = sa.State, Path = sa.Path,
-        RemoteIdentity = sa.RemoteIdentity?.Text, Suite = sa.Suite?.Name, Since = sa.Since, RekeyAt = sa.RekeyAt == long.MaxValue ? null : sa.RekeyAt,
-        IsLocalTranslated = sa.IsLocalTranslated, IsRemoteTranslated = sa.IsRemoteTranslated, Given = sa.Given.AddRange(sa.Leased), Children = [.. sa.Children],
-    };
 
     private bool Has(IpsecPolicy policy) =>
         Sas.Exists(sa => sa.Children.Exists(c => c.Policy == policy && !c.IsClosing)) || _wishes.Any(w => w.Policy == policy) || IsAskedFor(w => w.Policy == policy);
@@ -485,14 +299,15 @@ internal sealed class Peering : Timed
         _policyRetries[policy.Name] = (now + _engine.Random.Less(wait, 20), wait);
     }
 
-    private long NextWanted()
+    /// <summary>When something is to be asked for; not before <paramref name="from"/>.</summary>
+    private long NextWanted(long from)
     {
-        long due = _wishes.Count > 0 ? _serveFrom : long.MaxValue;
+        long due = _wishes.Count > 0 ? from : long.MaxValue;
         foreach (IpsecPolicy policy in IsAtOnce ? Policies : [])
         {
             if (policy.Populate == PopulatedSelectors.None && !Has(policy))
             {
-                due = Math.Min(due, Math.Max(RetryOf(policy), _serveFrom));
+                due = Math.Min(due, Math.Max(RetryOf(policy), from));
             }
         }
 

@@ -16,6 +16,7 @@ public sealed partial class ConformanceTests
     [InlineData(Firewall, 100)]
     [InlineData("docs/conformance-ipsec.md", 60)]
     [InlineData("docs/conformance-pfkey.md", 30)]
+    [InlineData("docs/conformance-ike.md", 50)]
     public void Each_row_names_a_test_that_exists_or_says_why_there_is_none(string file, int atLeast)
     {
         HashSet<string> tests = Tests();

@@ -36,11 +36,17 @@ internal sealed class DeleteChild : Exchange
     /// <summary>The peer deletes children: each is answered with the other direction, but for those that we are deleting too (RFC 7296 §2.25.1).</summary>
     internal static IEnumerable<Payload> Answer(IkeSa sa, DeletePayload request, long now)
     {
+        const int most = 64;
         ImmutableArray<uint>.Builder ours = ImmutableArray.CreateBuilder<uint>();
         foreach (uint spi in request.Spis)
         {
             if (sa.Children.Find(c => c.OutboundSpi == spi && c.Protocol == request.Protocol) is not { } child)
             {
+                if (sa.Pending is CreateChild or RekeyChild && sa.DeletedEarly.Count < most)
+                {
+                    sa.DeletedEarly.Add(spi);
+                }
+
                 continue;
             }
 

@@ -78,7 +78,10 @@ internal sealed class RekeyChild(ChildSa child, ushort group = 0) : Exchange
         uint spi = rekey.Spi.Length == sizeof(uint) ? BinaryPrimitives.ReadUInt32BigEndian(rekey.Spi.Span) : 0;
         if (sa.Children.Find(c => c.OutboundSpi == spi && c.Protocol == rekey.Protocol) is not { } child)
         {
-            return [new NotifyPayload(NotifyType.ChildSaNotFound, default, rekey.Protocol, rekey.Spi)];
+            // It may be the very child that we have asked for, and of which the answer is late.
+            return sa.Pending is CreateChild or RekeyChild
+                ? [new NotifyPayload(NotifyType.TemporaryFailure)]
+                : [new NotifyPayload(NotifyType.ChildSaNotFound, default, rekey.Protocol, rekey.Spi)];
         }
 
         RekeyChild? own = sa.Pending is RekeyChild pending && pending.Child == child ? pending : null;
@@ -108,7 +111,9 @@ internal sealed class RekeyChild(ChildSa child, ushort group = 0) : Exchange
     private void Settle(IkeSa sa, IkeMessage answer, long now)
     {
         byte[] nr = CreateChild.NonceOf(answer);
-        Collision<ChildSa>? met = _collision is { Other.State: not ChildState.Gone } ? _collision : null;
+
+        // The peer's may be gone by now: because it came to nothing, or because it has been renewed itself since.
+        Collision<ChildSa>? met = _collision is { Other.State: ChildState.Gone } && child.State == ChildState.Up ? null : _collision;
         bool isLost = met?.IsLost(_offer!.Nonce, nr) == true;
         ChildDirections which = isLost ? ChildDirections.Inbound : ChildDirections.Both;
         if (sa.Engine.Children.Finish(sa, _offer!, answer, (_offer!.Nonce, nr), which, now) is not { } next)

@@ -120,6 +120,7 @@ internal sealed class RekeyIkeSa(ushort group = 0) : Exchange
             if (own is not null)
             {
                 own._collision = new(next, ni, nr);
+                next.Instead = sa;
             }
             else
             {
@@ -171,10 +172,10 @@ internal sealed class RekeyIkeSa(ushort group = 0) : Exchange
 
     private void Settle(IkeSa sa, IkeSa next, byte[] nr, long now)
     {
-        Collision<IkeSa>? met = _collision is { Other.State: IkeSaState.Up } ? _collision : null;
-        if (met?.IsLost(_nonce, nr) == true)
+        Collision<IkeSa>? met = _collision is { Other.State: not IkeSaState.Up } && sa.State == IkeSaState.Up ? null : _collision;
+        if (met is not null && (sa.State != IkeSaState.Up || met.IsLost(_nonce, nr)))
         {
-            // The peer's takes the old one's place, which it deletes; ours, which made it two, goes.
+            // The peer's takes the old one's place, which it deletes, or has taken it already; ours, which made it two, goes.
             sa.TakenOverBy(met.Other, now);
             next.Closing();
             next.Request(new DeleteIke(), now);
@@ -188,7 +189,7 @@ internal sealed class RekeyIkeSa(ushort group = 0) : Exchange
 
     private void Refused(IkeSa sa, NotifyPayload error, long now)
     {
-        if (_collision is not null)
+        if (_collision is { Other.State: IkeSaState.Up })
         {
             // What we began is void: the peer's takes over.
             sa.TakenOverBy(_collision.Other, now);

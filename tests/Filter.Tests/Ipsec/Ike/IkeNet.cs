@@ -1,5 +1,6 @@
 using Filter.Engine.Packets;
 using Filter.Ipsec.Ike;
+using Filter.Ipsec.Ike.Payloads;
 using Filter.Rules.Policy;
 
 namespace Filter.Tests.Ipsec.Ike;
@@ -79,6 +80,26 @@ internal sealed class IkeNet(int seed = 1) : IDisposable
         After(Way(), () => _nodes.Find(n => n.Address == seen.Local)?.Engine.Receive(seen, message, Now));
     }
 
+    /// <summary>Says something in a node's name and with its keys, past its engine.</summary>
+    internal void Forge(IkeNode from, ExchangeType exchange, uint id, bool isResponse, params Payload[] payloads) =>
+        Deliver(from.Inner.Path, Sealed(from, exchange, id, isResponse, payloads));
+
+    internal static byte[] Sealed(IkeNode from, ExchangeType exchange, uint id, bool isResponse, params Payload[] payloads)
+    {
+        IkeSa sa = from.Inner;
+        IkeHeader header = new(sa.InitiatorSpi, sa.ResponderSpi, exchange, isResponse, sa.IsInitiator, id);
+        return Assert.Single(IkeCodec.Seal(new IkeMessage(header, [.. payloads]), sa.Keys!.Outgoing, null));
+    }
+
+    /// <summary>What a node said last, read with the other's keys.</summary>
+    internal IkeMessage Heard(IkeNode reader)
+    {
+        byte[] message = Sent.Last(s => s.From != reader).Message;
+        Assert.True(IkeHeader.TryRead(message, out IkeHeader header, out _));
+        Assert.True(IkeCodec.TryOpen(message, header, reader.Inner.Keys!.Incoming, new FragmentCollector(), out IkeMessage? read, out IkeFault fault), fault.Text);
+        return read!;
+    }
+
     internal void SendPacket(IkeNode from, uint spi, string keys)
     {
         IkeNode to = _nodes.Find(n => n != from)!;
@@ -117,6 +138,10 @@ internal sealed class IkeNet(int seed = 1) : IDisposable
             }
         }
     }
+
+    /// <summary>What was told last, by whom; for tests that fail.</summary>
+    internal string Story(int lines) => string.Join('\n', _nodes.SelectMany(static n => n.Events.Select(e => (e.At, Line: $"{e.At / 1_000_000} {n.Name} {e.Kind} {e.Text}")))
+        .OrderBy(static e => e.At).TakeLast(lines).Select(static e => e.Line));
 
     /// <summary>Until it is so, or the time is over; whether it is so.</summary>
     internal bool RunUntil(Func<bool> isSo, double seconds = 120)

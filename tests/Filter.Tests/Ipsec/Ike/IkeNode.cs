@@ -51,11 +51,18 @@ internal sealed class IkeNode : IIkeHost, IDisposable
 
     internal IkeSaReport Sa => Assert.Single(Peer.Sas);
 
+    /// <summary>The newest IKE SA, from within.</summary>
+    internal IkeSa Inner => Engine.Candidates(Peer.Sas[^1].Path).First().Sas[^1];
+
     internal bool IsUp => Engine.Report(_net.Now).Any(static p => p.State == IkePeerState.Up);
 
     internal IEnumerable<IkeEvent> Told(IkeEventKind kind) => Events.Where(e => e.Kind == kind);
 
     internal IkeFailure Failure => Told(IkeEventKind.Failed).Last().Failure!;
+
+    /// <summary>What it has, for tests that fail.</summary>
+    internal string State => string.Join('\n', _inbound.Values.Select(i =>
+        $"{Name} {i.Child} {i.Child.State} {i.Child.Installed}{(i.Child.IsClosing ? " closing" : "")} of {Peer.Sas.Count(sa => sa.Children.Contains(i.Child))}"));
 
     /// <summary>It starts anew, and has forgotten all.</summary>
     internal void Restart(IpsecConfig config)

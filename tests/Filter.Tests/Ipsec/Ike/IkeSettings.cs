@@ -18,13 +18,13 @@ internal static class IkeSettings
 
     internal static PskCredential Psk(string key) => new() { At = At, Key = new SecretKey(Encoding.UTF8.GetBytes(key)) };
 
-    internal static IkeTransform Transform(string name) =>
+    internal static IkeTransform Algorithm(string name) =>
         IkeTransforms.TryFind(name, out IkeTransform? found) ? found : throw new ArgumentException(name, nameof(name));
 
     /// <summary>As rulesets write it, one of each, or several groups.</summary>
     internal static IkeProposal Proposal(string text)
     {
-        IkeTransform[] all = [.. text.Split('+').Select(Transform)];
+        IkeTransform[] all = [.. text.Split('+').Select(Algorithm)];
         ImmutableArray<IkeTransform> Of(IkeTransformType type) => [.. all.Where(t => t.Type == type)];
         return new(At, text, Of(IkeTransformType.Encryption), Of(IkeTransformType.Integrity), Of(IkeTransformType.Prf), Of(IkeTransformType.KeyExchange));
     }
