@@ -259,7 +259,7 @@ public sealed class IkeEngine : IDisposable
                 Tell(new(IkeEventKind.PeerDead, sa.With!.Name, $"{sa.Path.Remote} does not answer any more", now));
                 sa.Fail(new(IkeFailureKind.NoAnswer, $"{sa.Path.Remote} does not answer any more", now), now);
                 break;
-            case IkeSaState.Connecting or IkeSaState.Authenticating when sa.With!.LastFailure is not { IsUnproven: true }:
+            case IkeSaState.Connecting or IkeSaState.Authenticating when sa.Pending is not IkeSaInit { IsDoubted: true }:
                 sa.Fail(new(IkeFailureKind.NoAnswer, $"{sa.Path.Remote} does not answer {(sa.State == IkeSaState.Connecting ? "IKE_SA_INIT" : "IKE_AUTH")}", now), now);
                 break;
             default:

@@ -32,7 +32,7 @@ internal sealed partial class IkeSa
     /// <summary>The answer to the first message has come: the next has the number 1.</summary>
     internal void InitDone()
     {
-        Pending = null;
+        (Pending, _request) = (null, default);
         _nextOut = 1;
         State = IkeSaState.Authenticating;
     }
@@ -145,7 +145,7 @@ internal sealed partial class IkeSa
         }
 
         Heard(path, now);
-        Pending = null;
+        (Pending, _request) = (null, default);
         asked.Finish(this, message, now);
         DeletedEarly.Clear();
     }

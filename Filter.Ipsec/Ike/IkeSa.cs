@@ -148,7 +148,7 @@ internal sealed partial class IkeSa : Timed
     {
         (State, _endsAt, LastHeard, UpSince) = (IkeSaState.Up, long.MaxValue, now, now);
         Beginning?.Dispose();
-        Beginning = null;
+        (Beginning, CertificateRequests) = (null, []);
         long rekey = With!.Peer.Rekey;
         RekeyAt = rekey == 0 ? long.MaxValue : now + Random.Less(rekey, 10);
     }

@@ -192,8 +192,9 @@ internal sealed class IkeAuth : Exchange
 
     private static Payload[] Refuse(IkeSa sa, IkeFailure failure, Peering? whom, NotifyType notify)
     {
+        // He who failed may be anybody: of a peer that is up this says nothing.
         sa.With = whom;
-        sa.AfterAnswer = at => sa.Fail(failure, at);
+        sa.AfterAnswer = at => sa.Fail(failure with { IsUnproven = true }, at);
         return [new NotifyPayload(notify)];
     }
 

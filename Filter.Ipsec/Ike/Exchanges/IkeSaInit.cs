@@ -23,7 +23,6 @@ internal sealed class IkeSaInit : Exchange
     private KeyExchange _exchange;
     private ReadOnlyMemory<byte> _cookie;
     private int _turns;
-    private bool _doubted;
 
     private IkeSaInit(IkeSa sa, KeyExchange exchange)
     {
@@ -32,6 +31,9 @@ internal sealed class IkeSaInit : Exchange
 
     /// <inheritdoc/>
     internal override ExchangeType Type => ExchangeType.IkeSaInit;
+
+    /// <summary>Somebody who proved nothing said why it is in vain, and that was told.</summary>
+    internal bool IsDoubted { get; private set; }
 
     /// <summary>Begins an IKE SA.</summary>
     internal static void Begin(IkeSa sa, long now)
@@ -250,12 +252,12 @@ internal sealed class IkeSaInit : Exchange
 
     private void Doubt(IkeSa sa, NotifyPayload error, long now)
     {
-        if (_doubted)
+        if (IsDoubted)
         {
             return;
         }
 
-        _doubted = true;
+        IsDoubted = true;
         IkeMismatch? mismatch = error.Notify == NotifyType.NoProposalChosen ? Proposals.Compare(_offer, null) : null;
         IkeFailureKind kind = mismatch is null ? IkeFailureKind.Refused : IkeFailureKind.NoProposal;
         string text = mismatch is null ? $"{sa.Path.Remote} says {error.Notify}" : $"{sa.Path.Remote} takes none of what we propose: {string.Join("; ", mismatch.Ours)}";

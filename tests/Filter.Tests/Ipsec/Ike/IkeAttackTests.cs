@@ -332,6 +332,20 @@ public sealed class IkeAttackTests
     }
 
     [Fact]
+    public void Who_takes_no_padding_gets_none()
+    {
+        using IkeNet net = new();
+        IkePeer Padded(IkePeer p) => p with { Child = p.Child with { Settings = p.Child.Settings with { Padding = new TrafficPadding(1000, 0) } } };
+        (IkeNode east, IkeNode west) = net.Sites(Padded, Padded);
+        east.Acquire("office", "10.1.0.5", "10.2.0.9");
+        net.Run(1);
+        Assert.Equal(1000, west.Child.Settings.Padding.PadTo);
+        net.Forge(east, ExchangeType.CreateChildSa, 2, false, new NotifyPayload(NotifyType.EspTfcPaddingNotSupported), Child(9), new NoncePayload(new byte[32]), Selectors(true), Selectors(false));
+        net.Run(0.1);
+        Assert.Equal(0, west.Children.Last().Settings.Padding.PadTo);
+    }
+
+    [Fact]
     public void A_peer_gets_no_selectors_that_are_not_his()
     {
         using IkeNet net = new();

@@ -56,6 +56,37 @@ public sealed class IkeFailureTests
     }
 
     [Fact]
+    public void A_peer_whose_children_are_for_one_pair_each_is_told_a_packets_pair_or_refuses()
+    {
+        using IkeNet net = new();
+        (IkeNode east, IkeNode west) = net.Sites(westPolicy: static p => p with { Populate = PopulatedSelectors.Local | PopulatedSelectors.Remote });
+        east.Engine.Up("office", net.Now);
+        net.Run(0.5);
+        Assert.Equal((IkeFailureKind.Selectors, IkeFailureKind.Selectors), (east.Failure.Kind, west.Failure.Kind));
+        Assert.Contains("pair", west.Failure.Mismatch!.Differs, StringComparison.Ordinal);
+        net.Run(5);
+        east.Acquire("office", "10.1.0.5", "10.2.0.9");
+        net.Run(1);
+        Assert.Equal(("10.1.0.5", "10.2.0.9"), (Assert.Single(east.Child.Local).Addresses.ToString(), Assert.Single(east.Child.Remote).Addresses.ToString()));
+    }
+
+    [Fact]
+    public void Who_fails_under_a_peers_address_does_not_speak_for_a_peer_that_is_up()
+    {
+        using IkeNet net = new();
+        (IkeNode east, IkeNode west) = net.Sites();
+        east.Acquire("office", "10.1.0.5", "10.2.0.9");
+        net.Run(1);
+        east.Restart(EastConfig(static p => p with { LocalCredential = Psk("a guess"), RemoteCredential = Psk("a guess") }));
+        east.Acquire("office", "10.1.0.5", "10.2.0.9");
+        net.Run(1);
+        Assert.Equal(IkeFailureKind.Authentication, west.Failure.Kind);
+        Assert.True(west.IsUp);
+        Assert.Null(west.Peer.LastFailure);
+        Assert.Single(west.Children);
+    }
+
+    [Fact]
     public void Another_key_is_told_as_what_was_expected_of_whom()
     {
         using IkeNet net = new();
