@@ -71,9 +71,9 @@ public sealed partial class PfKeyEngine
             {
                 fault = Do(from, message, now);
             }
-            catch (TimeoutException)
+            catch (Exception failure) when (failure is TimeoutException or IOException)
             {
-                fault = new(PfKeyError.Failed, "the workers do not answer");
+                fault = new(PfKeyError.Failed, failure.Message);        // the workers do not answer, or the disk is full
             }
 
             if (fault.IsFault)

@@ -172,7 +172,7 @@ internal sealed class Daemon : IDisposable
         }
 
         string ports = string.Join(", ", _switch.Current.Ports.Select(static port => $"{port.Name} on {port.Device} ({port.Side.Word()})"));
-        _log.Line($"ready: {_switch.Current.File}, {ports}, socket {Path.GetFullPath(_settings.Socket)}");
+        _log.Line($"ready: {_switch.Current.File}, {ports}, socket {Path.GetFullPath(_settings.Socket)}{(_settings.PfKey is { } keys ? $", PF_KEY at {Path.GetFullPath(keys)}" : "")}");
         systemd.Ready($"{_switch.Current.File}, {_gateway.Ports.Count} ports");
     }
 

@@ -52,10 +52,7 @@ internal sealed class PfKeyDesk : IPfKeyHost
     /// <summary>Begins, once the workers carry packets.</summary>
     public void Begin()
     {
-        lock (_turn)
-        {
-            _engine.Begin();
-        }
+        Try(_engine.Begin);
     }
 
     /// <summary>Somebody opened a socket.</summary>
@@ -88,7 +85,7 @@ internal sealed class PfKeyDesk : IPfKeyHost
     /// <summary>Tells key managers what happened since the last look, and ends what has waited too long.</summary>
     public void Look()
     {
-        lock (_turn)
+        Try(() =>
         {
             PfKeyTime now = Now;
             while (_events.TryDequeue(out IpsecEvent told))
@@ -98,7 +95,7 @@ internal sealed class PfKeyDesk : IPfKeyHost
 
             _engine.Tick(now);
             _lines = 0;
-        }
+        });
     }
 
     /// <inheritdoc/>
@@ -149,6 +146,22 @@ internal sealed class PfKeyDesk : IPfKeyHost
         if (_events.Count < MostEvents)
         {
             _events.Enqueue(told);
+        }
+    }
+
+    /// <summary>What no key manager asked for, and so nobody is told that it could not be.</summary>
+    private void Try(Action what)
+    {
+        lock (_turn)
+        {
+            try
+            {
+                what();
+            }
+            catch (Exception failure) when (failure is TimeoutException or IOException)
+            {
+                _log.Line($"pfkey: {failure.Message}");
+            }
         }
     }
 
