@@ -80,6 +80,9 @@ internal static unsafe partial class Libcrypto
         internal nuint Size;
         internal nuint ReturnSize;
 
+        /// <summary>OSSL_PARAM_UNSIGNED_INTEGER.</summary>
+        internal const uint UnsignedInteger = 2;
+
         /// <summary>OSSL_PARAM_UTF8_STRING.</summary>
         internal const uint Utf8String = 4;
     }

@@ -29,6 +29,15 @@ internal static unsafe partial class LibcryptoPkey
     internal static partial int EVP_PKEY_generate(nint context, nint* key);
 
     [LibraryImport(Library)]
+    internal static partial int EVP_PKEY_fromdata_init(nint context);
+
+    [LibraryImport(Library)]
+    internal static partial int EVP_PKEY_fromdata(nint context, nint* key, int selection, Libcrypto.Parameter* parameters);
+
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial nint EVP_PKEY_new_raw_private_key_ex(nint library, string type, nint properties, byte* bytes, nuint length);
+
+    [LibraryImport(Library)]
     internal static partial nint EVP_PKEY_new();
 
     [LibraryImport(Library)]

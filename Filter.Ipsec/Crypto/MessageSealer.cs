@@ -11,15 +11,18 @@ internal sealed class MessageSealer : IDisposable
     [ThreadStatic]
     private static MessageSealer? t_current;
 
-    private readonly LibcryptoCombined? _combined = Libcrypto.IsPresent ? new() : null;
-    private readonly BestBackend _other = new(null, Libcrypto.IsPresent ? new LibcryptoBackend() : null, new BouncyCastleBackend());
+    private readonly LibcryptoCombined? _combined;
+    private readonly BestBackend _other;
 
-    private MessageSealer()
+    /// <param name="native">Whether libcrypto does what it can.</param>
+    internal MessageSealer(bool native)
     {
+        _combined = native ? new() : null;
+        _other = new(null, native ? new LibcryptoBackend() : null, new BouncyCastleBackend());
     }
 
     /// <summary>The thread's own; what is native of it goes with the thread.</summary>
-    internal static MessageSealer Current => t_current ??= new MessageSealer();
+    internal static MessageSealer Current => t_current ??= new MessageSealer(Libcrypto.IsPresent);
 
     /// <inheritdoc/>
     public void Dispose()

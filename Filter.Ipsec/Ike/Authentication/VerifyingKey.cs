@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Formats.Asn1;
 using System.Security.Cryptography;
 using Org.BouncyCastle.Asn1;
 using Org.BouncyCastle.Asn1.EdEC;
@@ -62,12 +63,12 @@ internal sealed class VerifyingKey : IDisposable
             {
                 SignatureKind.RsaPkcs1 => _rsa?.VerifyData(data, signature, hash, RSASignaturePadding.Pkcs1) == true,
                 SignatureKind.RsaPss => _rsa?.VerifyData(data, signature, hash, RSASignaturePadding.Pss) == true,
-                SignatureKind.Ecdsa => _curve?.VerifyData(data, signature, hash, DSASignatureFormat.Rfc3279DerSequence) == true,
+                SignatureKind.Ecdsa => _curve is not null && IsTwoPositives(signature) && _curve.VerifyData(data, signature, hash, DSASignatureFormat.Rfc3279DerSequence),
                 SignatureKind.EcdsaPlain => _curve?.VerifyData(data, signature, hash, DSASignatureFormat.IeeeP1363FixedFieldConcatenation) == true,
                 _ => _edwards is not null && signature.Length == Ed25519.SignatureSize && _edwards.Verify(Ed25519.Algorithm.Ed25519, null, data.ToArray(), 0, data.Length, signature.ToArray(), 0),
             };
         }
-        catch (CryptographicException)
+        catch (Exception e) when (e is CryptographicException or AsnContentException)
         {
             return false;
         }
@@ -120,6 +121,14 @@ internal sealed class VerifyingKey : IDisposable
 
         RSA rsa = RSA.Create();
         return Imported(rsa, encoded) ? (new VerifyingKey(rsa, null, null), null) : (null, "a key of RSA that cannot be read");
+    }
+
+    /// <summary>A sequence of two integers as DER has them, and not a negative one, which .NET would take as if it were none.</summary>
+    private static bool IsTwoPositives(ReadOnlySpan<byte> signature)
+    {
+        AsnReader whole = new(signature.ToArray(), AsnEncodingRules.DER), pair = whole.ReadSequence();
+        bool positive = pair.ReadInteger().Sign > 0 & pair.ReadInteger().Sign > 0;
+        return positive && !whole.HasData && !pair.HasData;
     }
 
     private static bool Imported(AsymmetricAlgorithm key, ReadOnlySpan<byte> encoded)

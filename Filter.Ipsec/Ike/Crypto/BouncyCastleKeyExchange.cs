@@ -16,26 +16,22 @@ internal sealed class BouncyCastleKeyExchange : KeyExchange
     private readonly AsymmetricKeyParameter _private;
 
     internal BouncyCastleKeyExchange(ExchangeGroup group)
+        : this(group, Generate(group))
+    {
+    }
+
+    /// <param name="group">Of which group it is.</param>
+    /// <param name="ofGroup">The private half: for known answers.</param>
+    internal BouncyCastleKeyExchange(ExchangeGroup group, AsymmetricKeyParameter ofGroup)
         : base(group)
     {
-        SecureRandom random = new();
-        (IAsymmetricCipherKeyPairGenerator maker, KeyGenerationParameters parameters) = group.Kind switch
+        _private = ofGroup;
+        PublicValue = ofGroup switch
         {
-            ExchangeKind.Modp => (new DHKeyPairGenerator(), new DHKeyGenerationParameters(random, group.Prime)),
-            ExchangeKind.Curve => ((IAsymmetricCipherKeyPairGenerator)new ECKeyPairGenerator(), (KeyGenerationParameters)new ECKeyGenerationParameters(DomainOf(group), random)),
-            _ when IsX25519(group) => (new X25519KeyPairGenerator(), new X25519KeyGenerationParameters(random)),
-            _ => (new X448KeyPairGenerator(), new X448KeyGenerationParameters(random)),
-        };
-        maker.Init(parameters);
-        AsymmetricCipherKeyPair pair = maker.GenerateKeyPair();
-        _private = pair.Private;
-        PublicValue = pair.Public switch
-        {
-            DHPublicKeyParameters modp => Padded(modp.Y, group.PublicLength),
-            ECPublicKeyParameters point => point.Q.GetEncoded(false).AsMemory(1),
-            X25519PublicKeyParameters x => x.GetEncoded(),
-            X448PublicKeyParameters x => x.GetEncoded(),
-            _ => throw new InvalidOperationException($"no public value of {group}"),
+            DHPrivateKeyParameters modp => Padded(modp.Parameters.G.ModPow(modp.X, modp.Parameters.P), group.PublicLength),
+            ECPrivateKeyParameters curve => curve.Parameters.G.Multiply(curve.D).Normalize().GetEncoded(false).AsMemory(1),
+            X25519PrivateKeyParameters x => x.GeneratePublicKey().GetEncoded(),
+            _ => ((X448PrivateKeyParameters)ofGroup).GeneratePublicKey().GetEncoded(),
         };
     }
 
@@ -64,9 +60,23 @@ internal sealed class BouncyCastleKeyExchange : KeyExchange
     {
     }
 
+    private static AsymmetricKeyParameter Generate(ExchangeGroup group)
+    {
+        SecureRandom random = new();
+        (IAsymmetricCipherKeyPairGenerator maker, KeyGenerationParameters parameters) = group.Kind switch
+        {
+            ExchangeKind.Modp => (new DHKeyPairGenerator(), new DHKeyGenerationParameters(random, group.Prime)),
+            ExchangeKind.Curve => ((IAsymmetricCipherKeyPairGenerator)new ECKeyPairGenerator(), (KeyGenerationParameters)new ECKeyGenerationParameters(DomainOf(group), random)),
+            _ when IsX25519(group) => (new X25519KeyPairGenerator(), new X25519KeyGenerationParameters(random)),
+            _ => (new X448KeyPairGenerator(), new X448KeyGenerationParameters(random)),
+        };
+        maker.Init(parameters);
+        return maker.GenerateKeyPair().Private;
+    }
+
     private static bool IsX25519(ExchangeGroup group) => group.NativeName == "X25519";
 
-    private static ECDomainParameters DomainOf(ExchangeGroup group)
+    internal static ECDomainParameters DomainOf(ExchangeGroup group)
     {
         X9ECParameters curve = CustomNamedCurves.GetByName(group.NativeName);
         return new ECDomainParameters(curve.Curve, curve.G, curve.N, curve.H);

@@ -96,6 +96,9 @@ public sealed class IkeCipher : IDisposable
         return true;
     }
 
+    /// <summary>The keys, as whoever seals has them: for known answers.</summary>
+    internal SaKey Key => _key;
+
     /// <summary>SK_e and SK_a as hex; for root who asks for them.</summary>
     internal (string Encryption, string Integrity) Reveal() => _key.Reveal();
 }

@@ -57,7 +57,8 @@ public abstract class KeyExchange : IDisposable
         }
 
         byte[] secret = GC.AllocateArray<byte>(SecretLength, pinned: true);
-        bool agreed = Agree(peersPublic, secret) && secret.AsSpan().ContainsAnyExcept((byte)0);
+        // On curves like X25519 zeros are what points of small order lead to (RFC 7748 §6); on the others zero is an abscissa like any.
+        bool agreed = Agree(peersPublic, secret) && (Parameters.Kind != ExchangeKind.Montgomery || secret.AsSpan().ContainsAnyExcept((byte)0));
         shared = agreed ? new SecretKey(secret) : null;
         why = agreed ? null : "a public value that is not of the group, or leads to a secret that everybody knows (RFC 6989)";
         CryptographicOperations.ZeroMemory(secret);
