@@ -18,6 +18,7 @@ internal static class Targets
         ["fmt"] = Format,
         ["esp"] = ProtectedWalk.Run,
         ["pfkey"] = PfKeyTalk.Run,
+        ["ike"] = IkeMessages.Run,
     };
 
     /// <summary>Of targets that no file of the repository is an input of: what to begin with.</summary>
@@ -25,6 +26,7 @@ internal static class Targets
     {
         ["esp"] = ProtectedWalk.Seeds,
         ["pfkey"] = PfKeyTalk.Seeds,
+        ["ike"] = IkeMessages.Seeds,
     };
 
     /// <summary>Bytes become a ruleset that compiles, or findings with a place.</summary>

@@ -31,7 +31,7 @@ public sealed class KeyDerivationTests
     {
         using IkeKeys keys = Derive();
         byte[] made = s_case["dkm"];
-        Assert.Equal(made[..32], keys.SkD.Reveal());
+        Assert.Equal(made.AsSpan(..32), keys.SkD.Reveal());
 
         (string encryption, string integrity) = keys.Outgoing.Reveal();
         Assert.Equal(Convert.ToHexStringLower(made.AsSpan(32, 32)), integrity);
@@ -39,18 +39,18 @@ public sealed class KeyDerivationTests
         (encryption, integrity) = keys.Incoming.Reveal();
         Assert.Equal(Convert.ToHexStringLower(made.AsSpan(64, 32)), integrity);
         Assert.Equal(Convert.ToHexStringLower(made.AsSpan(112, 16)), encryption);
-        Assert.Equal(made[128..160], keys.SkPi.Reveal());
-        Assert.Equal(made[160..192], keys.SkPr.Reveal());
+        Assert.Equal(made.AsSpan(128..160), keys.SkPi.Reveal());
+        Assert.Equal(made.AsSpan(160..192), keys.SkPr.Reveal());
         Assert.Same(keys.SkPi, keys.OurSkP);
 
         using ChildKeys child = keys.DeriveChild(IpsecSuite.AesCbc128HmacSha256, s_case["ni"], s_case["nr"]);
-        Assert.Equal(s_case["dkm_child"][..16], child.Outbound(weBegan: true).Encryption.Reveal());
-        Assert.Equal(s_case["dkm_child"][16..48], child.Outbound(weBegan: true).Integrity.Reveal());
-        Assert.Equal(s_case["dkm_child"][48..64], child.Inbound(weBegan: true).Encryption.Reveal());
-        Assert.Equal(s_case["dkm_child"][64..96], child.Outbound(weBegan: false).Integrity.Reveal());
+        Assert.Equal(s_case["dkm_child"].AsSpan(..16), child.Outbound(weBegan: true).Encryption.Reveal());
+        Assert.Equal(s_case["dkm_child"].AsSpan(16..48), child.Outbound(weBegan: true).Integrity.Reveal());
+        Assert.Equal(s_case["dkm_child"].AsSpan(48..64), child.Inbound(weBegan: true).Encryption.Reveal());
+        Assert.Equal(s_case["dkm_child"].AsSpan(64..96), child.Outbound(weBegan: false).Integrity.Reveal());
 
         using ChildKeys fresh = keys.DeriveChild(IpsecSuite.AesCbc128HmacSha256, s_case["ni"], s_case["nr"], new SecretKey(s_case["g_ir_new"]));
-        Assert.Equal(s_case["dkm_child_dh"][..16], fresh.FromInitiator.Encryption.Reveal());
+        Assert.Equal(s_case["dkm_child_dh"].AsSpan(..16), fresh.FromInitiator.Encryption.Reveal());
     }
 
     [Fact]
