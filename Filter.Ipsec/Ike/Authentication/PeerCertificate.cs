@@ -22,6 +22,12 @@ internal sealed class PeerCertificate
     {
         Encoded = encoded;
         Inner = new X509Certificate(encoded);
+        if (!Inner.CertificateStructure.GetDerEncoded().AsSpan().SequenceEqual(encoded))
+        {
+            // What is signed is encoded anew before it is verified: only what is as DER has it stays what was sent.
+            throw new ArgumentException("not as DER has it");
+        }
+
         TbsCertificateStructure body = Inner.TbsCertificate;
         Subject = body.Subject;
         Issuer = body.Issuer;
