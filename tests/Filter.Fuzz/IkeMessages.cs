@@ -13,6 +13,7 @@ namespace Filter.Fuzz;
 /// </summary>
 internal static class IkeMessages
 {
+    private static readonly string[] s_names = ["aes-cbc-128", "hmac-sha2-256-128", "prf-hmac-sha2-256", "x25519"];
     private static readonly IkeSuite s_suite = new(Find("aes-cbc-128"), Find("hmac-sha2-256-128"), Find("prf-hmac-sha2-256"), Find("x25519"));
     private static readonly IkeHeader s_header = new(1, 2, ExchangeType.IkeAuth, false, true, 1);
 
@@ -63,7 +64,7 @@ internal static class IkeMessages
         AddressRange network = new(Address.Parse("10.1.0.0"), Address.Parse("10.1.255.255")), all = new(default, new Address(ulong.MaxValue, ulong.MaxValue));
         ImmutableArray<Payload> payloads =
         [
-            new SaPayload([new Proposal(1, IkeProtocol.Ike, default, [.. new[] { "aes-cbc-128", "hmac-sha2-256-128", "prf-hmac-sha2-256", "x25519" }.Select(static n => Transform.Of(Find(n)))])]),
+            new SaPayload([new Proposal(1, IkeProtocol.Ike, default, [.. s_names.Select(static n => Transform.Of(Find(n)))])]),
             new KeyExchangePayload(31, new byte[32]), new NoncePayload(new byte[32]), new NotifyPayload(NotifyType.RekeySa, default, IkeProtocol.Esp, new byte[4]),
             new IdPayload(true, new(IkeIdentityKind.DomainName, [.. "gw.example"u8], "")), new IdPayload(false, new(IkeIdentityKind.IPv4Address, [192, 0, 2, 1], "")),
             new CertificatePayload(CertificateEncoding.X509Signature, new byte[] { 0x30, 3, 2, 1, 5 }), new CertificateRequestPayload(CertificateEncoding.X509Signature, new byte[20]),
