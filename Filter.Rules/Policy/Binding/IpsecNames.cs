@@ -13,12 +13,14 @@ internal sealed class IpsecNames
 
     public IpsecNames(Node? ipsec)
     {
-        IReadOnlyList<Node> policies = ipsec is MapNode map && map.Find("policies") is ListNode list ? list.Items : [];
+        MapNode? map = ipsec as MapNode;
+        IReadOnlyList<Node> policies = map?.Find("policies") is ListNode list ? list.Items : [];
+        int first = map?.Find("ike") is null ? 1 : 2;          // after the one that leaves IKE in the clear
         for (int i = 0; i < Math.Min(policies.Count, ushort.MaxValue); i++)
         {
             if ((policies[i] as MapNode)?.Find("protect") is ScalarNode name)
             {
-                _protecting.TryAdd(name.Text, (ushort)(i + 1));
+                _protecting.TryAdd(name.Text, (ushort)(i + first));
             }
             else if (policies[i] is MapNode other && (other.Find("bypass") ?? other.Find("drop")) is ScalarNode without)
             {

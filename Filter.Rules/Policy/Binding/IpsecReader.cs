@@ -28,7 +28,7 @@ internal sealed class IpsecReader(Sets sets, ImmutableArray<PortConfig> ports, F
         List<SaConfig> sas = ReadSas(fields["sas"]);
         IkeReader ike = new(sets, _ends, folders, found);
         IkeConfig? config = ike.Read(fields["ike"]);
-        List<IpsecPolicy> policies = [];
+        List<IpsecPolicy> policies = fields.Has("ike") ? [IkePassage.Policy(fields.KeyAt("ike"), ports)] : [];
         PolicyReader reader = new(sets, _sas, ike, found);
         foreach (Node entry in Values.List(fields.Required("policies"), "'policies'", found))
         {

@@ -44,7 +44,8 @@ internal static class RulesetReader
         path = path with { Admission = AdmissionReader.Read(portConfigs, linkFields, path.Admission, found) };
         Defaults defaults = ReadDefaults(fields["defaults"], limitsReader, ref path, found);
         IpsecConfig? ipsec = new IpsecReader(sets, portConfigs, folders, found).Read(fields["ipsec"]);
-        ImmutableArray<TestEntry> tests = new TestsReader(rules.Names, sets, new PacketLines(ports.Names, portConfigs, policies, found), found).Read(fields["tests"]);
+        Rule[] byItself = ipsec?.Ike is null ? [] : [.. IkePassage.Rules(ipsec.Policies[0].At, portConfigs)];
+        ImmutableArray<TestEntry> tests = new TestsReader([.. rules.Names, .. byItself.Select(static rule => rule.Name)], sets, new PacketLines(ports.Names, portConfigs, policies, found), found).Read(fields["tests"]);
         Ruleset ruleset = new()
         {
             File = file,
@@ -58,7 +59,7 @@ internal static class RulesetReader
             ServiceSets = sets.ServiceSets,
             LiveSets = [.. sets.LiveSets],
             Defaults = defaults,
-            Rules = ruleList,
+            Rules = [.. byItself, .. ruleList],
             Ipsec = ipsec,
             Tests = tests,
         };

@@ -113,12 +113,12 @@ public sealed class IkeLanguageTests
         IpsecConfig config = Good(
             $"branch: {{ local: 192.0.2.1, remote: 198.51.100.1, {Psk}, child: {{ pfs: x25519, mss: clamp, replay: 64 }} }}",
             "{ protect: one, local: 10.1.0.0/24, remote: 10.2.0.0/24, ike: branch, child: { replay: 128, suites: aes-gcm-16-128 } }");
-        IpsecPolicy policy = config.Policies[0];
+        IpsecPolicy policy = config.Policies[1];
 
         Assert.Same(config.Ike!.Peers[0], policy.Peer);
         Assert.Equal((128, true, "x25519", "aes-gcm-16-128"), (policy.Child!.Settings.ReplayWindow, policy.Child.Settings.ClampMss, policy.Child.Groups[0].Name, policy.Child.Suites[0].Name));
         Assert.Equal(64, policy.Peer!.Child.Settings.ReplayWindow);
-        Assert.Null(Good(Branch, OnePolicy).Policies[0].Child);
+        Assert.Null(Good(Branch, OnePolicy).Policies[1].Child);
     }
 
     [Fact]
@@ -178,9 +178,9 @@ public sealed class IkeLanguageTests
         Assert.True(Peer(Branch).IsUnchangedFrom(before));
         Assert.False(Peer(Branch.Replace("everybody", "somebody", StringComparison.Ordinal)).IsUnchangedFrom(before));
         Assert.False(Peer(Branch.Replace("}", ", dpd: 1m }", StringComparison.Ordinal)).IsUnchangedFrom(before));
-        IpsecPolicy policy = Good(Branch, OnePolicy).Policies[0];
-        Assert.True(Good(Branch, "{ protect: zero, ike: branch, remote: 10.8.0.0/16 }, " + OnePolicy).Policies[1].IsServedAs(policy));
-        Assert.False(Good(Branch, OnePolicy.Replace("10.2", "10.3", StringComparison.Ordinal)).Policies[0].IsServedAs(policy));
+        IpsecPolicy policy = Good(Branch, OnePolicy).Policies[1];
+        Assert.True(Good(Branch, "{ protect: zero, ike: branch, remote: 10.8.0.0/16 }, " + OnePolicy).Policies[2].IsServedAs(policy));
+        Assert.False(Good(Branch, OnePolicy.Replace("10.2", "10.3", StringComparison.Ordinal)).Policies[1].IsServedAs(policy));
     }
 
     [Fact]
@@ -219,7 +219,7 @@ public sealed class IkeLanguageTests
         Assert.Equal((here.Local, here.Remote), (there.Remote, there.Local));
         Assert.Equal((here.LocalIdentity, here.RemoteIdentity.Exactly), (there.RemoteIdentity.Exactly, there.LocalIdentity));
         Assert.Equal(((PskCredential)here.LocalCredential).Key, ((PskCredential)there.LocalCredential).Key);
-        Assert.Equal((a.Policies[0].Local, a.Policies[0].Remote), (b.Policies[0].Remote, b.Policies[0].Local));
+        Assert.Equal((a.Policies[1].Local, a.Policies[1].Remote), (b.Policies[1].Remote, b.Policies[1].Local));
         Assert.Equal((IkeStart.OnDemand, IkeStart.AtOnce), (here.Start, there.Start));
     }
 
