@@ -67,10 +67,12 @@ public sealed class StrongSwan : IDisposable
             }
 
             """);
+        File.Delete($"{folder}/vici");
+        File.Delete($"{folder}/log");
         Running process = host.Start($"STRONGSWAN_CONF={folder}/strongswan.conf exec charon-systemd");
         StrongSwan swan = new(host, folder, process);
         DateTime until = DateTime.UtcNow + Host.Patience;
-        while (!File.Exists(swan.Vici))
+        while (!swan.Ctl("--stats").Ok)
         {
             Assert.False(process.HasEnded || DateTime.UtcNow > until, $"charon did not come up but said:\n{process.Said}");
             Thread.Sleep(50);
