@@ -138,6 +138,30 @@ public sealed class IkeTests(IkeScene scene) : IClassFixture<IkeScene>
         filter.Must("stop");
     }
 
+    [Fact]
+    public void Tshark_opens_IKE_and_ESP_with_the_keys_that_root_may_have()
+    {
+        using StrongSwan swan = scene.StartSwan(IkeScene.Connection());
+        using Daemon filter = scene.StartFilter(scene.RulesetOfA());
+        Host link = scene.World["link"];
+        using Capture wire = Capture.Start(link, "eth1", "udp");
+        Ran first = scene.Client.Run($"ping -q -c3 -i0.2 -w9 {IkeScene.Server4}");
+        Assert.True(first.Ok, $"{first}\n{swan.Tail()}");
+
+        string folder = Path.Combine(scene.World.Folder, "tshark");
+        Directory.CreateDirectory(folder);
+        File.WriteAllText($"{folder}/ikev2_decryption_table", filter.Must("ike keys --table ike"));
+        File.WriteAllText($"{folder}/esp_sa", filter.Must("ike keys --table esp"));
+        wire.End();
+
+        int Count(string shown) => link.Must(
+            $"WIRESHARK_CONFIG_DIR={folder} tshark -n -r {wire.File} -o esp.enable_encryption_decode:TRUE -o esp.enable_authentication_check:TRUE -Y '{shown}' 2> /dev/null",
+            TimeSpan.FromSeconds(60)).Split('\n', StringSplitOptions.RemoveEmptyEntries).Length;
+        Assert.Equal(2, Count("isakmp.exchangetype == 35 && isakmp.typepayload == 39"));
+        Assert.Equal(6, Count("esp.icv_good == 1 && icmp"));
+        filter.Must("stop");
+    }
+
     private void CrossBothWays(Daemon filter, StrongSwan swan)
     {
         Ran first = scene.Client.Run($"ping -q -c3 -i0.2 -w9 {IkeScene.Server4}");
