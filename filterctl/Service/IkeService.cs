@@ -14,7 +14,7 @@ namespace Filter.Ctl.Service;
 /// </summary>
 internal sealed class IkeService : IDisposable
 {
-    /// <summary>Messages and events that wait at most: a flood loses its own.</summary>
+    /// <summary>Messages that wait at most: a flood loses its own.</summary>
     private const int Backlog = 4096;
 
     /// <summary>Milliseconds between two looks at what IPsec tells: as long as the first packet to a peer waits more than it must.</summary>
@@ -141,7 +141,7 @@ internal sealed class IkeService : IDisposable
             long now = WallClock.Monotonic;
             if (_engine is not { } engine)
             {
-                Thread.Sleep(EventInterval * 10);
+                _wake.WaitOne();                // until a ruleset names peers, or the end
                 continue;
             }
 
@@ -172,7 +172,7 @@ internal sealed class IkeService : IDisposable
 
         if (_engine is { } last)
         {
-            last.Close(WallClock.Monotonic);
+            Guarded(last, static (engine, now) => engine.Close(now));
             Thread.Sleep(s_farewell);           // what was sent is still on its way through the workers
         }
     }
@@ -203,16 +203,6 @@ internal sealed class IkeService : IDisposable
         _wake.Set();
     }
 
-    /// <summary>What others bring; where too much waits it is lost, as on any way, and said again by who means it.</summary>
-    private void Bring(Action<IkeEngine, long> arrival)
-    {
-        if (_arrivals.Count < Backlog)
-        {
-            _arrivals.Enqueue(arrival);
-            _wake.Set();
-        }
-    }
-
     /// <summary>Has what a ruleset asks for: an engine and sockets, or none.</summary>
     private void Follow(Ruleset ruleset)
     {
@@ -223,6 +213,7 @@ internal sealed class IkeService : IDisposable
                 _sockets ??= new IkeSockets(self.Device, Arrive, _log);
                 _sockets.Follow(AddressesOf(ruleset));
                 _engine ??= new IkeEngine(_host, ipsec);
+                _wake.Set();
             }
             else
             {
@@ -244,9 +235,16 @@ internal sealed class IkeService : IDisposable
     private void Arrive(IkeArrival arrival)
     {
         IkePath path = new(arrival.Local, arrival.LocalPort, arrival.Remote, arrival.RemotePort);
-        Bring((engine, now) => engine.Receive(path, arrival.Message, now));
+
+        // Anybody may send: where too much waits it is lost, as on any way, and said again by who means it.
+        if (_arrivals.Count < Backlog)
+        {
+            _arrivals.Enqueue((engine, now) => engine.Receive(path, arrival.Message, now));
+            _wake.Set();
+        }
     }
 
+    /// <summary>What IPsec tells is never lost to a flood of messages: an SA that nobody renews would end. Each look brings so many at most.</summary>
     private void Hear(IpsecEvent told)
     {
         if (told.Kind == IpsecEventKind.Acquire)
@@ -254,13 +252,13 @@ internal sealed class IkeService : IDisposable
             if (_gateway.Ipsec?.Databases.Spd?.Entry(told.Policy) is { Policy.Peer: not null } entry)
             {
                 (string policy, SelectorValues packet) = (entry.Name, told.Packet);
-                Bring((engine, now) => engine.Acquire(policy, packet, now));
+                Order((engine, now) => engine.Acquire(policy, packet, now));
             }
         }
         else if (told.Sa is { } sa && _host.ChildOf(sa) is { } child)
         {
             bool hard = told.Kind == IpsecEventKind.HardExpired;
-            Bring((engine, now) =>
+            Order((engine, now) =>
             {
                 if (hard)
                 {

@@ -106,21 +106,16 @@ public sealed class IkeTests(IkeScene scene) : IClassFixture<IkeScene>
         using Daemon filter = scene.StartFilter(scene.RulesetOfA());
         CrossBothWays(filter, swan);
 
-        using Running stream = scene.Client.Start($"exec ping -q -i0.01 -c700 -w30 {IkeScene.Server4}");
+        using Running stream = scene.Client.Start($"exec ping -q -i0.01 -c1500 -w60 {IkeScene.Server4}");
         for (int round = 0; round < 4; round++)
         {
-            filter.Must("ike rekey site-b");
-            Thread.Sleep(300);
-            Ran renewed = filter.Ctl("ike rekey other-site");
-            Assert.True(renewed.Ok, $"round {round}: {renewed}\n{filter.Must("ike show site-b")}\n{filter.Process.Said}\n{swan.Tail()}");
-            Thread.Sleep(300);
-            swan.Must("--rekey --child net");
-            Thread.Sleep(300);
-            swan.Must("--rekey --ike gw");
-            Thread.Sleep(300);
+            Renews(filter, IkeSas, () => filter.Must("ike rekey site-b"));
+            Renews(filter, Children, () => filter.Must("ike rekey other-site"));
+            Renews(filter, Children, () => swan.Must("--rekey --child net"));
+            Renews(filter, IkeSas, () => swan.Must("--rekey --ike gw"));
         }
 
-        stream.Says("packets transmitted", TimeSpan.FromSeconds(40));
+        stream.Says("packets transmitted", TimeSpan.FromSeconds(60));
         Assert.Equal(0, Host.MissedPings(stream.Said));
         filter.Must("stop");
     }
@@ -160,6 +155,27 @@ public sealed class IkeTests(IkeScene scene) : IClassFixture<IkeScene>
         Assert.Equal(2, Count("isakmp.exchangetype == 35 && isakmp.typepayload == 39"));
         Assert.Equal(6, Count("esp.icv_good == 1 && icmp"));
         filter.Must("stop");
+    }
+
+    private static IEnumerable<JsonElement> UpSas(Daemon filter) =>
+        filter.Json("ike list").GetProperty("peers")[0].GetProperty("sas").EnumerateArray().Where(static sa => sa.GetProperty("state").GetString() == "up");
+
+    private static string IkeSas(Daemon filter) => string.Join(' ', UpSas(filter).Select(static sa => sa.GetProperty("spis").GetString()));
+
+    private static string Children(Daemon filter) => string.Join(' ', UpSas(filter).SelectMany(static sa => sa.GetProperty("children").EnumerateArray())
+        .Where(static child => child.GetProperty("state").GetString() == "up").Select(static child => child.GetProperty("in").GetString()));
+
+    /// <summary>Gives an order, and waits until what was there has another in its place.</summary>
+    private static void Renews(Daemon filter, Func<Daemon, string> what, Action order)
+    {
+        string before = what(filter);
+        Assert.NotEmpty(before);
+        order();
+        DateTime until = DateTime.UtcNow + Host.Patience;
+        while (what(filter) is var now && (now.Length == 0 || now.Contains(before, StringComparison.Ordinal)))
+        {
+            Assert.False(DateTime.UtcNow > until, $"still {now}\n{filter.Process.Said}");
+        }
     }
 
     private void CrossBothWays(Daemon filter, StrongSwan swan)
