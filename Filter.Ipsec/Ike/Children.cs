@@ -29,10 +29,9 @@ internal sealed class Children(IkeEngine engine)
     internal string Name(IpsecPolicy policy) => string.Create(CultureInfo.InvariantCulture, $"{policy.Name}{{{++_made}}}");
 
     /// <summary>Selectors for its SAs; null where they are all that the policy has.</summary>
-    internal SaSelectors? SelectorsOf(IkeSa sa, IpsecPolicy policy, ChildTemplate template, in Traffic agreed)
+    internal static SaSelectors? SelectorsOf(IkeSa sa, IpsecPolicy policy, ChildTemplate template, in Traffic agreed)
     {
         Traffic all = Narrowing.Of(policy, sa.Path, template.Settings.Mode);
-        _ = engine;
         return policy.Populate == PopulatedSelectors.None && Narrowing.IsWithin(all, agreed) ? null : Narrowing.ToSa(agreed);
     }
 

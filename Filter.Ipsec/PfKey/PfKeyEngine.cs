@@ -142,8 +142,8 @@ public sealed partial class PfKeyEngine
     /// <summary>An error goes to who made it alone (RFC 2367 §2.1): the base header, and nothing else.</summary>
     private void Refuse(PfKeyListener from, in PfKeyHeader header, PfKeyFault fault)
     {
+        _host.Refused(header, fault.Error, fault.Why);           // first: who hears the error finds its reason in the log
         from.Send(PfKeyWriter.Write(new PfKeyMessage(header with { Error = fault.Error }, [])));
-        _host.Refused(header, fault.Error, fault.Why);
     }
 
     /// <summary>Tells everybody who has a socket (RFC 2367 §1.4). None of this holds keys.</summary>

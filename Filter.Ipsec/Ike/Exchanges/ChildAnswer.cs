@@ -119,7 +119,7 @@ internal sealed class ChildAnswer
             sa.Keys!.DeriveChild(suite, ni, nr, shared), weBegan: false)
         {
             Local = _agreed.Local, Remote = _agreed.Remote, Since = now, Peer = sa.With!.Name, Group = Proposals.GroupOf(Chosen!),
-            Selectors = sa.Engine.Children.SelectorsOf(sa, Policy!, Template!, _agreed),
+            Selectors = Children.SelectorsOf(sa, Policy!, Template!, _agreed),
         };
         shared?.Wipe();
         _exchange?.Dispose();

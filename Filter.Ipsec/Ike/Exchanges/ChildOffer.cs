@@ -188,7 +188,7 @@ internal sealed class ChildOffer : IDisposable
             sa.Keys!.DeriveChild(suite, nonces.Initiator, nonces.Responder, shared), weBegan: true)
         {
             Local = agreed.Local, Remote = agreed.Remote, Since = now, Peer = sa.With!.Name, Group = group,
-            Selectors = sa.Engine.Children.SelectorsOf(sa, Policy, Template, agreed),
+            Selectors = Children.SelectorsOf(sa, Policy, Template, agreed),
         };
         shared?.Wipe();
         return true;
